@@ -1,0 +1,132 @@
+"""The tidy estimates table: one row per estimate, the only source of figures, tables and text.
+
+A row says what was estimated, at which level, in which units, from how much data, and whether its
+diagnostics passed. What could not be estimated has a row too, with the reason and no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+Level = Literal["within_client", "between_client", "between_therapist", "client", "total"]
+LEVELS: tuple[str, ...] = (
+    "within_client",
+    "between_client",
+    "between_therapist",
+    "client",
+    "total",
+)
+STATUSES: tuple[str, ...] = ("ok", "diagnostics_failed", "not_estimated")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One row of the estimates table; absent numbers are NaN, absent words are empty.
+
+    Attributes
+    ----------
+    analysis : id of the analysis in the study file (key of ``models`` or ``ruptures``).
+    kind : ``fixed``, ``variance``, ``standard_deviation``, ``correlation``, ``proportion``,
+        ``contrast``, ``count``, ``fit``.
+    term : machine name of the quantity, e.g. ``within``, ``between``, ``time``, ``sd_intercept``.
+    level : one of LEVELS.
+    estimand : the quantity in words.
+    units : units of ``estimate``, e.g. ``CORE-10 points per WAI-SR point``.
+    estimator : e.g. ``REML``, ``MixedLM (statsmodels)``, ``NUTS``.
+    lag : sessions from predictor to outcome; NaN where there is none.
+    std_within : the estimate in pooled within-client SDs of outcome per SD of predictor.
+    interval : how the interval was made, e.g. ``95% Wald``, ``95% equal-tailed posterior``.
+    p : two-sided p value (frequentist). pd : posterior probability of the estimate's sign.
+    status : one of STATUSES; ``reason`` says why when it is not ``ok``.
+    code_hash : hash of the code that made the row.
+    """
+
+    analysis: str
+    term: str
+    level: str
+    estimand: str
+    estimator: str
+    kind: str = "fixed"
+    predictor: str = ""
+    outcome: str = ""
+    rater: str = ""
+    component: str = ""
+    timing_order: str = ""
+    lag: float = np.nan
+    clock: str = ""
+    trend: str = ""
+    known_bias: str = ""
+    n_obs: float = np.nan
+    n_clients: float = np.nan
+    n_therapists: float = np.nan
+    median_sessions: float = np.nan
+    units: str = ""
+    estimate: float = np.nan
+    se: float = np.nan
+    df: float = np.nan
+    ci_low: float = np.nan
+    ci_high: float = np.nan
+    interval: str = ""
+    p: float = np.nan
+    pd: float = np.nan
+    std_within: float = np.nan
+    std_within_low: float = np.nan
+    std_within_high: float = np.nan
+    sd_random_slope: float = np.nan
+    pct_clients_same_sign: float = np.nan
+    reliability_assumed: float = np.nan
+    missing_rule: str = ""
+    converged: str = ""
+    rhat_max: float = np.nan
+    ess_min: float = np.nan
+    divergences: float = np.nan
+    seed: float = np.nan
+    code_hash: str = ""
+    status: str = "ok"
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise ValueError(f"level {self.level!r} is none of {', '.join(LEVELS)}")
+        if self.status not in STATUSES:
+            raise ValueError(f"status {self.status!r} is none of {', '.join(STATUSES)}")
+        if self.status != "ok" and not self.reason:
+            raise ValueError("a row that is not ok must give its reason")
+        if self.status == "ok" and not np.isfinite(self.estimate):
+            raise ValueError(
+                f"an ok row must hold a finite estimate ({self.analysis}, {self.term})"
+            )
+        if self.status == "not_estimated" and np.isfinite(self.estimate):
+            raise ValueError("a row that is not estimated must not hold a number")
+
+
+COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Estimate))
+TEXT_COLUMNS: tuple[str, ...] = tuple(
+    field.name for field in fields(Estimate) if field.type == "str"
+)
+
+
+def to_frame(rows: Iterable[Estimate | Mapping[str, object]]) -> pd.DataFrame:
+    """The rows as a table with exactly the columns of the contract, in order."""
+    records = [asdict(r if isinstance(r, Estimate) else Estimate(**r)) for r in rows]  # type: ignore[arg-type]
+    return pd.DataFrame.from_records(records, columns=list(COLUMNS))
+
+
+def write_estimates(frame: pd.DataFrame, path: str) -> None:
+    """Write with ten significant digits: enough for any use, stable between machines."""
+    frame.to_csv(path, index=False, float_format="%.10g", lineterminator="\n")
+
+
+def read_estimates(path: str) -> pd.DataFrame:
+    """Read a table written by :func:`write_estimates`; empty words stay empty words."""
+    frame = pd.read_csv(path, dtype={name: str for name in TEXT_COLUMNS})
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise ValueError(f"{path}: not an estimates table, without {', '.join(missing)}")
+    frame[list(TEXT_COLUMNS)] = frame[list(TEXT_COLUMNS)].fillna("")
+    return frame[list(COLUMNS)]

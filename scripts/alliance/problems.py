@@ -1,0 +1,83 @@
+"""What a user is told when something in a file is wrong: one record per problem, all at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a configuration or data file, in the words a user needs.
+
+    Attributes
+    ----------
+    code : short stable name in capitals, e.g. ``MISSING_COLUMN``.
+    severity : ``error`` stops the study, ``warning`` reaches the report.
+    file : the file as the user knows it (as written in the study file), never an absolute path.
+    where : line, row numbers, column or configuration key, e.g. ``column 'wai_3', rows 4, 17``.
+    found : what is there. Never a client's record; a value only where it cannot identify anyone.
+    expected : what should be there.
+    fix : what to do about it.
+    """
+
+    code: str
+    severity: Severity
+    file: str
+    where: str
+    found: str
+    expected: str
+    fix: str
+
+    def as_row(self) -> dict[str, str]:
+        """The problem as one row of ``qc/validation.tsv``."""
+        return asdict(self)
+
+    def as_text(self) -> str:
+        """The problem as the lines shown on screen."""
+        head = f"{self.severity.upper()} {self.code}  {self.file}" + (
+            f", {self.where}" if self.where else ""
+        )
+        lines = [("found", self.found), ("expected", self.expected), ("fix", self.fix)]
+        return "\n".join([head, *(f"    {name + ':':<10}{text}" for name, text in lines if text)])
+
+
+PROBLEM_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Problem))
+
+
+class StudyError(Exception):
+    """Raised with every problem found; printed without a stack trace by the scripts."""
+
+    def __init__(self, problems: Sequence[Problem], title: str = "") -> None:
+        self.problems = list(problems)
+        self.title = title
+        super().__init__(describe_problems(self.problems, title))
+
+
+def describe_problems(problems: Iterable[Problem], title: str = "") -> str:
+    """All problems as one text, errors first, with a count on top."""
+    ordered = sorted(problems, key=lambda p: p.severity != "error")
+    n_errors = sum(p.severity == "error" for p in ordered)
+    count = f"{_plural(n_errors, 'error')}, {_plural(len(ordered) - n_errors, 'warning')}"
+    return "\n\n".join([f"{title}: {count}" if title else count, *(p.as_text() for p in ordered)])
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """``Did you mean ...?`` for a likely typing error, else the empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"Did you mean '{close[0]}'?" if close else ""
+
+
+def list_rows(rows: Sequence[int], shown: int = 8) -> str:
+    """Row numbers as text, thinned: ``rows 2, 5, 9 and 14 more``."""
+    numbers = ", ".join(str(row) for row in rows[:shown])
+    more = f" and {len(rows) - shown} more" if len(rows) > shown else ""
+    return f"{'row' if len(rows) == 1 else 'rows'} {numbers}{more}"

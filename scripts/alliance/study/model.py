@@ -1,0 +1,359 @@
+"""What a study file may say, key by key.
+
+Every key carries its description: ``config/README.md`` and the JSON schema for editors are made
+from them (``workflow/schemas/study.schema.json``), so the three cannot disagree.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Number = int | float
+
+
+class Section(BaseModel):
+    """A section of a study file; unknown keys are refused so that typing errors are seen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Download(Section):
+    """Where an openly licensed file can be had."""
+
+    url: str = Field(description="Public address of the original file.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Checksum of the original file.")
+
+
+class Table(Section):
+    """One data file."""
+
+    path: str = Field(description="The file, relative to the project's folder.")
+    level: Literal["session", "client"] = Field(
+        "session",
+        description="One row per session (for `layout: wide`, one row per client holding all "
+        "sessions) or one row per client.",
+    )
+    download: Download | None = Field(
+        None, description="Used when `path` is absent: `snakemake download` fetches and checks it."
+    )
+    format: Literal["auto", "csv", "xlsx", "sav", "dta", "rds", "rdata", "parquet"] = Field(
+        "auto", description="File format; `auto` goes by the ending of the name."
+    )
+    separator: str | None = Field(
+        None,
+        description="Text files: `,` `;` `tab` or `whitespace`; left out, it is worked out.",
+    )
+    decimal: Literal[".", ","] | None = Field(
+        None, description="Text files: decimal mark; left out, it is worked out."
+    )
+    encoding: str | None = Field(
+        None, description="Text files: e.g. `utf-8`, `latin-1`; left out, it is worked out."
+    )
+    sheet: str | int | None = Field(
+        None, description="Excel: name or number (from 1) of the sheet."
+    )
+    object: str | None = Field(None, description="R: name of the data frame in an .RData file.")
+    header: bool = Field(True, description="false when the first row holds data, not names.")
+    column_names: list[str] | None = Field(
+        None, description="The names, in order, when there is no header row."
+    )
+    client: str | None = Field(
+        None, description="The client column of this file, if it is named otherwise here."
+    )
+    session: str | None = Field(
+        None, description="The session column of this file, if it is named otherwise here."
+    )
+
+    @model_validator(mode="after")
+    def _names_without_header(self) -> Table:
+        if not self.header and not self.column_names:
+            raise ValueError("header is false, so column_names must list the columns in order")
+        return self
+
+
+def _column_from_text(value: Any) -> Any:
+    return {"column": value} if isinstance(value, str) else value
+
+
+class Column(Section):
+    """A column of your file; just its name, or its name with the meaning of its entries."""
+
+    column: str = Field(description="Name of the column in your file.")
+    labels: dict[str | int | float | bool, str | int | float | bool | None] | None = Field(
+        None,
+        description="What an entry means, `entry in the file: meaning`; `null` marks it missing.",
+    )
+
+
+ColumnRef = Annotated[Column, BeforeValidator(_column_from_text)]
+
+
+class Columns(Section):
+    """Which column of your files plays which part."""
+
+    client: ColumnRef = Field(description="Client identifier (de-identified before ingest).")
+    session: ColumnRef | None = Field(
+        None, description="Session number; left out, sessions are numbered by date."
+    )
+    date: ColumnRef | None = Field(
+        None, description="Date of the session; leaves the gate as days since the first session."
+    )
+    therapist: ColumnRef | None = Field(None, description="Therapist identifier, if known.")
+    attendance: ColumnRef | None = Field(
+        None,
+        description="What became of the scheduled session; `labels` must map its entries to "
+        "`attended`, `no_show`, `late_cancel` or `therapist_cancel`.",
+    )
+    ending: ColumnRef | None = Field(
+        None,
+        description="How treatment ended; `labels` map to `agreed`, `dropout`, `transfer`, "
+        "`ongoing`.",
+    )
+    rupture_client: ColumnRef | None = Field(
+        None, description="Client's post-session report of a rupture (1 yes, 0 no)."
+    )
+    rupture_therapist: ColumnRef | None = Field(
+        None, description="Therapist's post-session report of a rupture (1 yes, 0 no)."
+    )
+
+
+class Wide(Section):
+    """How a wide file names its sessions."""
+
+    sessions: list[int] | None = Field(
+        None, description="Session numbers to read; left out, every number found in the names."
+    )
+
+
+class Data(Section):
+    """The files of the study."""
+
+    layout: Literal["long", "wide"] = Field(
+        "long",
+        description="long: one row per session. wide: one row per client, sessions in columns "
+        "whose names hold `{session}`.",
+    )
+    tables: dict[Identifier, Table] = Field(
+        min_length=1, description="Your files, by a short name."
+    )
+    missing_codes: list[Number | str] = Field(
+        default_factory=list,
+        description="Entries that mean `no answer` in every file, e.g. -9, 99, 'NA'. Empty cells "
+        "always do.",
+    )
+    wide: Wide = Field(default_factory=Wide, description="Only for `layout: wide`.")
+
+
+class Timing(Section):
+    """When in a session the forms are filled in: decides every lag (methods.md 0)."""
+
+    alliance_when: Literal["pre", "post"] = Field(
+        description="Alliance (or other process measure) rated before or after the session."
+    )
+    outcome_when: Literal["pre", "post"] = Field(
+        description="Outcome rated before or after the session."
+    )
+    unit: Literal["session", "day", "week", "month"] = Field(
+        "session", description="What one step of `session` is, for labels and slopes."
+    )
+
+
+class Measure(Section):
+    """One rating scale of the study: its items, or a score computed elsewhere."""
+
+    role: Literal["alliance", "process", "outcome"] = Field(
+        description="alliance or another process measure (predictors), or outcome."
+    )
+    rater: Literal["client", "therapist", "observer", "none"] = Field(
+        "client", description="Who filled it in."
+    )
+    label: str = Field(description="Name in figures, tables and text.")
+    instrument: Identifier | None = Field(
+        None, description="A file of `config/instruments/`, without its ending."
+    )
+    items: str | list[str] | None = Field(
+        None,
+        description="Item columns: a pattern with `{item}` (and `{session}` in wide files), e.g. "
+        "`wai_{item}` or `wai_{item:02d}`, or the list of columns in item order.",
+    )
+    column: str | None = Field(
+        None, description="Column of a score computed elsewhere (`{session}` in wide files)."
+    )
+    response_range: tuple[int, int] | None = Field(
+        None, description="Lowest and highest answer of your form where it differs, e.g. [1, 7]."
+    )
+    range: tuple[Number, Number] | None = Field(
+        None, description="Lowest and highest possible score, for `column`."
+    )
+    higher_is: Literal["better", "worse"] | None = Field(
+        None, description="Direction of the score; taken from the instrument where there is one."
+    )
+    labels: dict[str, int] | None = Field(
+        None, description="Numbers for answers given in words, e.g. `{Never: 1, Always: 5}`."
+    )
+    items_already_reversed: bool = Field(
+        False, description="true when negatively worded items were reversed before."
+    )
+    accept_unverified: bool = Field(
+        False,
+        description="Score an instrument whose key rests on memory alone; the report says so.",
+    )
+
+    @model_validator(mode="after")
+    def _items_or_score(self) -> Measure:
+        if (self.items is None) == (self.column is None):
+            raise ValueError("give either items (and instrument) or column (a score)")
+        if self.items is not None and self.instrument is None:
+            raise ValueError("items need an instrument to be scored by")
+        if self.column is not None and self.instrument is None and self.higher_is is None:
+            raise ValueError("a score without instrument needs higher_is: better or worse")
+        return self
+
+
+class Covariate(Section):
+    """A further variable."""
+
+    column: str = Field(description="Name of the column in your file.")
+    level: Literal["client", "session"] = Field(
+        "client", description="Varies between or within clients."
+    )
+    type: Literal["number", "category"] = Field(description="number or category.")
+    label: str | None = Field(None, description="Name in figures, tables and text.")
+    labels: dict[str | int | float | bool, str] | None = Field(
+        None, description="Names of the categories, `entry in the file: name`."
+    )
+    reference: str | None = Field(None, description="Category the others are compared with.")
+    quasi_identifier: bool = Field(
+        False, description="Could help to recognise a person (age group, sex, region)."
+    )
+
+
+class CleaningRules(Section):
+    """What to do with flawed rows; every change is logged."""
+
+    exact_duplicates: Literal["drop", "error"] = Field("drop", description="Identical rows.")
+    conflicting_duplicates: Literal["keep_most_complete", "drop_all", "error"] = Field(
+        "keep_most_complete", description="Rows for one client and session that differ."
+    )
+    out_of_range: Literal["missing", "error"] = Field(
+        "missing", description="Answers outside the response range."
+    )
+    min_sessions: Annotated[int, Field(ge=1)] = Field(
+        1, description="Clients with fewer attended sessions with data are left out."
+    )
+    therapist_changes: Literal["first", "most_sessions", "keep"] = Field(
+        "first", description="Therapist of a client who had several."
+    )
+
+
+class PrivacyRules(Section):
+    """The promise that nobody is recognised."""
+
+    pseudonyms: Literal["keyed", "as_given"] = Field(
+        "keyed",
+        description="keyed: ids are replaced, with the key in the environment variable "
+        "ALLIANCE_PSEUDONYM_KEY. as_given: the ids in the file are pseudonyms already.",
+    )
+    smallest_cell: Annotated[int, Field(ge=1)] = Field(
+        5, description="Counts of clients below this are not shown."
+    )
+
+
+class ModelSpec(Section):
+    """One multilevel model."""
+
+    kind: Literal["within_between", "course"] = Field(
+        "within_between",
+        description="within_between: predictor split into within- and between-client parts. "
+        "course: outcome over time only.",
+    )
+    label: str = Field(description="Name in figures, tables and text.")
+    outcome: Identifier = Field(description="A measure with role outcome.")
+    predictor: Identifier | None = Field(
+        None, description="A measure with role alliance or process."
+    )
+    component: Identifier | None = Field(
+        None, description="A subscale of the predictor (e.g. bond) instead of its total."
+    )
+    lag: Literal["forward", "same_session"] | int = Field(
+        "forward",
+        description="forward: the next outcome after the rating, by `timing`. same_session: the "
+        "outcome of the same session number.",
+    )
+    covariates: list[str] = Field(
+        default_factory=list,
+        description="Fixed effects: `time` (session number from the first), covariates, and "
+        "products such as `time:arm`.",
+    )
+    random_slopes: list[Literal["within", "time"]] = Field(
+        default_factory=list, description="Client-level random slopes beside the intercept."
+    )
+    therapists: bool = Field(
+        False,
+        description="true: third level, between-client part split into between clients within "
+        "therapist and between therapists, random therapist intercept.",
+    )
+    likelihood: Literal["REML", "ML"] = Field(
+        "REML", description="Criterion of the frequentist fit."
+    )
+    bayes: bool = Field(True, description="Fit the Bayesian twin too.")
+    headline: bool = Field(False, description="The main result of the study.")
+
+    @model_validator(mode="after")
+    def _predictor_where_needed(self) -> ModelSpec:
+        if self.kind == "within_between" and self.predictor is None:
+            raise ValueError("a within_between model needs a predictor")
+        if self.kind == "course" and self.predictor is not None:
+            raise ValueError("a course model has no predictor")
+        if self.kind == "course" and "within" in self.random_slopes:
+            raise ValueError("a course model has no within part to let vary")
+        return self
+
+
+class RuptureSpec(Section):
+    """Which ratings are searched for ruptures, by which rules, against which outcome."""
+
+    measure: Identifier = Field(description="A measure with role alliance.")
+    outcome: Identifier | None = Field(
+        None, description="Outcome at the last session, for the client-level test."
+    )
+    rules: list[Identifier] = Field(
+        min_length=1, description="Files of `config/ruptures/`, without their ending."
+    )
+
+
+class Study(Section):
+    """One study, complete in itself."""
+
+    id: Identifier = Field(description="Short name; results go to results/<id>/.")
+    title: str = Field(description="Title of the report.")
+    description: str = Field("", description="A few sentences for the report.")
+    source: str = Field("", description="Where the data come from, with licence.")
+    design: Literal["observational", "randomised"] = Field(
+        "observational", description="Causal wording is never used unless this allows it."
+    )
+    simulated: bool = Field(False, description="true: the report says so.")
+    truth: str | None = Field(None, description="truth.yaml of a simulated study.")
+    seed: int = Field(20260101, description="All random numbers of the study follow from it.")
+    data: Data = Field(description="The files.")
+    columns: Columns = Field(description="Which column plays which part.")
+    timing: Timing = Field(description="When the forms are filled in.")
+    measures: dict[Identifier, Measure] = Field(min_length=1, description="The rating scales.")
+    covariates: dict[Identifier, Covariate] = Field(
+        default_factory=dict, description="Further variables."
+    )
+    cleaning: CleaningRules = Field(default_factory=CleaningRules, description="Flawed rows.")
+    privacy: PrivacyRules = Field(default_factory=PrivacyRules, description="De-identification.")
+    models: dict[Identifier, ModelSpec] = Field(
+        default_factory=dict, description="The multilevel models."
+    )
+    ruptures: dict[Identifier, RuptureSpec] = Field(
+        default_factory=dict, description="The rupture-repair analyses."
+    )
+
+    def measures_with_role(self, *roles: str) -> dict[str, Measure]:
+        """The measures that play one of ``roles``, in the order of the file."""
+        return {name: m for name, m in self.measures.items() if m.role in roles}
