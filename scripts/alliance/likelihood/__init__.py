@@ -1,0 +1,1 @@
+"""Exact Gaussian likelihoods from sufficient statistics: pure numbers, no names of scales."""
