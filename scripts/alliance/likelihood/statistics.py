@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
@@ -49,7 +50,7 @@ class NestedStatistics:
         return int(self.therapist.max()) + 1 if self.therapist_columns.size else 0
 
 
-def accumulate(
+def accumulate(  # noqa: PLR0917 (rows, ids and columns read in this order)
     X: FloatArray,
     y: FloatArray,
     client: IntArray,
@@ -74,14 +75,18 @@ def accumulate(
         raise ValueError(f"shapes do not agree: X {X.shape}, y {y.shape}, client {client.shape}")
     if not (np.isfinite(X).all() and np.isfinite(y).all()):
         raise ValueError("X and y must be finite; drop incomplete rows first")
-    codes = np.unique(client, return_inverse=True)[1]
-    n_clients = int(codes.max()) + 1
+    codes, n_clients = _dense_codes(client)
     owner = _therapist_of_client(codes, therapist, n_clients)
     order = np.argsort(owner, kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(n_clients)
     return NestedStatistics(
-        cross=_cross_products(np.column_stack([X, y]), rank[codes], n_clients),
+        cross=_cross_products(
+            np.ascontiguousarray(X, dtype=np.float64),
+            np.ascontiguousarray(y, dtype=np.float64),
+            rank[codes],
+            n_clients,
+        ),
         n_rows=np.bincount(rank[codes], minlength=n_clients).astype(np.int64),
         therapist=owner[order],
         client_columns=np.asarray(client_columns, dtype=np.int64),
@@ -92,22 +97,64 @@ def accumulate(
     )
 
 
+def take_groups(
+    statistics: NestedStatistics, clients: IntArray, copies: IntArray
+) -> NestedStatistics:
+    """Statistics of a sample of clients, e.g. for a cluster bootstrap.
+
+    Parameters
+    ----------
+    clients : (m,) clients taken, possibly repeatedly.
+    copies : (m,) which copy of its therapist a client belongs to, so that a therapist drawn twice
+        counts as two therapists.
+    """
+    pairs = statistics.therapist[clients] * (int(copies.max()) + 1) + copies
+    owner = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
+    order = np.argsort(owner, kind="stable")
+    return NestedStatistics(
+        cross=statistics.cross[clients[order]],
+        n_rows=statistics.n_rows[clients[order]],
+        therapist=owner[order],
+        client_columns=statistics.client_columns,
+        therapist_columns=statistics.therapist_columns,
+    )
+
+
+def _dense_codes(values: IntArray) -> tuple[IntArray, int]:
+    """Codes 0..n-1 in the order of the values; without sorting where they are such codes."""
+    if values.dtype.kind == "i" and values.size and values.min() == 0:
+        size = int(values.max()) + 1
+        if size <= values.size and np.bincount(values, minlength=size).all():
+            return values.astype(np.int64, copy=False), size
+    levels, codes = np.unique(values, return_inverse=True)
+    return codes.astype(np.int64), int(levels.size)
+
+
 def _therapist_of_client(codes: IntArray, therapist: IntArray | None, n_clients: int) -> IntArray:
+    owner = np.zeros(n_clients, dtype=np.int64)
     if therapist is None:
-        return np.zeros(n_clients, dtype=np.int64)
-    therapist_codes = np.unique(therapist, return_inverse=True)[1]
-    pairs = np.unique(np.column_stack([codes, therapist_codes]), axis=0)
-    if len(pairs) != n_clients:
+        return owner
+    therapist_codes, _ = _dense_codes(therapist)
+    owner[codes] = therapist_codes
+    if not np.array_equal(owner[codes], therapist_codes):
         raise ValueError("a client has more than one therapist; decide on one first")
-    return pairs[:, 1].astype(np.int64)
+    return owner
 
 
-def _cross_products(columns: FloatArray, code: IntArray, n_clients: int) -> FloatArray:
-    """Sum of outer products of the rows of each client, one pair of columns at a time."""
-    d = columns.shape[1]
-    cross = np.empty((n_clients, d, d))
-    for a in range(d):
-        for b in range(a + 1):
-            sums = np.bincount(code, weights=columns[:, a] * columns[:, b], minlength=n_clients)
-            cross[:, a, b] = cross[:, b, a] = sums
+@njit(cache=True, fastmath=False)
+def _cross_products(X: FloatArray, y: FloatArray, code: IntArray, n_clients: int) -> FloatArray:
+    """Sum of the outer products of the rows ``[x, y]`` of each client."""
+    n, p = X.shape
+    cross = np.zeros((n_clients, p + 1, p + 1))
+    for i in range(n):
+        block = cross[code[i]]
+        for a in range(p):
+            for b in range(a + 1):
+                block[a, b] += X[i, a] * X[i, b]
+            block[p, a] += y[i] * X[i, a]
+        block[p, p] += y[i] * y[i]
+    for i in range(n_clients):
+        for a in range(p + 1):
+            for b in range(a):
+                cross[i, b, a] = cross[i, a, b]
     return cross
