@@ -58,7 +58,7 @@ def load_study(path: str | Path) -> Study:
         study = Study.model_validate(content)
     except ValidationError as error:
         raise StudyError(
-            [_problem_from(e, name, lines) for e in error.errors()], "The study file"
+            [problem_from(e, name, lines) for e in error.errors()], "The study file"
         ) from None
     problems = [*_check_name(study, name, lines), *_check_references(study, name, lines)]
     if problems:
@@ -95,16 +95,19 @@ def _where(path: KeyPath, lines: Mapping[KeyPath, int]) -> str:
     return f"{at_line}key {key}" if key else at_line.rstrip(", ")
 
 
-def _problem_from(error: Any, name: str, lines: Mapping[KeyPath, int]) -> Problem:
+def problem_from(
+    error: Any, name: str, lines: Mapping[KeyPath, int], root: type[BaseModel] = Study
+) -> Problem:
+    """One pydantic error of a configuration file with the model ``root``, in a user's words."""
     location = tuple(part for part in error["loc"] if not str(part).startswith("function-"))
     where = _where(location, lines)
     kind = error["type"]
     if kind == "extra_forbidden":
-        known = _keys_at(location[:-1])
+        known = _keys_at(location[:-1], root)
         fix = suggest(str(location[-1]), known) or f"Known keys here: {', '.join(known)}."
         return Problem("UNKNOWN_KEY", "error", name, where, f"'{location[-1]}'", "a known key", fix)
     if kind == "missing":
-        description = _description_of(location)
+        description = _description_of(location, root)
         return Problem(
             "MISSING_KEY",
             "error",
@@ -116,7 +119,7 @@ def _problem_from(error: Any, name: str, lines: Mapping[KeyPath, int]) -> Proble
         )
     found = error.get("input")
     shown = repr(found) if isinstance(found, str | int | float | bool | None) else "a section"
-    fix = _description_of(location) or "config/README.md explains every key."
+    fix = _description_of(location, root) or "config/README.md explains every key."
     message = error["msg"].removeprefix("Value error, ")
     if kind == "literal_error" and isinstance(found, str):
         hint = suggest(
@@ -126,8 +129,8 @@ def _problem_from(error: Any, name: str, lines: Mapping[KeyPath, int]) -> Proble
     return Problem("WRONG_VALUE", "error", name, where, shown, message, fix)
 
 
-def _model_at(path: KeyPath) -> type[BaseModel] | None:
-    model: Any = Study
+def _model_at(path: KeyPath, root: type[BaseModel]) -> type[BaseModel] | None:
+    model: Any = root
     for part in path:
         if isinstance(model, type) and issubclass(model, BaseModel):
             field = model.model_fields.get(str(part))
@@ -149,13 +152,13 @@ def _section_in(annotation: Any) -> Any:
     return annotation
 
 
-def _keys_at(path: KeyPath) -> list[str]:
-    model = _model_at(path)
+def _keys_at(path: KeyPath, root: type[BaseModel]) -> list[str]:
+    model = _model_at(path, root)
     return list(model.model_fields) if model else []
 
 
-def _description_of(path: KeyPath) -> str:
-    model = _model_at(path[:-1]) if path else None
+def _description_of(path: KeyPath, root: type[BaseModel]) -> str:
+    model = _model_at(path[:-1], root) if path else None
     field = model.model_fields.get(str(path[-1])) if model else None
     return (field.description or "") if field else ""
 
