@@ -1,0 +1,1 @@
+"""Studies with known truth: the bundled ones, and the generators behind them."""
