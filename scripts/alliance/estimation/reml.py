@@ -1,0 +1,831 @@
+"""Multilevel models by REML or ML: estimates, Satterthwaite degrees of freedom, intervals, tests.
+
+The criterion (``likelihood.profiled``) is minimised in units in which every column has size one, so
+that no decision depends on the scale of an instrument. Convergence is judged by the gradient and
+the Hessian at the solution, not by the optimiser's word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.linalg import LinAlgError, qr
+from scipy.optimize import Bounds, brentq, minimize
+
+from alliance.estimation.design import ModelDesign, pairs
+from alliance.likelihood.profiled import (
+    Evaluation,
+    ProfiledModel,
+    evaluate,
+    predict_effects,
+    prepare,
+)
+from alliance.likelihood.statistics import NestedStatistics, accumulate, take_groups
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_SINGULAR = 1e-4  # relative Cholesky diagonal below which lme4 calls a fit singular
+_DECREMENT = 1e-7  # deviance still to be gained by a Newton step at a converged fit
+_MANY_CLIENTS = 2000  # above, one start and the optimality conditions replace further starts
+_NO_RESIDUAL = 1e-10  # residual variance relative to the outcome's
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Units of the optimisation: y = centre + size * y_scaled, X = X_scaled * columns."""
+
+    centre: float
+    size: float
+    columns: FloatArray
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """Second-order facts at theta, in scaled units, with sigma as a parameter of its own.
+
+    Attributes
+    ----------
+    hessian : (k + 1, k + 1) of the deviance in (theta, sigma).
+    vcov_slopes : (k + 1, p, p) derivative of the covariance matrix of beta.
+    """
+
+    hessian: FloatArray
+    vcov_slopes: FloatArray
+
+    def profiled(self) -> FloatArray:
+        """Hessian in theta after profiling sigma out."""
+        H = self.hessian
+        return H[:-1, :-1] - np.outer(H[:-1, -1], H[-1, :-1]) / H[-1, -1]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where the criterion is smallest, in scaled units."""
+
+    theta: FloatArray
+    at: Evaluation
+    curvature: Curvature
+    converged: bool
+    message: str
+
+
+@dataclass(frozen=True)
+class LmmFit:
+    """A fitted multilevel model in the units of the design.
+
+    Attributes
+    ----------
+    estimator : ``REML``, ``ML`` or ``Within (client fixed effects)``.
+    beta, se, df : (p,) fixed effects ``names``; ``df`` Satterthwaite. vcov : (p, p).
+    client_cov : (q, q) covariance of the client-level effects ``random_names``.
+    therapist_cov : (r, r). sigma : residual SD.
+    deviance : -2 (restricted) log-likelihood. n_parameters : fixed effects, (co)variances, sigma.
+    converged : from gradient and Hessian. message : in words. singular : boundary in words.
+    """
+
+    estimator: str
+    names: tuple[str, ...]
+    random_names: tuple[str, ...]
+    beta: FloatArray
+    se: FloatArray
+    df: FloatArray
+    vcov: FloatArray
+    sigma: float
+    client_cov: FloatArray
+    therapist_cov: FloatArray
+    deviance: float
+    n_obs: int
+    n_parameters: int
+    converged: bool
+    message: str
+    singular: tuple[str, ...]
+    solution: Solution | None = None
+    statistics: NestedStatistics | None = None
+    scale: Scale | None = None
+
+    @property
+    def reml(self) -> bool:
+        return self.estimator == "REML"
+
+    def coefficient(self, name: str) -> float:
+        return float(self.beta[self.names.index(name)])
+
+    def sd(self, effect: str) -> float:
+        """SD between clients of ``intercept`` or of a slope."""
+        k = self.random_names.index(effect)
+        return float(np.sqrt(self.client_cov[k, k]))
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A linear combination of fixed effects with its t interval."""
+
+    estimate: float
+    se: float
+    df: float
+    ci_low: float
+    ci_high: float
+    p: float
+
+
+def fit_lmm(design: ModelDesign, criterion: str = "REML", n_starts: int = 3) -> LmmFit:
+    """Fit a two- or three-level model by REML or ML.
+
+    Parameters
+    ----------
+    design : from :func:`alliance.estimation.design.build_design`. For its within-only form
+        client fixed effects are fitted by least squares with cluster-robust standard errors.
+    criterion : ``REML`` or ``ML``.
+    n_starts : starting values tried; with more than 2,000 clients one start is used, and the
+        optimality conditions of a covariance matrix (which exclude a spurious zero) are checked.
+
+    Notes
+    -----
+    A fit that did not converge or has no residual variance is returned with ``converged`` False
+    and the reason in ``message``; its numbers must not be reported as estimates.
+    """
+    if criterion not in ("REML", "ML"):
+        raise ValueError(f"criterion must be 'REML' or 'ML', not {criterion!r}")
+    if design.form == "within":
+        return _fit_within(design)
+    scale = _scale(design)
+    statistics = _scaled_statistics(design, scale)
+    model = prepare(statistics)
+    reml = criterion == "REML"
+    starts = 1 if model.blocks.shape[0] > _MANY_CLIENTS else n_starts
+    return _in_units(design, scale, statistics, model, solve(model, reml, starts), reml)
+
+
+# Units
+
+
+def _scale(design: ModelDesign) -> Scale:
+    has_intercept = "intercept" in design.names
+    centre = float(design.y.mean()) if has_intercept else 0.0
+    columns = np.sqrt(np.einsum("ij,ij->j", design.X, design.X) / design.n_obs)
+    return Scale(centre, float(np.std(design.y)), columns)
+
+
+def _scaled_statistics(design: ModelDesign, scale: Scale) -> NestedStatistics:
+    return accumulate(
+        design.X / scale.columns,
+        (design.y - scale.centre) / scale.size,
+        design.client,
+        design.client_columns,
+        design.therapist,
+        design.therapist_columns,
+    )
+
+
+def _in_units(  # noqa: PLR0917 (all the parts of a fit)
+    design: ModelDesign,
+    scale: Scale,
+    statistics: NestedStatistics,
+    model: ProfiledModel,
+    solution: Solution,
+    reml: bool,
+) -> LmmFit:
+    sigma = _sigma(solution.at, model, reml)
+    stretch = scale.size / scale.columns
+    vcov = sigma**2 * np.linalg.inv(solution.at.information)
+    beta = solution.at.beta * stretch
+    if scale.centre:
+        beta[design.names.index("intercept")] += scale.centre
+    freedom = model.n_rows - (model.n_fixed if reml else 0)
+    shift = 2 * freedom * np.log(scale.size)
+    if reml:
+        shift += 2 * np.log(scale.columns).sum()
+    inner, outer = (factor * sigma for factor in model.factors(solution.theta))
+    unit = stretch[model.client_columns, None] * inner
+    upper = stretch[model.therapist_columns, None] * outer
+    return LmmFit(
+        estimator="REML" if reml else "ML",
+        names=design.names,
+        random_names=design.random_names,
+        beta=beta,
+        se=np.sqrt(np.diag(vcov)) * stretch,
+        df=np.array([_satterthwaite(row, vcov, solution.curvature) for row in np.eye(len(beta))]),
+        vcov=vcov * np.outer(stretch, stretch),
+        sigma=sigma * scale.size,
+        client_cov=unit @ unit.T,
+        therapist_cov=upper @ upper.T,
+        deviance=solution.at.deviance + shift,
+        n_obs=model.n_rows,
+        n_parameters=model.n_fixed + model.n_theta + 1,
+        converged=solution.converged,
+        message=solution.message,
+        singular=_name_singular(design, *model.factors(solution.theta)),
+        solution=solution,
+        statistics=statistics,
+        scale=scale,
+    )
+
+
+def _sigma(at: Evaluation, model: ProfiledModel, reml: bool) -> float:
+    return float(np.sqrt(at.rss / (model.n_rows - (model.n_fixed if reml else 0))))
+
+
+def _name_singular(design: ModelDesign, inner: FloatArray, outer: FloatArray) -> tuple[str, ...]:
+    """Boundary estimates in words."""
+    found = []
+    spread = np.sqrt(np.einsum("ij,ij->i", inner, inner))
+    for k, name in enumerate(design.random_names):
+        if spread[k] < _SINGULAR:
+            what = "level" if name == "intercept" else f"slope of {name}"
+            found.append(f"the SD of clients' {what} is estimated as zero")
+    for a, b in pairs(design):
+        if min(spread[a], spread[b]) >= _SINGULAR:
+            correlation = inner[a] @ inner[b] / (spread[a] * spread[b])
+            if abs(correlation) > 1 - _SINGULAR**2:
+                first, second = design.random_names[a], design.random_names[b]
+                found.append(f"the correlation of {first} and {second} is estimated as "
+                             f"{'+1' if correlation > 0 else '-1'}")  # fmt: skip
+    if not found and inner.size and np.diag(inner).min() < _SINGULAR:
+        found.append("the random effects of clients are linearly dependent")
+    if outer.size and np.diag(outer).min() < _SINGULAR:
+        found.append("the SD between therapists is estimated as zero")
+    return tuple(found)
+
+
+# Minimising the criterion
+
+
+def solve(model: ProfiledModel, reml: bool, n_starts: int = 3) -> Solution:
+    """Minimise the criterion from several starts, polish by Newton steps, judge the result."""
+    starts = _starts(model)
+    values = [evaluate(model, start, reml).deviance for start in starts]
+    best: FloatArray | None = None
+    lowest = np.inf
+    for index in np.argsort(values)[:n_starts]:
+        theta = _descend(model, starts[index], reml)
+        value = evaluate(model, theta, reml).deviance
+        if value < lowest - 1e-9:
+            best, lowest = theta, value
+    if best is None:
+        raise LinAlgError("the criterion is not finite at any starting value")
+    return _judge(model, *_polish(model, best, reml), reml)
+
+
+def solve_from(
+    model: ProfiledModel, theta: FloatArray, reml: bool
+) -> tuple[FloatArray, Evaluation]:
+    """Minimise from one start, without second-order facts; for resampling."""
+    theta = _descend(model, theta, reml)
+    return theta, evaluate(model, theta, reml)
+
+
+def _starts(model: ProfiledModel) -> list[FloatArray]:
+    """Moderate, small and large random effects, in units of the residual SD."""
+    q, r = model.client_columns.size, model.therapist_columns.size
+    sizes = [(1.0, 0.3, 0.3), (0.4, 0.1, 0.1), (2.0, 1.0, 0.6)]
+    starts = []
+    for level, slope, therapist in sizes:
+        inner = np.diag([level, *[slope] * (q - 1)])[np.tril_indices(q)]
+        outer = np.diag([therapist, *[0.3 * therapist] * (r - 1)] if r else [])
+        starts.append(np.concatenate([inner, outer[np.tril_indices(r)]]))
+    return starts
+
+
+def _descend(model: ProfiledModel, start: FloatArray, reml: bool) -> FloatArray:
+    """Quasi-Newton descent; escapes from zeros that are not optima (at most three times)."""
+    bounds = Bounds(np.where(model.diagonal(), 0.0, -np.inf), np.inf)
+
+    def criterion(theta: FloatArray) -> tuple[float, FloatArray]:
+        at = evaluate(model, theta, reml)
+        return at.deviance, at.gradient
+
+    theta = start
+    for _ in range(4):
+        options = {"ftol": 1e-12, "gtol": 1e-4, "maxiter": 200}
+        theta = minimize(
+            criterion, theta, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+        ).x
+        escape = _escape(model, theta, evaluate(model, theta, reml))
+        if escape is None:
+            break
+        theta = escape
+    return theta
+
+
+def _escape(model: ProfiledModel, theta: FloatArray, at: Evaluation) -> FloatArray | None:
+    """A start off the boundary if the deviance falls in that direction, else None.
+
+    At a singular covariance matrix the derivative with respect to theta vanishes, optimum or not;
+    the derivative with respect to the matrix, on its null space, tells.
+    """
+    moved = False
+    packed = []
+    derivatives = (at.client_gradient, at.therapist_gradient)
+    for factor, derivative in zip(model.factors(theta), derivatives, strict=True):
+        direction = _downhill(factor, derivative)
+        matrix = factor @ factor.T
+        if direction is not None:
+            matrix = matrix + 0.05 * np.outer(direction, direction)
+            moved = True
+        packed.append(_semidefinite_factor(matrix)[np.tril_indices(len(factor))])
+    return np.concatenate(packed) if moved else None
+
+
+def _downhill(factor: FloatArray, derivative: FloatArray) -> FloatArray | None:
+    if not factor.size:
+        return None
+    values, vectors = np.linalg.eigh(factor @ factor.T)
+    null = vectors[:, values < _SINGULAR**2]
+    if not null.size:
+        return None
+    slopes, directions = np.linalg.eigh(null.T @ derivative @ null)
+    return null @ directions[:, 0] if slopes[0] < -1e-4 else None
+
+
+def _semidefinite_factor(matrix: FloatArray) -> FloatArray:
+    """Lower triangular L with L L' = matrix, also for singular matrices."""
+    if not matrix.size:
+        return matrix
+    values, vectors = np.linalg.eigh(matrix)
+    upper = qr((vectors * np.sqrt(np.maximum(values, 0))).T, mode="r")[0]
+    signs = np.where(np.diag(upper) < 0, -1.0, 1.0)
+    return (upper * signs[:, None]).T
+
+
+def _polish(
+    model: ProfiledModel, theta: FloatArray, reml: bool
+) -> tuple[FloatArray, Evaluation, Curvature, float]:
+    """Newton steps until the deviance has nothing left to gain; returns that gain as well."""
+    theta = _snap(model, theta, reml)
+    at = evaluate(model, theta, reml)
+    for _ in range(8):
+        curvature = _curvature(model, theta, at, reml)
+        step, gain = _newton_step(curvature.profiled(), at.gradient)
+        if gain < _DECREMENT:
+            break
+        for shrink in (1.0, 0.5, 0.1, 0.01):
+            trial = theta + shrink * step
+            after = evaluate(model, trial, reml)
+            if after.deviance < at.deviance:
+                theta, at = _non_negative(model, trial), after
+                break
+        else:
+            break
+    return theta, at, curvature, gain
+
+
+def _newton_step(hessian: FloatArray, gradient: FloatArray) -> tuple[FloatArray, float]:
+    """Newton step and the fall of the deviance it promises; flat directions are left alone."""
+    values, vectors = np.linalg.eigh(hessian)
+    slopes = vectors.T @ gradient
+    useful = np.abs(values) > 1e-6 * max(float(np.abs(values).max()), 1e-12)
+    scaled = np.where(useful, slopes / np.where(useful, np.abs(values), 1.0), 0.0)
+    return -vectors @ scaled, float(0.5 * np.sum(scaled * slopes))
+
+
+def _snap(model: ProfiledModel, theta: FloatArray, reml: bool) -> FloatArray:
+    """Put diagonal elements that are all but zero on the boundary, if nothing is lost."""
+    small = model.diagonal() & (np.abs(theta) < 3e-3)
+    if not small.any():
+        return theta
+    snapped = np.where(small, 0.0, theta)
+    loss = evaluate(model, snapped, reml).deviance - evaluate(model, theta, reml).deviance
+    return snapped if loss < 1e-8 else theta
+
+
+def _non_negative(model: ProfiledModel, theta: FloatArray) -> FloatArray:
+    """The same covariance matrices by factors with a non-negative diagonal."""
+    signed = [f * np.where(np.diag(f) < 0, -1.0, 1.0) for f in model.factors(theta)]
+    return np.concatenate([f[np.tril_indices(len(f))] for f in signed])
+
+
+def _curvature(model: ProfiledModel, theta: FloatArray, at: Evaluation, reml: bool) -> Curvature:
+    """Hessian in (theta, sigma) by central differences of the analytic gradient."""
+    k, p = model.n_theta, model.n_fixed
+    sigma = _sigma(at, model, reml)
+    hessian = np.empty((k + 1, k + 1))
+    slopes = np.empty((k + 1, p, p))
+    rss_slope = np.empty(k)
+    for a in range(k):
+        h = 1e-4 * max(abs(theta[a]), 0.1)
+        up, down = (
+            evaluate(model, theta + sign * h * np.eye(k)[a], reml, sigma) for sign in (1, -1)
+        )
+        hessian[a, :k] = (up.gradient - down.gradient) / (2 * h)
+        rss_slope[a] = (up.rss - down.rss) / (2 * h)
+        change = np.linalg.inv(up.information) - np.linalg.inv(down.information)
+        slopes[a] = sigma**2 * change / (2 * h)
+    hessian[:k, :k] = (hessian[:k, :k] + hessian[:k, :k].T) / 2
+    hessian[k, :k] = hessian[:k, k] = -2 * rss_slope / sigma**3
+    hessian[k, k] = 4 * at.rss / sigma**4
+    slopes[k] = 2 * sigma * np.linalg.inv(at.information)
+    return Curvature(hessian, slopes)
+
+
+def _judge(  # noqa: PLR0917
+    model: ProfiledModel,
+    theta: FloatArray,
+    at: Evaluation,
+    curvature: Curvature,
+    gain: float,
+    reml: bool,
+) -> Solution:
+    values = np.linalg.eigvalsh(curvature.profiled())
+    problems = []
+    if _sigma(at, model, reml) ** 2 < _NO_RESIDUAL:
+        problems.append("no residual variance is left: the outcome is fitted exactly")
+    if gain >= 1e-5:
+        problems.append(f"the deviance could still fall by about {gain:.2g}")
+    if values[0] < -1e-3 * max(values[-1], 1.0):
+        problems.append("the solution is a saddle point, not a minimum")
+    if _escape(model, theta, at) is not None:
+        problems.append("a variance was held at zero although a larger one fits better")
+    message = "; ".join(problems) or "gradient and Hessian are those of a minimum"
+    return Solution(theta, at, curvature, not problems, message)
+
+
+# Inference on fixed effects
+
+
+def _satterthwaite(weights: FloatArray, vcov: FloatArray, curvature: Curvature) -> float:
+    """Degrees of freedom of a contrast: 2 v^2 / Var(v), v its variance (Fai & Cornelius 1996).
+
+    Var(v) by the delta method from the Hessian in (theta, sigma), as lmerTest does (Kuznetsova,
+    Brockhoff & Christensen 2017); directions without curvature (singular fits) do not count.
+    """
+    values, vectors = np.linalg.eigh(curvature.hessian)
+    keep = values > 1e-6 * max(1.0, float(values.max()) * 1e-3)
+    inverse = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
+    slopes = np.einsum("a,kab,b->k", weights, curvature.vcov_slopes, weights)
+    variance = float(weights @ vcov @ weights)
+    spread = float(2 * slopes @ inverse @ slopes)
+    return 2 * variance**2 / spread if spread > 0 else np.inf
+
+
+def contrast(fit: LmmFit, weights: FloatArray, level: float = 0.95) -> Contrast:
+    """Estimate, Satterthwaite t interval and p value of a combination of fixed effects.
+
+    Parameters
+    ----------
+    weights : (p,), e.g. +1 for ``between`` and -1 for ``within``.
+    """
+    estimate = float(weights @ fit.beta)
+    se = float(np.sqrt(weights @ fit.vcov @ weights))
+    df = _contrast_df(fit, weights)
+    half = float(stats.t.ppf(0.5 + level / 2, df)) * se
+    p = float(2 * stats.t.sf(abs(estimate) / se, df))
+    return Contrast(estimate, se, df, estimate - half, estimate + half, p)
+
+
+def _contrast_df(fit: LmmFit, weights: FloatArray) -> float:
+    if fit.solution is None or fit.scale is None:
+        return float(fit.df[0])
+    stretch = fit.scale.size / fit.scale.columns
+    scaled = fit.vcov / np.outer(stretch, stretch)
+    return _satterthwaite(weights * stretch, scaled, fit.solution.curvature)
+
+
+def _fit_within(design: ModelDesign) -> LmmFit:
+    """Client fixed effects: least squares on deviations, standard errors robust by client (CR1)."""
+    X, y = design.X, design.y
+    n, p, clients = design.n_obs, X.shape[1], design.n_clients
+    bread = np.linalg.inv(X.T @ X)
+    beta = bread @ (X.T @ y)
+    residual = y - X @ beta
+    scores = np.column_stack(
+        [np.bincount(design.client, column * residual, clients) for column in X.T]
+    )
+    freedom = n - clients - p
+    adjust = clients / (clients - 1) * (n - 1) / max(n - p, 1)
+    vcov = adjust * bread @ (scores.T @ scores) @ bread
+    variance = float(residual @ residual) / freedom
+    return LmmFit(
+        estimator="Within (client fixed effects)",
+        names=design.names,
+        random_names=(),
+        beta=beta,
+        se=np.sqrt(np.diag(vcov)),
+        df=np.full(p, clients - 1.0),
+        vcov=vcov,
+        sigma=float(np.sqrt(variance)),
+        client_cov=np.zeros((0, 0)),
+        therapist_cov=np.zeros((0, 0)),
+        deviance=float(n * np.log(2 * np.pi * variance * freedom / n) + n),
+        n_obs=n,
+        n_parameters=clients + p + 1,
+        converged=True,
+        message="least squares",
+        singular=(),
+    )
+
+
+# Clients' own effects
+
+
+@dataclass(frozen=True)
+class ClientEffects:
+    """Best linear unbiased predictions per client, in the order of ``design.client_ids``.
+
+    Attributes
+    ----------
+    deviations : (n_clients, q) from the fixed effect. totals : fixed effect + deviation.
+    sd : (n_clients, q) conditional SD, with the fixed effects (and therapist) taken as known.
+    """
+
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+    deviations: FloatArray
+    totals: FloatArray
+    sd: FloatArray
+
+
+def client_effects(fit: LmmFit, design: ModelDesign) -> ClientEffects:
+    """BLUPs of clients' levels and slopes (shrunken: their spread is less than the SD)."""
+    if fit.solution is None or fit.statistics is None or fit.scale is None:
+        raise ValueError("a within-only fit has no random effects to predict")
+    model = prepare(fit.statistics)
+    found = predict_effects(model, fit.solution.theta, fit.solution.at.beta)
+    stretch = (fit.scale.size / fit.scale.columns)[design.client_columns]
+    sigma = fit.sigma / fit.scale.size
+    order = np.arange(design.n_clients)
+    if design.therapist is not None and design.therapist_of_client is not None:
+        order = np.argsort(design.therapist_of_client, kind="stable")
+    deviations, sd = np.empty_like(found.client), np.empty_like(found.client)
+    deviations[order] = found.client * stretch
+    variances = np.maximum(np.einsum("ikk->ik", found.client_variance), 0)
+    sd[order] = np.sqrt(variances) * sigma * stretch
+    totals = deviations + fit.beta[design.client_columns]
+    return ClientEffects(design.client_ids, design.random_names, deviations, totals, sd)
+
+
+# Intervals of variance parameters
+
+
+def profile_interval(fit: LmmFit, term: str, level: float = 0.95) -> tuple[float, float]:
+    """Profile-likelihood interval of a variance parameter.
+
+    All values whose deviance, minimised over everything else, lies within the chi-square quantile
+    of the minimum. A lower limit of zero (or a correlation of 1) is reached when the data do not
+    exclude it.
+
+    Parameters
+    ----------
+    term : ``sd_intercept``, ``sd_within``, ``sd_time``, ``sd_residual``, ``sd_therapist`` or
+        ``cor_intercept_within`` (any two of ``fit.random_names``).
+    """
+    if fit.statistics is None or fit.solution is None:
+        raise ValueError("a within-only fit has no variance parameters to profile")
+    profile = _Profile(fit, term)
+    limit = fit.solution.at.deviance + float(stats.chi2.ppf(level, 1))
+    low, high = profile.search(limit)
+    return low * profile.unit, high * profile.unit
+
+
+class _Profile:
+    """Deviance as a function of one variance parameter, in scaled units.
+
+    The parameter is made a single element of the absolute Cholesky factor by putting its random
+    effect first (for a correlation: its two effects first).
+    """
+
+    def __init__(self, fit: LmmFit, term: str) -> None:
+        assert fit.statistics is not None
+        assert fit.scale is not None
+        self.reml = fit.reml
+        self.kind, first = self._read(fit, term)
+        q = len(fit.random_names)
+        order = [*first, *(k for k in range(q) if k not in first)]
+        base = prepare(fit.statistics)
+        self.model = replace(
+            base,
+            blocks=np.ascontiguousarray(base.blocks[:, :, order]),
+            client_columns=base.client_columns[order],
+        )
+        stretch = fit.scale.size / fit.scale.columns
+        self.unit = 1.0 if self.kind == "correlation" else fit.scale.size
+        if self.kind == "client":
+            self.unit = float(stretch[self.model.client_columns[0]])
+        self._start(fit, base, order)
+
+    @staticmethod
+    def _read(fit: LmmFit, term: str) -> tuple[str, list[int]]:
+        names = list(fit.random_names)
+        if term in ("sd_residual", "sd_therapist"):
+            if term == "sd_therapist" and not fit.therapist_cov.size:
+                raise ValueError("the model has no therapist level")
+            return term.removeprefix("sd_"), []
+        if term.startswith("sd_") and term.removeprefix("sd_") in names:
+            return "client", [names.index(term.removeprefix("sd_"))]
+        for a, first in enumerate(names):
+            for b, second in enumerate(names):
+                if term == f"cor_{first}_{second}":
+                    return "correlation", [a, b]
+        raise ValueError(f"{term!r} is not a variance parameter of the model")
+
+    def _start(self, fit: LmmFit, base: ProfiledModel, order: list[int]) -> None:
+        """Absolute factors and log sigma at the estimate."""
+        assert fit.solution is not None
+        assert fit.scale is not None
+        sigma = fit.sigma / fit.scale.size
+        inner, outer = base.factors(fit.solution.theta)
+        matrix = (inner @ inner.T)[np.ix_(order, order)]
+        factor = _semidefinite_factor(matrix)
+        packed = [f[np.tril_indices(len(f))] * sigma for f in (factor, outer)]
+        self.phi = np.concatenate([*packed, [np.log(sigma)]])
+        self.position = {
+            "residual": len(self.phi) - 1,
+            "therapist": len(packed[0]),
+            "client": 0,
+            "correlation": 1,
+        }[self.kind]
+        self.estimate = float(self.phi[self.position])
+        if self.kind == "residual":
+            self.estimate = sigma
+        if self.kind == "correlation":
+            row = self.phi[1:3]
+            length = float(np.hypot(*row))
+            self.estimate = float(row[0] / length) if length > 0 else 0.0
+            self.phi[2] = length
+
+    def deviance(self, value: float) -> float:
+        """Minimum over everything else."""
+        phi = self.phi.copy()
+        phi[self.position] = np.log(value) if self.kind == "residual" else value
+        free = np.arange(len(phi)) != self.position
+        low = np.where(np.append(self.model.diagonal(), False), 0.0, -np.inf)
+
+        def criterion(part: FloatArray) -> tuple[float, FloatArray]:
+            full = phi.copy()
+            full[free] = part
+            result, slope = self._evaluate(full)
+            return result, slope[free]
+
+        start = np.maximum(phi[free], low[free] + np.where(low[free] == 0, 1e-3, 0))
+        options = {"ftol": 1e-12, "gtol": 1e-4}
+        return float(
+            minimize(
+                criterion, start, jac=True, method="L-BFGS-B",
+                bounds=Bounds(low[free], np.inf), options=options,
+            ).fun
+        )  # fmt: skip
+
+    def _evaluate(self, phi: FloatArray) -> tuple[float, FloatArray]:
+        absolute = phi[:-1].copy()
+        sigma = float(np.exp(phi[-1]))
+        rho = phi[1] if self.kind == "correlation" else 0.0
+        rest = np.sqrt(max(1 - rho**2, 0.0))
+        if self.kind == "correlation":
+            absolute[1:3] = rho * phi[2], rest * phi[2]
+        at = evaluate(self.model, absolute / sigma, self.reml, sigma)
+        slope = at.gradient / sigma
+        freedom = self.model.n_rows - (self.model.n_fixed if self.reml else 0)
+        by_log_sigma = 2 * freedom - 2 * at.rss / sigma**2 - slope @ absolute
+        if self.kind == "correlation":
+            slope[2] = rho * slope[1] + rest * slope[2]
+            slope[1] = 0.0
+        return at.deviance, np.append(slope, by_log_sigma)
+
+    def search(self, limit: float) -> tuple[float, float]:
+        """The two values at which the profile crosses ``limit``."""
+        if self.kind == "correlation":
+            ends = (-1.0, 1.0)
+        else:
+            ends = (1e-6 if self.kind == "residual" else 0.0, np.inf)
+        return self._cross(ends[0], limit), self._cross(ends[1], limit)
+
+    def _cross(self, end: float, limit: float) -> float:
+        inside = self.estimate
+        if np.isinf(end):
+            end = max(2 * inside, 0.1)
+            while self.deviance(end) < limit:
+                end *= 2
+        elif abs(end - inside) < 1e-8 or self.deviance(end) <= limit:
+            return float(end) if self.kind != "residual" else 0.0
+        return float(brentq(lambda v: self.deviance(v) - limit, inside, end, xtol=1e-6, rtol=1e-6))
+
+
+# Tests between models
+
+
+@dataclass(frozen=True)
+class LikelihoodRatio:
+    """Likelihood-ratio test; ``reference`` names the distribution it was referred to."""
+
+    statistic: float
+    p: float
+    reference: str
+
+
+def likelihood_ratio(larger: LmmFit, smaller: LmmFit) -> LikelihoodRatio:
+    """Test the terms that ``larger`` has and ``smaller`` has not.
+
+    For one more random effect the null value lies on the boundary and the statistic follows a
+    50:50 mixture of chi-squares with k - 1 and k degrees of freedom, k its (co)variances (Self &
+    Liang 1987; Stram & Lee 1994). Fixed effects need ML fits.
+
+    Raises
+    ------
+    ValueError
+        If the models are not nested in one of these ways, or REML fits differ in fixed effects.
+    """
+    if larger.n_obs != smaller.n_obs or larger.estimator != smaller.estimator:
+        raise ValueError("the models must be fitted to the same rows by the same criterion")
+    fixed = len(larger.names) - len(smaller.names)
+    extra = larger.n_parameters - smaller.n_parameters - fixed
+    statistic = max(smaller.deviance - larger.deviance, 0.0)
+    if fixed and larger.reml:
+        raise ValueError("REML deviances of models with different fixed effects cannot be compared")
+    if fixed < 0 or extra < 0 or fixed + extra == 0 or (fixed and extra):
+        raise ValueError("the models differ in neither fixed nor random effects alone")
+    if fixed:
+        return LikelihoodRatio(statistic, float(stats.chi2.sf(statistic, fixed)), f"chi2({fixed})")
+    if _random_count(larger) - _random_count(smaller) != 1:
+        raise ValueError("the boundary correction holds for one more random effect at a time")
+    upper = float(stats.chi2.sf(statistic, extra))
+    lower = float(stats.chi2.sf(statistic, extra - 1)) if extra > 1 else float(statistic <= 0)
+    p = 0.5 * (upper + lower)
+    return LikelihoodRatio(statistic, p, f"mixture of chi2({extra - 1}) and chi2({extra})")
+
+
+def _random_count(fit: LmmFit) -> int:
+    return len(fit.client_cov) + len(fit.therapist_cov)
+
+
+# Cluster bootstrap
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Replicates of a cluster bootstrap; rows of failed refits are left out and counted."""
+
+    beta: FloatArray
+    sd: FloatArray
+    sigma: FloatArray
+    failed: int
+    unit: str
+
+    def se(self) -> FloatArray:
+        return np.std(self.beta, axis=0, ddof=1)
+
+    def interval(self, level: float = 0.95) -> FloatArray:
+        """(2, p) percentile limits."""
+        tail = (1 - level) / 2
+        return np.quantile(self.beta, [tail, 1 - tail], axis=0)
+
+
+def cluster_bootstrap(
+    fit: LmmFit, design: ModelDesign, unit: str = "client", replicates: int = 999, seed: int = 1
+) -> Bootstrap:
+    """Refit on samples of whole clients or whole therapists, drawn with replacement.
+
+    Parameters
+    ----------
+    unit : ``client`` or ``therapist``; therapists also work for a two-level model whose frame
+        knows them (methods 1.8). Replicate b uses the random stream ``(seed, b)``.
+    """
+    if fit.statistics is None or fit.solution is None or fit.scale is None:
+        raise ValueError("a within-only fit cannot be bootstrapped; its errors are robust already")
+    members = _members(design, unit)
+    results, failed = [], 0
+    for b in range(replicates):
+        rng = np.random.default_rng([seed, b])
+        drawn = rng.integers(len(members), size=len(members))
+        clients = np.concatenate([members[k] for k in drawn])
+        copies = np.repeat(np.arange(len(drawn)), [len(members[k]) for k in drawn])
+        if unit == "client":
+            copies = np.zeros(len(clients), dtype=np.int64)
+        sample = take_groups(fit.statistics, clients, copies.astype(np.int64))
+        try:
+            results.append(_refit(fit, prepare(sample)))
+        except LinAlgError:
+            failed += 1
+    if not results:
+        raise ValueError("every refit failed: too few groups for a bootstrap")
+    stacked = np.array(results)
+    p, q = len(fit.beta), len(fit.random_names)
+    return Bootstrap(stacked[:, :p], stacked[:, p : p + q], stacked[:, -1], failed, unit)
+
+
+def _members(design: ModelDesign, unit: str) -> list[IntArray]:
+    """Positions (in the order of the statistics) of the clients of each group."""
+    owner = design.therapist_of_client
+    if unit == "client":
+        return [np.array([k]) for k in range(design.n_clients)]
+    if unit != "therapist" or owner is None:
+        raise ValueError("unit must be 'client', or 'therapist' where therapists are known")
+    ordered = np.sort(owner) if design.therapist is not None else owner
+    return [np.flatnonzero(ordered == code) for code in range(int(owner.max()) + 1)]
+
+
+def _refit(fit: LmmFit, model: ProfiledModel) -> FloatArray:
+    assert fit.solution is not None
+    assert fit.scale is not None
+    start = np.where(model.diagonal(), np.maximum(fit.solution.theta, 0.05), fit.solution.theta)
+    theta, at = solve_from(model, start, fit.reml)
+    stretch = fit.scale.size / fit.scale.columns
+    beta = at.beta * stretch
+    if fit.scale.centre:
+        beta[fit.names.index("intercept")] += fit.scale.centre
+    sigma = _sigma(at, model, fit.reml)
+    inner, _ = model.factors(theta)
+    sd = sigma * np.sqrt(np.einsum("ij,ij->i", inner, inner)) * stretch[model.client_columns]
+    return np.concatenate([beta, sd, [sigma * fit.scale.size]])
