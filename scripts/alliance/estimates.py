@@ -124,7 +124,7 @@ def write_estimates(frame: pd.DataFrame, path: str) -> None:
 
 def read_estimates(path: str) -> pd.DataFrame:
     """Read a table written by :func:`write_estimates`; empty words stay empty words."""
-    frame = pd.read_csv(path, dtype={name: str for name in TEXT_COLUMNS})
+    frame = pd.read_csv(path, dtype=dict.fromkeys(TEXT_COLUMNS, str))
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise ValueError(f"{path}: not an estimates table, without {', '.join(missing)}")

@@ -11,10 +11,25 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from alliance.study import ModelSpec, Timing
+from alliance.instruments import Instrument
+from alliance.study import Measure, ModelSpec, Timing
 from alliance.timing import lag_rule, pair_with_outcome
 
 ID_COLUMNS: tuple[str, ...] = ("client", "therapist", "session", "outcome_session", "gap", "time")
+
+
+def direction(
+    measure: Measure, instrument: Instrument | None
+) -> tuple[str, tuple[float, float]]:
+    """Direction and possible range of a measure's total, declared or of its instrument.
+
+    The range is (0, 0) where neither says; it is only needed when higher is better.
+    """
+    higher_is = measure.higher_is or (instrument.higher_is if instrument else None)
+    score_range = measure.range
+    if score_range is None and instrument is not None:
+        score_range = instrument.range_of("total", measure.response_range)
+    return str(higher_is), score_range or (0.0, 0.0)
 
 
 def orient(score: pd.Series, higher_is: str, score_range: tuple[float, float]) -> pd.Series:

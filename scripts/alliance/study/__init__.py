@@ -1,6 +1,8 @@
 """The typed model of a study file: the only place that knows configuration keys."""
 
-from alliance.study.excerpt import read_excerpt, write_excerpt
+from alliance.study.collect import absent_open_data, collect_studies, instruments_of
+from alliance.study.excerpt import parts_of_model, parts_of_rupture, read_excerpt, write_excerpt
+from alliance.study.files import data_files, resolve_path
 from alliance.study.load import load_study, load_yaml_with_lines
 from alliance.study.model import (
     CleaningRules,
@@ -30,9 +32,16 @@ __all__ = [
     "Study",
     "Table",
     "Timing",
+    "absent_open_data",
+    "collect_studies",
+    "data_files",
+    "instruments_of",
     "load_study",
     "load_yaml_with_lines",
+    "parts_of_model",
+    "parts_of_rupture",
     "read_excerpt",
     "read_run_config",
+    "resolve_path",
     "write_excerpt",
 ]

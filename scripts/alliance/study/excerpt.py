@@ -7,6 +7,7 @@ of them changes, and a script cannot read a key that its rule did not declare.
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -14,10 +15,19 @@ from pydantic import TypeAdapter
 from alliance.study.model import Study
 
 
-def write_excerpt(study: Study, *sections: str, labels: bool = True) -> str:
-    """Sections of a study as Python literals; without ``labels`` names for display are left out.
+def write_excerpt(
+    study: Study,
+    *sections: str,
+    labels: bool = True,
+    only: Mapping[str, Iterable[str]] | None = None,
+) -> str:
+    """Sections of a study as Python literals (not JSON: keys of ``labels`` may be numbers).
 
-    Literals, not JSON, because the keys of ``labels`` may be numbers.
+    Parameters
+    ----------
+    sections : names of top-level keys of a study file.
+    labels : False leaves names for display out, so that renaming a scale reruns no computation.
+    only : section -> the entries of it to keep, e.g. ``{"models": ["main"]}``.
 
     Raises
     ------
@@ -28,6 +38,8 @@ def write_excerpt(study: Study, *sections: str, labels: bool = True) -> str:
     if unknown:
         raise ValueError(f"no such section of a study file: {', '.join(sorted(unknown))}")
     content = study.model_dump(mode="python", include=set(sections))
+    for section, entries in (only or {}).items():
+        content[section] = {name: content[section][name] for name in entries}
     if not labels:
         _replace_labels(content)
     return repr(content)
@@ -44,6 +56,26 @@ def read_excerpt(text: str) -> Study:
     for name in set(Study.model_fields) - set(sections):
         study.__dict__.pop(name, None)
     return study
+
+
+def parts_of_model(study: Study, model: str) -> dict[str, list[str]]:
+    """The entries that one model depends on, for ``only`` of :func:`write_excerpt`."""
+    spec = study.models[model]
+    terms = {part for term in spec.covariates for part in term.split(":")}
+    return {
+        "models": [model],
+        "measures": [name for name in study.measures if name in (spec.outcome, spec.predictor)],
+        "covariates": [name for name in study.covariates if name in terms],
+    }
+
+
+def parts_of_rupture(study: Study, rupture: str) -> dict[str, list[str]]:
+    """The entries that one rupture analysis depends on, for ``only`` of :func:`write_excerpt`."""
+    spec = study.ruptures[rupture]
+    return {
+        "ruptures": [rupture],
+        "measures": [name for name in study.measures if name in (spec.measure, spec.outcome)],
+    }
 
 
 def _replace_labels(content: dict[str, Any]) -> None:

@@ -15,7 +15,9 @@ from alliance.study.model import Study
 KeyPath = tuple[str | int, ...]
 
 
-def load_yaml_with_lines(path: str | Path) -> tuple[Any, dict[KeyPath, int]]:
+def load_yaml_with_lines(
+    path: str | Path, shown_as: str | None = None
+) -> tuple[Any, dict[KeyPath, int]]:
     """A YAML file and the line on which each key stands (from 1).
 
     Raises
@@ -23,10 +25,10 @@ def load_yaml_with_lines(path: str | Path) -> tuple[Any, dict[KeyPath, int]]:
     StudyError
         If the file is absent, is not YAML, or repeats a key.
     """
-    name = str(path)
+    name = shown_as or str(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
         raise StudyError([_unreadable(name)]) from None
     lines: dict[KeyPath, int] = {}
     repeated: list[Problem] = []
@@ -41,8 +43,8 @@ def load_yaml_with_lines(path: str | Path) -> tuple[Any, dict[KeyPath, int]]:
     return content, lines
 
 
-def load_study(path: str | Path) -> Study:
-    """The study described by ``path``.
+def load_study(path: str | Path, shown_as: str | None = None) -> Study:
+    """The study described by ``path``; problems name the file ``shown_as``.
 
     Raises
     ------
@@ -50,8 +52,8 @@ def load_study(path: str | Path) -> Study:
         With every problem of the file: unknown keys (with the likely meant one), wrong values,
         references to measures or covariates that are not declared.
     """
-    content, lines = load_yaml_with_lines(path)
-    name = str(path)
+    name = shown_as or str(path)
+    content, lines = load_yaml_with_lines(path, name)
     if not isinstance(content, Mapping):
         raise StudyError([_not_a_mapping(name)])
     try:

@@ -1,0 +1,73 @@
+"""What the rows of one model have in common, from the study file."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alliance.estimation.rows import RowContext
+from alliance.instruments import Instrument
+from alliance.study import Measure, ModelSpec, Study
+from alliance.timing import lag_rule
+
+MISSING_RULE = "all observed pairs; exact likelihood under missing at random"
+LAGGED_HYBRID = (
+    "no lagged outcome: an effect that works through the previous outcome is part of the estimate"
+)
+
+
+def row_context(
+    study: Study,
+    model: str,
+    instruments: dict[str, Instrument],
+    estimator: str,
+    code_hash: str,
+    seed: float = np.nan,
+) -> RowContext:
+    """The context of all rows of ``model``; labels and units come from measures and instruments."""
+    spec = study.models[model]
+    outcome = study.measures[spec.outcome]
+    common = {
+        "analysis": model,
+        "outcome": spec.outcome,
+        "outcome_label": outcome.label,
+        "outcome_units": f"{_scale_name(outcome, instruments)} points",
+        "time_unit": study.timing.unit,
+        "clock": study.timing.unit,
+        "trend": _trend(spec),
+        "missing_rule": MISSING_RULE,
+        "estimator": estimator,
+        "seed": seed,
+        "code_hash": code_hash,
+    }
+    if spec.predictor is None:
+        return RowContext(**common, rater=outcome.rater)
+    predictor = study.measures[spec.predictor]
+    rule = lag_rule(study.timing, spec.lag)
+    part = f", {spec.component}" if spec.component else ""
+    return RowContext(
+        **common,
+        predictor=spec.predictor,
+        predictor_label=predictor.label + part,
+        predictor_unit=f"{_scale_name(predictor, instruments)} point",
+        rater=predictor.rater,
+        component=spec.component or "total",
+        timing_order=rule.order,
+        lag=float(rule.lag),
+        known_bias="" if rule.lag == 0 else LAGGED_HYBRID,
+    )
+
+
+def _scale_name(measure: Measure, instruments: dict[str, Instrument]) -> str:
+    """The short name of a scale: what stands in brackets in its label, else the whole label."""
+    inside = measure.label.partition("(")[2].partition(")")[0].strip()
+    if inside:
+        return inside
+    instrument = instruments.get(measure.instrument or "")
+    return instrument.name if instrument else measure.label
+
+
+def _trend(spec: ModelSpec) -> str:
+    """How the course over time is taken out, in words."""
+    if "time" not in spec.covariates:
+        return "none"
+    return "linear, varying between clients" if "time" in spec.random_slopes else "linear"

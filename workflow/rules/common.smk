@@ -1,0 +1,184 @@
+# What the rules share: the studies of this run, and what a result depends on.
+
+import os
+import platform
+import shutil
+import sys
+from functools import cache
+from pathlib import Path
+
+SCRIPTS = Path(workflow.basedir).parent / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from alliance.problems import StudyError
+from alliance.provenance import code_hash, file_hash
+from alliance.study import (
+    absent_open_data,
+    collect_studies,
+    data_files,
+    instruments_of,
+    parts_of_model,
+    parts_of_rupture,
+    read_run_config,
+    write_excerpt,
+)
+
+LOCK = SCRIPTS.parent / "requirements.lock"
+ENVIRONMENT = "../../environment.yml"
+
+
+def tell(message):
+    """Say something once: jobs read this file again, and stay silent."""
+    if workflow.is_main_process:
+        print(message, file=sys.stderr, flush=True)
+
+
+def or_stop(read, *arguments):
+    """The result of ``read``, or the end of the run with all problems in plain words."""
+    try:
+        return read(*arguments)
+    except StudyError as error:
+        tell(f"\n{error}\n")
+        sys.exit(1)
+
+
+@cache
+def run_config():
+    return or_stop(read_run_config, config, "config/config.yaml")
+
+
+@cache
+def listed_studies():
+    return or_stop(collect_studies, tuple(run_config().studies), Path())
+
+
+@cache
+def study_called(name):
+    """A study of config/studies/, listed in config.yaml or asked for by name."""
+    listed = listed_studies()
+    return (
+        listed[name]
+        if name in listed
+        else or_stop(collect_studies, (name,), Path())[name]
+    )
+
+
+def study_of(wildcards):
+    return study_called(wildcards.study)
+
+
+@cache
+def runnable_studies():
+    """The listed studies whose data are here; the others are named with the reason."""
+    absences = {
+        name: absent_open_data(study, data_files(study, Path()))
+        for name, study in listed_studies().items()
+    }
+    for reason in filter(None, absences.values()):
+        tell(reason)
+    return [name for name, reason in absences.items() if not reason]
+
+
+def code_of(script):
+    """Parameter of every rule: changes when the script or anything it imports changes."""
+    return code_hash(SCRIPTS / script, LOCK)
+
+
+def sections(*names, labels=True):
+    """Parameter of a rule: these sections of the study file, and no others."""
+    return lambda wildcards: write_excerpt(study_of(wildcards), *names, labels=labels)
+
+
+def sections_of_model(*names, labels=True):
+    """The same, with the entries that one model depends on: editing another reruns nothing."""
+
+    def excerpt(wildcards):
+        study = study_of(wildcards)
+        parts = parts_of_model(study, wildcards.model)
+        only = {name: parts[name] for name in names if name in parts}
+        return write_excerpt(study, *names, labels=labels, only=only)
+
+    return excerpt
+
+
+def sections_of_rupture(*names, labels=True):
+    """The same for one rupture analysis."""
+
+    def excerpt(wildcards):
+        study = study_of(wildcards)
+        parts = parts_of_rupture(study, wildcards.rupture)
+        only = {name: parts[name] for name in names if name in parts}
+        return write_excerpt(study, *names, labels=labels, only=only)
+
+    return excerpt
+
+
+def raw_files(wildcards):
+    """The data files of a study, in the order of its file."""
+    files = data_files(study_of(wildcards), Path())
+    reason = absent_open_data(study_of(wildcards), files)
+    if reason:
+        tell(reason)
+        sys.exit(1)
+    return [path.as_posix() for path in files.values()]
+
+
+def instrument_files(wildcards):
+    """The scoring keys that a study needs, or one of its models or rupture analyses."""
+    study = study_of(wildcards)
+    measures = list(study.measures)
+    if "model" in wildcards.keys():
+        measures = parts_of_model(study, wildcards.model)["measures"]
+    if "rupture" in wildcards.keys():
+        measures = parts_of_rupture(study, wildcards.rupture)["measures"]
+    return [
+        f"config/instruments/{name}.yaml" for name in instruments_of(study, measures)
+    ]
+
+
+def rule_files(wildcards):
+    """The rupture rules that one rupture analysis names."""
+    rules = study_of(wildcards).ruptures[wildcards.rupture].rules
+    return [f"config/ruptures/{name}.yaml" for name in rules]
+
+
+MARK_OF_RUN = Path(".snakemake/alliance.pid")
+
+
+def mark_this_run():
+    """Note which process holds the locks of this folder."""
+    MARK_OF_RUN.write_text(f"{platform.node()} {os.getpid()}")
+
+
+def take_up_a_killed_run():
+    """Remove the locks of a run whose process is gone, so that it can be resumed at once."""
+    locks = Path(".snakemake/locks")
+    if not MARK_OF_RUN.is_file() or not locks.is_dir() or not any(locks.iterdir()):
+        return
+    host, _, process = MARK_OF_RUN.read_text().partition(" ")
+    if host == platform.node() and not is_running(int(process)):
+        shutil.rmtree(locks)
+        tell("An earlier run was stopped half-way; it is taken up where it was.")
+
+
+def is_running(process):
+    try:
+        os.kill(process, 0)  # signal 0 only asks
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def say_where_the_reports_are():
+    for name in runnable_studies():
+        if Path(f"results/{name}/report.html").is_file():
+            tell(f"Report: results/{name}/report.html")
+
+
+def say_what_to_do():
+    tell(
+        "\nThe run stopped early: what is wrong stands above (and in results/<study>/logs/).\n"
+        "Correct it and type the same command again; what was finished is not done twice.\n"
+    )

@@ -1,0 +1,48 @@
+# What the data are like before anything is modelled.
+
+
+rule describe:
+    input:
+        sessions=rules.score.output.sessions,
+        clients=rules.clean.output.clients,
+        instruments=instrument_files,
+    output:
+        measures="results/{study}/tables/measures.csv",
+        correlations="results/{study}/tables/correlations.csv",
+        missingness="results/{study}/tables/missingness.csv",
+        sample="results/{study}/tables/sample.csv",
+        trajectories="results/{study}/tables/trajectories.csv",
+    log:
+        "results/{study}/logs/describe.log",
+    benchmark:
+        "results/{study}/benchmarks/describe.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections("measures", "covariates", "privacy", "seed"),
+        code=code_of("describe_study.py"),
+    message:
+        "{wildcards.study}: describing sample and scales"
+    script:
+        "../../scripts/describe_study.py"
+
+
+rule estimate_reliability:
+    input:
+        sessions=rules.score.output.sessions,
+        instruments=instrument_files,
+    output:
+        reliability="results/{study}/tables/reliability.csv",
+    log:
+        "results/{study}/logs/estimate_reliability.log",
+    benchmark:
+        "results/{study}/benchmarks/estimate_reliability.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections("measures", "seed"),
+        code=code_of("estimate_reliability.py"),
+    message:
+        "{wildcards.study}: reliability within and between clients"
+    script:
+        "../../scripts/estimate_reliability.py"

@@ -1,0 +1,132 @@
+# From the user's files to clean, scored sessions. Nothing that identifies a person passes
+# `deidentify`; every change made by `clean` is logged.
+
+
+rule download:
+    log:
+        "results/logs/download.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    # Openly licensed data of the listed studies, checked by their sha256.
+    params:
+        studies=lambda wildcards: {
+            name: write_excerpt(study, "data")
+            for name, study in listed_studies().items()
+        },
+    script:
+        "../../scripts/download_data.py"
+
+
+rule validate:
+    input:
+        data=raw_files,
+        instruments=instrument_files,
+    output:
+        problems="results/{study}/qc/validation.tsv",
+    log:
+        "results/{study}/logs/validate.log",
+    benchmark:
+        "results/{study}/benchmarks/validate.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections(
+            "id",
+            "data",
+            "columns",
+            "timing",
+            "measures",
+            "covariates",
+            "cleaning",
+            "privacy",
+            "models",
+            "ruptures",
+            labels=False,
+        ),
+        code=code_of("validate_data.py"),
+    message:
+        "{wildcards.study}: looking for problems in the data"
+    script:
+        "../../scripts/validate_data.py"
+
+
+rule deidentify:
+    input:
+        data=raw_files,
+        instruments=instrument_files,
+        problems=rules.validate.output.problems,
+    output:
+        sessions="results/{study}/data/deidentified/sessions.parquet",
+        clients="results/{study}/data/deidentified/clients.parquet",
+        joins="results/{study}/qc/joined_files.tsv",
+        anonymity="results/{study}/qc/k_anonymity.tsv",
+    log:
+        "results/{study}/logs/deidentify.log",
+    benchmark:
+        "results/{study}/benchmarks/deidentify.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections(
+            "id",
+            "data",
+            "columns",
+            "measures",
+            "covariates",
+            "privacy",
+            "seed",
+            labels=False,
+        ),
+        code=code_of("deidentify_data.py"),
+    message:
+        "{wildcards.study}: replacing identifiers and dates"
+    script:
+        "../../scripts/deidentify_data.py"
+
+
+rule clean:
+    input:
+        sessions=rules.deidentify.output.sessions,
+        clients=rules.deidentify.output.clients,
+        instruments=instrument_files,
+    output:
+        sessions="results/{study}/data/clean/sessions.parquet",
+        clients="results/{study}/data/clean/clients.parquet",
+        log="results/{study}/qc/cleaning_log.tsv",
+        flow="results/{study}/qc/flow.tsv",
+    log:
+        "results/{study}/logs/clean.log",
+    benchmark:
+        "results/{study}/benchmarks/clean.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections("measures", "columns", "cleaning", "covariates", labels=False),
+        code=code_of("clean_sessions.py"),
+    message:
+        "{wildcards.study}: cleaning, every change logged"
+    script:
+        "../../scripts/clean_sessions.py"
+
+
+rule score:
+    input:
+        sessions=rules.clean.output.sessions,
+        instruments=instrument_files,
+    output:
+        sessions="results/{study}/data/scored/sessions.parquet",
+        notes="results/{study}/qc/scoring.tsv",
+    log:
+        "results/{study}/logs/score.log",
+    benchmark:
+        "results/{study}/benchmarks/score.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections("id", "measures", labels=False),
+        code=code_of("score_scales.py"),
+    message:
+        "{wildcards.study}: scoring the instruments"
+    script:
+        "../../scripts/score_scales.py"

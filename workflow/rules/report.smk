@@ -1,0 +1,1 @@
+# What people read. Everything here is rendered from the tables; nothing is computed.

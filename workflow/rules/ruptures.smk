@@ -1,0 +1,51 @@
+# Ruptures and repairs by declared rules, and what they have to do with outcome.
+
+
+rule detect_ruptures:
+    input:
+        sessions=rules.score.output.sessions,
+        rules=rule_files,
+    output:
+        sessions="results/{study}/data/ruptures/{rupture}/sessions.parquet",
+        episodes="results/{study}/data/ruptures/{rupture}/episodes.parquet",
+        clients="results/{study}/data/ruptures/{rupture}/clients.parquet",
+        summary="results/{study}/tables/ruptures/{rupture}.csv",
+        agreement="results/{study}/tables/ruptures/{rupture}_agreement.csv",
+    log:
+        "results/{study}/logs/detect_ruptures_{rupture}.log",
+    benchmark:
+        "results/{study}/benchmarks/detect_ruptures_{rupture}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections_of_rupture("id", "measures", "ruptures", "privacy", labels=False),
+        code=code_of("detect_ruptures.py"),
+    message:
+        "{wildcards.study}: ruptures and repairs, {wildcards.rupture}"
+    script:
+        "../../scripts/detect_ruptures.py"
+
+
+rule test_ruptures:
+    input:
+        sessions=rules.score.output.sessions,
+        clients=rules.clean.output.clients,
+        labels=rules.detect_ruptures.output.clients,
+        summary=rules.detect_ruptures.output.summary,
+        rules=rule_files,
+        instruments=instrument_files,
+    output:
+        estimates="results/{study}/estimates/ruptures/{rupture}.csv",
+    log:
+        "results/{study}/logs/test_ruptures_{rupture}.log",
+    benchmark:
+        "results/{study}/benchmarks/test_ruptures_{rupture}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections_of_rupture("measures", "ruptures", "privacy", "timing", "seed"),
+        code=code_of("test_ruptures.py"),
+    message:
+        "{wildcards.study}: ruptures and outcome, {wildcards.rupture}"
+    script:
+        "../../scripts/test_ruptures.py"
