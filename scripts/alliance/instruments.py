@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from alliance.problems import Problem, StudyError, suggest
 from alliance.study import load_yaml_with_lines
@@ -312,13 +313,9 @@ def _unknown(name: str, known: list[str]) -> Problem:
     )  # fmt: skip
 
 
-def _problem(error: Any, file: str, lines: Mapping[tuple[str | int, ...], int]) -> Problem:
+def _problem(error: ErrorDetails, file: str, lines: Mapping[tuple[str | int, ...], int]) -> Problem:
     path = tuple(error["loc"])
-    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
-    key = ".".join(str(part) for part in path)
-    where = ", ".join(
-        part for part in (f"line {line}" if line else "", key and f"key {key}") if part
-    )
+    where = _where(path, lines)
     if error["type"] == "extra_forbidden":
         known = list(Instrument.model_fields)
         fix = suggest(str(path[-1]), known) or f"Known keys: {', '.join(known)}."
@@ -330,3 +327,11 @@ def _problem(error: Any, file: str, lines: Mapping[tuple[str | int, ...], int]) 
     message = error["msg"].removeprefix("Value error, ")
     fix = "config/instruments/README.md explains every key."
     return Problem("WRONG_INSTRUMENT", "error", file, where, found, message, fix)
+
+
+def _where(path: tuple[str | int, ...], lines: Mapping[tuple[str | int, ...], int]) -> str:
+    line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
+    key = ".".join(str(part) for part in path)
+    return ", ".join(
+        part for part in (f"line {line}" if line else "", key and f"key {key}") if part
+    )
