@@ -1,6 +1,6 @@
 """Read the files of a study, whatever program wrote them, and put them together."""
 
-from alliance.readers.assemble import JOIN_REPORT_COLUMNS, assemble
+from alliance.readers.assemble import JOIN_REPORT_COLUMNS, assemble, find_columns
 from alliance.readers.raw import RawStudy, RawTable
 from alliance.readers.read import read_table, read_tables
 from alliance.readers.resolve import download, format_of, resolve_path
@@ -11,6 +11,7 @@ __all__ = [
     "RawTable",
     "assemble",
     "download",
+    "find_columns",
     "format_of",
     "read_table",
     "read_tables",

@@ -53,7 +53,7 @@ def read_stata(name: str, table: Table, path: Path) -> RawTable:
 
 
 def _read(
-    reader: Any,  # noqa: ANN401
+    reader: Any,
     table: Table,
     path: Path,
     expected: str,
@@ -85,7 +85,7 @@ def _note(column: str, entries: pd.Series, kind: str) -> str:
     )
 
 
-def _raw(name: str, table: Table, frame: pd.DataFrame, meta: Any, notes: list[str]) -> RawTable:  # noqa: ANN401
+def _raw(name: str, table: Table, frame: pd.DataFrame, meta: Any, notes: list[str]) -> RawTable:
     labels = {
         column: {code: str(label) for code, label in codes.items()}
         for column, codes in meta.variable_value_labels.items()
