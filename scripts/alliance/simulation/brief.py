@@ -30,7 +30,7 @@ PROCESS = Process(
     trend_symptoms=-0.14,
     trends=Pair(0.03, 0.06, -0.2),
     pretreatment_change=0.0,
-    drop_out=DropOut(-3.5, -0.35, 0.30),
+    drop_out=DropOut(-3.75, -0.35, 0.30),
     ruptures=PlantingPlan(0.15, 0.10, (2.5, 4.5)),
 )
 VISUAL_ANALOGUE = {

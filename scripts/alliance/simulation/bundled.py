@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
+from alliance.instruments import Instrument
 from alliance.simulation import brief, clinic
+from alliance.simulation.drawn import Drawn
+from alliance.simulation.population import population_truth
 from alliance.simulation.truth import (
     GENERATOR_VERSION,
     count_flaws,
@@ -17,8 +20,10 @@ from alliance.simulation.truth import (
     structure,
     truth_text,
 )
+from alliance.study import Study
 
 Population = Mapping[str, object]
+POPULATION_CLIENTS, POPULATION_THERAPISTS = 2000, 250  # of each sample, eight to one as in 'clinic'
 
 
 def clinic_files(population: Population) -> dict[str, str]:
@@ -75,6 +80,29 @@ STUDIES: dict[str, Callable[[Population], dict[str, str]]] = {
     "clinic": clinic_files,
     "brief": brief_files,
 }
+
+
+def study_files(study: Study, instruments: Mapping[str, Instrument]) -> dict[str, str]:
+    """Text of every file of a bundled study, by name.
+
+    Parameters
+    ----------
+    study : the study file of ``clinic`` or ``brief``; its models define the estimands.
+    instruments : at least those the study names.
+    """
+    population = population_truth(study, instruments, _DRAWS[study.id])
+    return STUDIES[study.id](population)
+
+
+def _large_clinic(number: int) -> Drawn:
+    return clinic.draw_clinic(clinic.SEED, POPULATION_CLIENTS, POPULATION_THERAPISTS, number)
+
+
+def _large_brief(number: int) -> Drawn:
+    return brief.draw_brief(brief.SEED, POPULATION_CLIENTS, number)
+
+
+_DRAWS: dict[str, Callable[[int], Drawn]] = {"clinic": _large_clinic, "brief": _large_brief}
 
 
 def command(study: str) -> str:

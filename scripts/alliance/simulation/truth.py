@@ -61,14 +61,23 @@ def structure(process: Process, forms: Mapping[str, Form]) -> dict[str, object]:
 def sample_summary(drawn: Drawn) -> dict[str, object]:
     """Counts of the drawn sample before flaws."""
     latent = drawn.latent
-    endings, counts = np.unique(latent.ending, return_counts=True)
+    inside = np.arange(drawn.attended.shape[1]) < drawn.scheduled[:, None]
+    became = drawn.extra["attendance"][inside] if "attendance" in drawn.extra else []
+    n_therapists = int(latent.therapist.max()) + 1
     return {
         "clients": int(latent.last.size),
-        "therapists": int(latent.therapist.max()) + 1,
+        **({"therapists": n_therapists} if n_therapists > 1 else {}),
         "sessions_scheduled": int(drawn.scheduled.sum()),
         "sessions_attended": int(drawn.attended.sum()),
-        "endings": {str(name): int(count) for name, count in zip(endings, counts, strict=True)},
+        "clients_with_one_session": int((drawn.attended.sum(axis=1) == 1).sum()),
+        "not_attended": _counts([kind for kind in became if kind != "attended"]),
+        "endings": _counts(latent.ending),
     }
+
+
+def _counts(entries: Sequence[object]) -> dict[str, int]:
+    names, counts = np.unique(np.asarray(entries, dtype=str), return_counts=True)
+    return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
 
 
 def count_ruptures(ruptures: pd.DataFrame) -> dict[str, int]:
