@@ -175,7 +175,7 @@ def build_design(
         return refused.refusal
 
 
-def _build(  # noqa: PLR0917 (same order as build_design)
+def _build(
     frame: pd.DataFrame,
     spec: ModelSpec,
     covariates: Mapping[str, Covariate],
@@ -315,7 +315,7 @@ def _check_therapists(groups: _Groups, min_therapists: int) -> None:
 # Columns
 
 
-def _columns(  # noqa: PLR0917
+def _columns(
     frame: pd.DataFrame,
     spec: ModelSpec,
     covariates: Mapping[str, Covariate],
@@ -416,7 +416,7 @@ def _variable_columns(
     return [_Column(name, numbers - centre, level, label)] if np.ptp(numbers) else []
 
 
-def _dummies(  # noqa: PLR0917
+def _dummies(
     name: str,
     values: NDArray[np.object_],
     covariate: Covariate,

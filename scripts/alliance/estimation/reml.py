@@ -85,6 +85,7 @@ class LmmFit:
     therapist_cov : (r, r). sigma : residual SD.
     deviance : -2 (restricted) log-likelihood. n_parameters : fixed effects, (co)variances, sigma.
     converged : from gradient and Hessian. message : in words. singular : boundary in words.
+    zero_sd : client-level effects whose SD is estimated as zero.
     """
 
     estimator: str
@@ -103,6 +104,7 @@ class LmmFit:
     converged: bool
     message: str
     singular: tuple[str, ...]
+    zero_sd: tuple[str, ...] = ()
     solution: Solution | None = None
     statistics: NestedStatistics | None = None
     scale: Scale | None = None
@@ -181,7 +183,7 @@ def _scaled_statistics(design: ModelDesign, scale: Scale) -> NestedStatistics:
     )
 
 
-def _in_units(  # noqa: PLR0917 (all the parts of a fit)
+def _in_units(
     design: ModelDesign,
     scale: Scale,
     statistics: NestedStatistics,
@@ -219,6 +221,11 @@ def _in_units(  # noqa: PLR0917 (all the parts of a fit)
         converged=solution.converged,
         message=solution.message,
         singular=_name_singular(design, *model.factors(solution.theta)),
+        zero_sd=tuple(
+            name
+            for name, row in zip(design.random_names, model.factors(solution.theta)[0], strict=True)
+            if np.linalg.norm(row) < _SINGULAR
+        ),
         solution=solution,
         statistics=statistics,
         scale=scale,
@@ -421,7 +428,7 @@ def _curvature(model: ProfiledModel, theta: FloatArray, at: Evaluation, reml: bo
     return Curvature(hessian, slopes)
 
 
-def _judge(  # noqa: PLR0917
+def _judge(
     model: ProfiledModel,
     theta: FloatArray,
     at: Evaluation,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
-from alliance.estimation.design import ModelDesign
+from alliance.estimates import Estimate
+from alliance.estimation.design import ModelDesign, Refusal, pairs
+from alliance.estimation.mixedlm import MixedLmFit
+from alliance.estimation.reml import Contrast, LmmFit, contrast, profile_interval
+
+MIN_RELIABILITY = 0.3
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,9 @@ class RowContext:
     code_hash: str = ""
 
 
-def describe_term(name: str, design: ModelDesign, context: RowContext) -> tuple[str, str, str]:
+def describe_term(
+    name: str, design: ModelDesign | None, context: RowContext
+) -> tuple[str, str, str]:
     """Level, estimand in words and units of a term; the same for every estimator.
 
     Parameters
@@ -50,7 +59,9 @@ def describe_term(name: str, design: ModelDesign, context: RowContext) -> tuple[
     name : a column of the design (``within``, ``time:arm[TAU]``), or a derived term:
         ``contextual``, ``contextual_therapist``, ``sd_intercept``, ``sd_within``, ``sd_time``,
         ``sd_therapist``, ``sd_residual``, ``cor_intercept_within`` (any two random effects),
-        ``icc``, ``icc_therapist``, ``attenuation``, ``between_corrected``, ``deviance``.
+        ``icc``, ``icc_therapist``, ``pct_same_sign``, ``attenuation``, ``between_corrected``,
+        ``deviance``.
+    design : None for a model that was refused before it had one.
     """
     if name in _DERIVED:
         level, words, units = _DERIVED[name]
@@ -116,6 +127,12 @@ _DERIVED: dict[str, tuple[str, str, str]] = {
         "Share of the unexplained variance of {outcome} that lies between therapists",
         "proportion",
     ),
+    "pct_same_sign": (
+        "between_client",
+        "Percentage of clients whose within-client effect of {predictor} has the sign of the "
+        "average one (normal distribution of slopes assumed)",
+        "%",
+    ),
     "deviance": ("total", "Deviance of the model of {outcome} (-2 log-likelihood)", "deviance"),
 }
 
@@ -130,9 +147,15 @@ def _words(context: RowContext) -> dict[str, str]:
     }
 
 
-def _describe_between(name: str, design: ModelDesign, context: RowContext) -> tuple[str, str, str]:
+def _describe_between(
+    name: str, design: ModelDesign | None, context: RowContext
+) -> tuple[str, str, str]:
     """The between effect and the differences between levels; words depend on the levels present."""
-    where = "between clients of the same therapist" if design.n_therapists else "between clients"
+    where = (
+        "between clients of the same therapist"
+        if design and design.n_therapists
+        else "between clients"
+    )
     units = f"{context.outcome_units} per {context.predictor_unit}"
     if name == "contextual_therapist":
         words = f"Effect of {context.predictor_label}: between therapists minus {where}"
@@ -149,7 +172,9 @@ def _describe_between(name: str, design: ModelDesign, context: RowContext) -> tu
     return "between_client", words, units
 
 
-def _describe_sd(effect: str, design: ModelDesign, context: RowContext) -> tuple[str, str, str]:
+def _describe_sd(
+    effect: str, design: ModelDesign | None, context: RowContext
+) -> tuple[str, str, str]:
     if effect == "intercept":
         words = (
             f"SD of clients' level of {context.outcome_label}, beyond what the predictors explain"
@@ -160,7 +185,7 @@ def _describe_sd(effect: str, design: ModelDesign, context: RowContext) -> tuple
 
 
 def _describe_correlation(
-    pair: str, design: ModelDesign, context: RowContext
+    pair: str, design: ModelDesign | None, context: RowContext
 ) -> tuple[str, str, str]:
     first, second = pair.split("_", 1)
     named = {"intercept": "level", "within": "within-client slope", "time": "slope over time"}
@@ -171,17 +196,21 @@ def _describe_correlation(
     return "between_client", words, "correlation"
 
 
-def _describe_column(name: str, design: ModelDesign, context: RowContext) -> tuple[str, str, str]:
+def _describe_column(
+    name: str, design: ModelDesign | None, context: RowContext
+) -> tuple[str, str, str]:
     """A covariate: a number, or a category against its reference."""
     level = _column_level(name, design)
-    label = design.labels.get(name, name)
+    label = _label(name, design)
     if name.endswith("]"):
         return level, f"Difference in {context.outcome_label}: {label}", context.outcome_units
     words = f"Difference in {context.outcome_label} per unit of {label}"
     return level, words, f"{context.outcome_units} per unit of {label}"
 
 
-def _describe_product(name: str, design: ModelDesign, context: RowContext) -> tuple[str, str, str]:
+def _describe_product(
+    name: str, design: ModelDesign | None, context: RowContext
+) -> tuple[str, str, str]:
     """An interaction: by how much the effect of the first factor differs along the others."""
     first, *others = sorted(name.split(":"), key=_focal_rank)
     _, words, units = describe_term(first, design, context)
@@ -197,7 +226,7 @@ def _focal_rank(factor: str) -> int:
     return order.index(factor) if factor in order else len(order)
 
 
-def _factor_label(name: str, design: ModelDesign, context: RowContext) -> str:
+def _factor_label(name: str, design: ModelDesign | None, context: RowContext) -> str:
     special = {
         "within": f"within-client {context.predictor_label}",
         "between": f"client mean of {context.predictor_label}",
@@ -205,23 +234,308 @@ def _factor_label(name: str, design: ModelDesign, context: RowContext) -> str:
         "contextual": f"client mean of {context.predictor_label}",
         "time": context.time_unit,
     }
-    return special.get(name) or design.labels.get(name, name)
+    return special.get(name) or _label(name, design)
 
 
-def _factor_unit(name: str, design: ModelDesign, context: RowContext) -> str:
+def _factor_unit(name: str, design: ModelDesign | None, context: RowContext) -> str:
     if name == "time":
         return context.time_unit
     if name in ("within", "between", "between_therapist", "contextual"):
         return context.predictor_unit
-    return f"unit of {design.labels.get(name, name)}"
+    return f"unit of {_label(name, design)}"
 
 
-def _column_level(name: str, design: ModelDesign) -> str:
-    position = design.column(name)
-    if position is None or not design.column_levels:
+def _column_level(name: str, design: ModelDesign | None) -> str:
+    position = design.column(name) if design else None
+    if design is None or position is None or not design.column_levels:
         return "total"
     return design.column_levels[position]
 
 
+def _label(name: str, design: ModelDesign | None) -> str:
+    return design.labels.get(name, name) if design else name
+
+
 def _lower_first(words: str) -> str:
     return words[:1].lower() + words[1:]
+
+
+# Rows of REML and ML fits
+
+
+def reml_rows(
+    fit: LmmFit | Refusal, design: ModelDesign | Refusal, context: RowContext, profile: bool = True
+) -> list[Estimate]:
+    """All rows of a fit: fixed effects, contrasts between levels, variance parameters, deviance.
+
+    Parameters
+    ----------
+    fit, design : either may be a refusal, which becomes rows without numbers.
+    profile : profile-likelihood intervals of the variance parameters (a few hundred evaluations).
+
+    Notes
+    -----
+    The standardised within effect is ``estimate * s_w(predictor) / s_w(outcome)`` with pooled
+    within-client SDs taken as known. A fit that did not converge keeps its numbers under the
+    status ``diagnostics_failed``.
+    """
+    if isinstance(design, Refusal):
+        return refused_rows(design, context, context.estimator or "REML")
+    if isinstance(fit, Refusal):
+        return refused_rows(fit, context, context.estimator or "REML", design)
+    maker = _RowMaker(design, context, fit.estimator, _verdict(fit))
+    return [
+        *_fixed_rows(fit, maker),
+        *_contrast_rows(fit, maker),
+        *_variance_rows(fit, maker, profile),
+        *_dropped_rows(maker),
+        maker.row("deviance", "fit", estimate=fit.deviance),
+    ]
+
+
+def refused_rows(
+    refusal: Refusal, context: RowContext, estimator: str, design: ModelDesign | None = None
+) -> list[Estimate]:
+    """Rows that say why there is no estimate, one per main effect of the model."""
+    terms = ["within", "between"] if context.predictor else ["time"]
+    maker = _RowMaker(design, context, estimator, ("", "ok", ""))
+    reason = f"{refusal.reason}. {refusal.advice}"
+    return [maker.absent(term, "fixed", reason) for term in terms]
+
+
+def mixedlm_rows(
+    fit: MixedLmFit | Refusal, design: ModelDesign | Refusal, context: RowContext
+) -> list[Estimate]:
+    """Rows of the independent check: fixed effects only."""
+    estimator = "MixedLM (statsmodels)"
+    if isinstance(design, Refusal):
+        return refused_rows(design, context, estimator)
+    if isinstance(fit, Refusal):
+        return refused_rows(fit, context, estimator, design)
+    status = "ok" if fit.converged else "diagnostics_failed"
+    verdict = ("yes" if fit.converged else "no", status, "" if fit.converged else fit.message)
+    maker = _RowMaker(design, context, estimator, verdict)
+    rows = []
+    for name, estimate, se in zip(design.names, fit.beta, fit.se, strict=True):
+        half = float(stats.norm.ppf(0.975)) * se
+        p = float(2 * stats.norm.sf(abs(estimate) / se))
+        found = Contrast(estimate, se, np.inf, estimate - half, estimate + half, p)
+        other = "; ".join(filter(None, [context.known_bias, fit.model]))
+        rows.append(maker.inference(name, "fixed", found, "95% Wald", known_bias=other))
+    return rows
+
+
+@dataclass(frozen=True)
+class _RowMaker:
+    """Fills in what all rows of a fit share.
+
+    ``verdict`` is (converged in words, status, reason).
+    """
+
+    design: ModelDesign | None
+    context: RowContext
+    estimator: str
+    verdict: tuple[str, str, str]
+
+    def row(self, term: str, kind: str, **numbers: object) -> Estimate:
+        level, estimand, units = describe_term(term, self.design, self.context)
+        converged, status, reason = self.verdict
+        shared = self._shared() | {"converged": converged, "status": status, "reason": reason}
+        words = {"term": term, "kind": kind, "level": level, "estimand": estimand, "units": units}
+        return Estimate(**(shared | words | numbers))
+
+    def absent(self, term: str, kind: str, reason: str) -> Estimate:
+        return self.row(term, kind, status="not_estimated", reason=reason)
+
+    def inference(
+        self, term: str, kind: str, found: Contrast, interval: str, **more: object
+    ) -> Estimate:
+        numbers = {
+            "estimate": found.estimate,
+            "se": found.se,
+            "df": found.df if np.isfinite(found.df) else np.nan,
+            "ci_low": found.ci_low,
+            "ci_high": found.ci_high,
+            "p": found.p,
+            "interval": interval,
+        }
+        return self.row(term, kind, **(numbers | self._standardised(term, found) | more))
+
+    def _standardised(self, term: str, found: Contrast) -> dict[str, float]:
+        """Within effect in within-client SDs; for nothing but the within effect."""
+        if term != "within" or self.design is None:
+            return {}
+        ratio = self.design.sd_within_predictor / self.design.sd_within_outcome
+        return {
+            "std_within": found.estimate * ratio,
+            "std_within_low": found.ci_low * ratio,
+            "std_within_high": found.ci_high * ratio,
+        }
+
+    def _shared(self) -> dict[str, object]:
+        context, design = self.context, self.design
+        shared: dict[str, object] = {
+            "analysis": context.analysis,
+            "estimator": context.estimator or self.estimator,
+            "predictor": context.predictor,
+            "outcome": context.outcome,
+            "rater": context.rater,
+            "component": context.component,
+            "timing_order": context.timing_order,
+            "lag": context.lag,
+            "clock": context.clock,
+            "trend": context.trend,
+            "known_bias": context.known_bias,
+            "missing_rule": context.missing_rule,
+            "seed": context.seed,
+            "code_hash": context.code_hash,
+        }
+        if design is not None:
+            shared |= {
+                "n_obs": design.n_obs,
+                "n_clients": design.n_clients,
+                "n_therapists": design.n_therapists or np.nan,
+                "median_sessions": design.median_sessions,
+            }
+        return shared
+
+
+def _verdict(fit: LmmFit) -> tuple[str, str, str]:
+    if not fit.converged:
+        return "no", "diagnostics_failed", f"the fit did not converge: {fit.message}"
+    if fit.singular:
+        return f"yes, on the boundary: {'; '.join(fit.singular)}", "ok", ""
+    return "yes", "ok", ""
+
+
+def _fixed_rows(fit: LmmFit, maker: _RowMaker) -> list[Estimate]:
+    robust = fit.estimator.startswith("Within")
+    interval = "95% t, cluster-robust by client" if robust else "95% t, Satterthwaite"
+    rows = []
+    for name, weights in zip(fit.names, np.eye(len(fit.names)), strict=True):
+        more = _slope_spread(fit, name)
+        rows.append(maker.inference(name, "fixed", contrast(fit, weights), interval, **more))
+    return rows
+
+
+def _slope_spread(fit: LmmFit, name: str) -> dict[str, float]:
+    """SD of the clients' slopes and share of them with the sign of the average slope."""
+    if name not in fit.random_names or name == "intercept":
+        return {}
+    return {
+        "sd_random_slope": fit.sd(name),
+        "pct_clients_same_sign": same_sign_percentage(fit.coefficient(name), fit.sd(name)),
+    }
+
+
+def same_sign_percentage(slope: float, sd: float) -> float:
+    """Percentage of a normal distribution of slopes on the side of zero where its mean is."""
+    return 100.0 if sd == 0 else float(100 * stats.norm.cdf(abs(slope) / sd))
+
+
+def _contrast_rows(fit: LmmFit, maker: _RowMaker) -> list[Estimate]:
+    """Differences between levels with intervals of their own; the corrected between effect."""
+    interval = "95% t, Satterthwaite"
+    rows = []
+    for term, weights in level_contrasts(fit.names):
+        rows.append(maker.inference(term, "contrast", contrast(fit, weights), interval))
+    design = maker.design
+    between = _between_weights(fit.names)
+    if design is None or between is None:
+        return rows
+    reliability = design.predictor_reliability
+    if not np.isfinite(reliability):
+        return rows
+    rows.append(maker.row("attenuation", "proportion", estimate=reliability))
+    if reliability < MIN_RELIABILITY:
+        reason = f"the reliability of the client means is only {reliability:.2f}"
+        return [*rows, maker.absent("between_corrected", "contrast", reason)]
+    within = np.array([1.0 if name == "within" else 0.0 for name in fit.names])
+    corrected = contrast(fit, within + (between - within) / reliability)
+    known = f"{interval}, reliability taken as known"
+    return [*rows, maker.inference("between_corrected", "contrast", corrected, known)]
+
+
+def level_contrasts(names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
+    """Differences between levels that are not coefficients themselves, as weights of ``names``."""
+    for term, plus, minus in (
+        ("contextual", "between", "within"),
+        ("contextual_therapist", "between_therapist", "between"),
+    ):
+        if plus in names and minus in names:
+            yield term, np.array([float(n == plus) - float(n == minus) for n in names])
+
+
+def _between_weights(names: tuple[str, ...]) -> np.ndarray | None:
+    """The between effect as weights: a coefficient, or within + contextual."""
+    parts = ("between",) if "between" in names else ("within", "contextual")
+    if not set(parts) <= set(names):
+        return None
+    return np.array([float(name in parts) for name in names])
+
+
+def _variance_rows(fit: LmmFit, maker: _RowMaker, profile: bool) -> list[Estimate]:
+    rows = [
+        _variance_row(fit, maker, f"sd_{name}", fit.sd(name), profile) for name in fit.random_names
+    ]
+    if "within" in fit.random_names:
+        spread = _slope_spread(fit, "within")
+        share = spread["pct_clients_same_sign"]
+        rows.append(maker.row("pct_same_sign", "proportion", estimate=share, **spread))
+    rows += _correlation_rows(fit, maker, profile)
+    if fit.therapist_cov.size:
+        sd = float(np.sqrt(fit.therapist_cov[0, 0]))
+        rows.append(_variance_row(fit, maker, "sd_therapist", sd, profile))
+    rows.append(_variance_row(fit, maker, "sd_residual", fit.sigma, profile))
+    return rows + _icc_rows(fit, maker)
+
+
+def _variance_row(
+    fit: LmmFit, maker: _RowMaker, term: str, value: float, profile: bool
+) -> Estimate:
+    kind = "correlation" if term.startswith("cor_") else "standard_deviation"
+    if not profile or fit.solution is None or not fit.converged:
+        return maker.row(term, kind, estimate=value)
+    low, high = profile_interval(fit, term)
+    interval = "95% profile likelihood"
+    return maker.row(term, kind, estimate=value, ci_low=low, ci_high=high, interval=interval)
+
+
+def _correlation_rows(fit: LmmFit, maker: _RowMaker, profile: bool) -> list[Estimate]:
+    if maker.design is None:
+        return []
+    rows = []
+    for a, b in pairs(maker.design):
+        term = f"cor_{fit.random_names[a]}_{fit.random_names[b]}"
+        size = float(np.sqrt(fit.client_cov[a, a] * fit.client_cov[b, b]))
+        if {fit.random_names[a], fit.random_names[b]} & set(fit.zero_sd) or size == 0:
+            reason = "a correlation with a random effect whose SD is estimated as zero"
+            rows.append(maker.absent(term, "correlation", reason))
+            continue
+        value = float(np.clip(fit.client_cov[a, b] / size, -1, 1))
+        rows.append(_variance_row(fit, maker, term, value, profile))
+    return rows
+
+
+def _icc_rows(fit: LmmFit, maker: _RowMaker) -> list[Estimate]:
+    if "intercept" not in fit.random_names:
+        return []
+    client = fit.sd("intercept") ** 2
+    upper = float(fit.therapist_cov[0, 0]) if fit.therapist_cov.size else 0.0
+    total = client + upper + fit.sigma**2
+    rows = [maker.row("icc", "proportion", estimate=client / total)]
+    if fit.therapist_cov.size:
+        rows.append(maker.row("icc_therapist", "proportion", estimate=upper / total))
+    return rows
+
+
+def _dropped_rows(maker: _RowMaker) -> list[Estimate]:
+    """Terms that were asked for and had to be left out."""
+    rows = []
+    for term, reason in maker.design.dropped if maker.design else ():
+        if term.startswith("random slope of "):
+            name = f"sd_{term.removeprefix('random slope of ')}"
+            rows.append(maker.absent(name, "standard_deviation", f"left out: {reason}"))
+        else:
+            rows.append(maker.absent(term, "fixed", f"left out: {reason}"))
+    return rows
