@@ -1,0 +1,183 @@
+"""Data flow: which sessions and clients came in, which left, and why."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.style import (
+    BETWEEN,
+    FAINT,
+    FULL_WIDTH_MM,
+    MUTED,
+    new_figure,
+    sheet,
+    wrap,
+)
+
+NUMBERS: tuple[str, ...] = (
+    "kind", "step", "sessions", "clients", "sessions_lost", "clients_lost", "reason",
+)  # fmt: skip
+_MAIN_CHARACTERS, _SIDE_CHARACTERS = 42, 58
+_LINE, _PAD, _GAP = 3.6, 4.0, 5.5  # millimetres: a line of text, the padding of a box, an arrow
+
+
+def numbers_data_flow(
+    flow: pd.DataFrame, estimates: pd.DataFrame | None = None, models: dict[str, str] | None = None
+) -> pd.DataFrame:
+    """The boxes: ``read``, every step that lost rows, ``analysed``, and one per model.
+
+    Parameters
+    ----------
+    flow : ``order, step, sessions_in, sessions_out, clients_in, clients_out, reason``.
+    estimates : estimates table, for the observations that each model used.
+    models : key of each model -> its label.
+    """
+    if flow.empty:
+        return pd.DataFrame(columns=list(NUMBERS))
+    steps = flow.sort_values("order")
+    lost = steps.assign(
+        sessions_lost=steps["sessions_in"] - steps["sessions_out"],
+        clients_lost=steps["clients_in"] - steps["clients_out"],
+    )
+    changed = lost[(lost["sessions_lost"] != 0) | (lost["clients_lost"] != 0)]
+    first, last = lost.iloc[0], lost.iloc[-1]
+    rows = [("read", "Read from the files", first.sessions_in, first.clients_in, 0, 0, "")]
+    rows += [
+        ("step", r.step, r.sessions_out, r.clients_out, r.sessions_lost, r.clients_lost, r.reason)
+        for r in changed.itertuples()
+    ]
+    rows += [("analysed", "Analysed", last.sessions_out, last.clients_out, 0, 0, "")]
+    rows += _model_boxes(estimates, models or {})
+    return pd.DataFrame(rows, columns=list(NUMBERS))
+
+
+def _model_boxes(estimates: pd.DataFrame | None, models: dict[str, str]) -> list[tuple]:
+    """One box per model: its observations and clients, or why it has none."""
+    if estimates is None:
+        return []
+    boxes: list[tuple] = []
+    for key, label in models.items():
+        rows = estimates[estimates["analysis"] == key]
+        used = rows[(rows["status"] != "not_estimated") & rows["n_obs"].notna()]
+        if len(used):
+            row = used.iloc[0]
+            boxes.append(("model", label, row.n_obs, row.n_clients, 0, 0, ""))
+        elif len(rows):
+            boxes.append(("model", label, float("nan"), float("nan"), 0, 0, rows.iloc[0].reason))
+    return boxes
+
+
+def draw_data_flow(numbers: pd.DataFrame) -> Figure | NotDrawn:
+    """Boxes from top to bottom; what left the study stands to the right."""
+    if numbers.empty:
+        return NotDrawn("the table of the data flow is empty")
+    with sheet():
+        boxes = [_Box(row) for row in numbers.itertuples()]
+        height = sum(box.height for box in boxes) + _GAP * (len(boxes) - 1) + 4
+        figure = new_figure(FULL_WIDTH_MM, height, layout="none")
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, FULL_WIDTH_MM), ylim=(height, 0))
+        axes.set_axis_off()
+        top, trunk = 2.0, 0.0
+        for index, box in enumerate(boxes):
+            box.draw(axes, top)
+            if box.kind == "model":
+                _branch(axes, trunk, top + box.height / 2)
+            elif index:
+                _arrow(axes, (_Box.CENTRE, top - _GAP), (_Box.CENTRE, top))
+            top += box.height + _GAP
+            trunk = top - _GAP if box.kind != "model" else trunk
+        return figure
+
+
+def _branch(axes: Axes, start: float, middle: float) -> None:
+    """From the box of what is analysed down and to the right, to a model."""
+    x = _Box.LEFT + 4
+    axes.plot([x, x], [start, middle], color=MUTED, lw=0.8)
+    _arrow(axes, (x, middle), (_Box.LEFT + _Box.INDENT, middle))
+
+
+class _Box:
+    """One main box with, where something left, its box at the side; lengths in millimetres."""
+
+    LEFT, WIDTH, INDENT = 3.0, 76.0, 10.0
+    CENTRE = LEFT + WIDTH / 2
+    SIDE_LEFT, SIDE_WIDTH = 89.0, 88.0
+
+    def __init__(self, row: object) -> None:
+        self.kind = row.kind
+        name = str(row.step).replace("_", " ")
+        self.main = wrap(name[:1].upper() + name[1:], _MAIN_CHARACTERS) + "\n" + _counts(row)
+        self.side = _side_text(row)
+        self.lines = max(self.main.count("\n"), self.side.count("\n")) + 1
+        self.height = self.lines * _LINE + _PAD
+
+    def draw(self, axes: Axes, top: float) -> None:
+        middle, right = top + self.height / 2, self.LEFT + self.WIDTH
+        left = self.LEFT + (self.INDENT if self.kind == "model" else 0)
+        axes.add_patch(Rectangle((left, top), right - left, self.height, **self._look()))
+        axes.text((left + right) / 2, middle, self.main, ha="center", va="center", linespacing=1.3)
+        if self.side:
+            look = {"ec": FAINT, "fc": "white", "lw": 0.9}
+            axes.add_patch(Rectangle((self.SIDE_LEFT, top), self.SIDE_WIDTH, self.height, **look))
+            axes.text(self.SIDE_LEFT + 3, middle, self.side, va="center", linespacing=1.3)
+            _arrow(axes, (right, middle), (self.SIDE_LEFT, middle))
+
+    def _look(self) -> dict[str, object]:
+        if self.kind in ("read", "analysed"):
+            return {"ec": BETWEEN, "fc": "#eaf1f7", "lw": 0.9}
+        return {"ec": MUTED, "fc": "white", "lw": 0.9, "ls": "--" if self.kind == "model" else "-"}
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    look = {"arrowstyle": "-|>", "color": MUTED, "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", xy=end, xytext=start, arrowprops=look)
+
+
+def _counts(row: object) -> str:
+    if pd.isna(row.sessions):
+        return "not estimated"
+    noun = "observation" if row.kind == "model" else "session"
+    return f"{_count(row.sessions, noun)}, {_count(row.clients, 'client')}"
+
+
+def _side_text(row: object) -> str:
+    if row.kind == "model":
+        return wrap(row.reason, _SIDE_CHARACTERS)
+    if row.kind != "step":
+        return ""
+    lost = [
+        _count(number, noun)
+        for number, noun in ((row.sessions_lost, "session"), (row.clients_lost, "client"))
+        if number
+    ]
+    return wrap(f"{' and '.join(lost)} left out: {row.reason}", _SIDE_CHARACTERS)
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{int(number):,} {noun}" + ("" if int(number) == 1 else "s")
+
+
+def describe_data_flow(numbers: pd.DataFrame) -> FigureText:
+    """Caption and alt text."""
+    title = "Data flow"
+    if numbers.empty:
+        return FigureText(title, "Sessions and clients from the files to the analyses.", title)
+    read = numbers[numbers["kind"] == "read"].iloc[0]
+    used = numbers[numbers["kind"] == "analysed"].iloc[0]
+    steps = int((numbers["kind"] == "step").sum())
+    caption = (
+        "Sessions and clients from the files to the analyses. Boxes on the right say what was left "
+        "out at each step and why; steps that left nothing out are not drawn. Dashed boxes: "
+        "observations (rating paired with an outcome) that each model used."
+    )
+    alt = (
+        f"Flow chart: of {_count(read.sessions, 'session')} of {_count(read.clients, 'client')} "
+        f"read, {_count(used.sessions, 'session')} of {_count(used.clients, 'client')} were "
+        f"analysed; {_count(steps, 'step')} left something out."
+    )
+    return FigureText(title, caption, alt)

@@ -1,0 +1,80 @@
+"""What is missing: forms per session and measure, and how many clients are still there."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.style import (
+    FAINT,
+    FULL_WIDTH_MM,
+    SERIES,
+    grid_lines,
+    new_figure,
+    sheet,
+    whole_sessions,
+    wrap,
+)
+
+NUMBERS: tuple[str, ...] = ("measure", "label", "session", "n_attended", "n_present", "pct_missing")
+
+
+def numbers_missingness(missingness: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+    """The missingness table with the names of the measures, in their order.
+
+    Parameters
+    ----------
+    missingness : ``measure, session, n_attended, n_present, pct_missing``.
+    labels : measure -> its name for readers.
+    """
+    known = missingness[missingness["measure"].isin(labels)]
+    named = known.assign(label=known["measure"].map(labels))
+    order = named["measure"].map(list(labels).index)
+    return named.assign(_order=order).sort_values(["_order", "session"], ignore_index=True)[
+        list(NUMBERS)
+    ]
+
+
+def draw_missingness(numbers: pd.DataFrame, time_unit: str = "session") -> Figure | NotDrawn:
+    """Above, the share of attended sessions without a score; below, the clients who attended."""
+    if numbers.empty:
+        return NotDrawn("no session was attended")
+    with sheet():
+        figure = new_figure(FULL_WIDTH_MM, 96)
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+        _shares(above, numbers)
+        attended = numbers.groupby("session")["n_attended"].max()
+        below.bar(attended.index.astype(float), attended, color=FAINT, width=0.8)
+        below.set(ylabel="Clients attending", xlabel=time_unit.capitalize())
+        below.set_xlim(float(attended.index.min()) - 0.6, float(attended.index.max()) + 0.6)
+        grid_lines(below, "y")
+        whole_sessions(below)
+        figure.legend(*above.get_legend_handles_labels(), loc="outside upper left", ncols=3)
+        return figure
+
+
+def _shares(axes: Axes, numbers: pd.DataFrame) -> None:
+    for index, (_, rows) in enumerate(numbers.groupby("measure", sort=False)):
+        colour, line, marker = SERIES[index % len(SERIES)]
+        axes.plot(rows["session"], rows["pct_missing"], color=colour, ls=line, marker=marker,
+                  ms=3.5, label=wrap(rows["label"].iloc[0], 60))  # fmt: skip
+    axes.set_ylabel("Score missing (% of attended)")
+    axes.set_ylim(0, max(5.0, 1.08 * float(numbers["pct_missing"].max())))
+    grid_lines(axes, "y")
+
+
+def describe_missingness(numbers: pd.DataFrame) -> FigureText:
+    """Caption and alt text: the overall share missing of every measure."""
+    title = "Missing scores"
+    caption = (
+        "Above: share of attended sessions without a usable score, by measure. Below: clients who "
+        "attended that session; sessions after the end of treatment are not missing, they are over."
+    )
+    parts = []
+    for label, rows in numbers.groupby("label", sort=False):
+        attended, present = rows["n_attended"].sum(), rows["n_present"].sum()
+        share = 100 * (1 - present / attended) if attended else float("nan")
+        parts.append(f"{label}: {share:.1f}% of {int(attended):,} attended sessions missing.")
+    return FigureText(title, caption, "Line chart and bars. " + " ".join(parts))

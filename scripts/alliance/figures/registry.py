@@ -1,0 +1,253 @@
+"""All figures of a study, in the order of the report: which tables each needs, and how it is made.
+
+The workflow makes one job per entry; the report shows them in this order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from alliance.figures import (
+    flow,
+    forest,
+    missingness,
+    posterior,
+    reliability,
+    ruptures,
+    slopes,
+    trajectories,
+    variance,
+)
+from alliance.figures.saving import Drawn, FigureText, NotDrawn
+from alliance.study import ModelSpec, Study
+
+
+@dataclass(frozen=True)
+class FigureInputs:
+    """The tables of one study; a table that does not exist is None.
+
+    Attributes
+    ----------
+    study : the study file. Every other attribute is the table of that name in the contract;
+    ``sessions`` is the scored table, ``frame`` the model frame of :func:`headline_model`,
+    ``draws`` and ``priors`` as :func:`alliance.figures.posterior.numbers_posterior` wants them,
+    ``published`` is ``data/published/effects.csv``.
+    """
+
+    study: Study
+    flow: pd.DataFrame | None = None
+    measures: pd.DataFrame | None = None
+    missingness: pd.DataFrame | None = None
+    trajectories: pd.DataFrame | None = None
+    reliability: pd.DataFrame | None = None
+    sessions: pd.DataFrame | None = None
+    estimates: pd.DataFrame | None = None
+    frame: pd.DataFrame | None = None
+    rupture_sessions: pd.DataFrame | None = None
+    rupture_episodes: pd.DataFrame | None = None
+    rupture_clients: pd.DataFrame | None = None
+    rupture_summary: pd.DataFrame | None = None
+    draws: pd.DataFrame | None = None
+    priors: pd.DataFrame | None = None
+    published: pd.DataFrame | None = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Measure -> its name for readers."""
+        return {name: measure.label for name, measure in self.study.measures.items()}
+
+    @property
+    def model_labels(self) -> dict[str, str]:
+        """Model -> its name for readers."""
+        return {name: model.label for name, model in self.study.models.items()}
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """One figure.
+
+    Attributes
+    ----------
+    needs : names of tables in :class:`FigureInputs` without which it cannot be drawn.
+    uses : further tables that are drawn if they are there.
+    section : section of the report. absent : why it is missing when a needed table is.
+    """
+
+    name: str
+    title: str
+    section: str
+    needs: tuple[str, ...]
+    absent: str
+    make: Callable[[FigureInputs], Drawn] = field(repr=False)
+    uses: tuple[str, ...] = ()
+
+
+def headline_model(study: Study) -> tuple[str, ModelSpec] | None:
+    """The main within/between model: the one marked headline, else the first."""
+    candidates = [(n, m) for n, m in study.models.items() if m.kind == "within_between"]
+    marked = [(name, model) for name, model in candidates if model.headline]
+    return (marked or candidates or [None])[0]
+
+
+def make_figure(name: str, inputs: FigureInputs) -> Drawn:
+    """Draw one figure by its name, or say why it is not drawn.
+
+    Raises
+    ------
+    KeyError
+        For a name that is not in ``FIGURES``.
+    """
+    spec = FIGURES[name]
+    missing = [need for need in spec.needs if getattr(inputs, need) is None]
+    if missing:
+        return _not_drawn(spec, spec.absent)
+    drawn = spec.make(inputs)
+    return _not_drawn(spec, drawn.figure.reason) if isinstance(drawn.figure, NotDrawn) else drawn
+
+
+def _not_drawn(spec: FigureSpec, reason: str) -> Drawn:
+    text = FigureText(spec.title, reason, f"Not drawn: {reason}")
+    return Drawn(spec.name, NotDrawn(reason), pd.DataFrame({"not_drawn": [reason]}), text)
+
+
+def _data_flow(x: FigureInputs) -> Drawn:
+    numbers = flow.numbers_data_flow(x.flow, x.estimates, x.model_labels)
+    return Drawn(
+        "data_flow", flow.draw_data_flow(numbers), numbers, flow.describe_data_flow(numbers)
+    )
+
+
+def _trajectories(x: FigureInputs) -> Drawn:
+    numbers = trajectories.numbers_trajectories(x.trajectories, x.labels, x.sessions, x.study.seed)
+    picture = trajectories.draw_trajectories(numbers, x.study.timing.unit)
+    return Drawn("trajectories", picture, numbers, trajectories.describe_trajectories(numbers))
+
+
+def _variance(x: FigureInputs) -> Drawn:
+    numbers = variance.numbers_variance_decomposition(x.measures, x.estimates, x.model_labels)
+    picture = variance.draw_variance_decomposition(numbers)
+    words = variance.describe_variance_decomposition(numbers)
+    return Drawn("variance_decomposition", picture, numbers, words)
+
+
+def _slopes(x: FigureInputs) -> Drawn:
+    chosen = headline_model(x.study)
+    if chosen is None:
+        reason = NotDrawn("the study file has no within/between model")
+        return Drawn("within_between_slopes", reason, pd.DataFrame(), FigureText("", "", ""))
+    key, model = chosen
+    numbers = slopes.numbers_within_between_slopes(x.estimates, x.frame, key, x.study.seed)
+    picture = slopes.draw_within_between_slopes(
+        numbers, x.labels[str(model.predictor)], x.labels[model.outcome]
+    )
+    words = slopes.describe_within_between_slopes(numbers, x.estimates, key)
+    return Drawn("within_between_slopes", picture, numbers, words)
+
+
+def _forest(x: FigureInputs) -> Drawn:
+    published = forest.published_rows(x.published) if x.published is not None else None
+    numbers = forest.numbers_forest(x.estimates, x.model_labels, published)
+    return Drawn("forest", forest.draw_forest(numbers), numbers, forest.describe_forest(numbers))
+
+
+def _posterior(x: FigureInputs) -> Drawn:
+    headline = headline_model(x.study)
+    analyses = {headline[0]: headline[1].label} if headline else x.model_labels
+    priors = (
+        x.priors
+        if x.priors is not None
+        else pd.DataFrame(columns=["analysis", "term", "mean", "sd"])
+    )
+    numbers = posterior.numbers_posterior(x.draws, priors, x.estimates, analyses)
+    words = posterior.describe_posterior(numbers, x.estimates)
+    return Drawn("posterior", posterior.draw_posterior(numbers), numbers, words)
+
+
+def _timelines(x: FigureInputs) -> Drawn:
+    rule, label = primary_rule(x)
+    numbers = ruptures.numbers_rupture_timelines(
+        x.rupture_sessions, x.rupture_episodes, x.rupture_clients, rule, seed=x.study.seed,
+        smallest_cell=x.study.privacy.smallest_cell,
+    )  # fmt: skip
+    spec = next(iter(x.study.ruptures.values()), None)
+    measure = x.labels[spec.measure] if spec else "Alliance"
+    picture = ruptures.draw_rupture_timelines(numbers, measure)
+    words = ruptures.describe_rupture_timelines(numbers, label)
+    return Drawn("rupture_timelines", picture, numbers, words)
+
+
+def primary_rule(x: FigureInputs) -> tuple[str, str]:
+    """Id and name of the first rule of the study's first rupture analysis."""
+    spec = next(iter(x.study.ruptures.values()), None)
+    rule = spec.rules[0] if spec else ""
+    rows = x.rupture_summary if x.rupture_summary is not None else pd.DataFrame()
+    named = rows.loc[rows["rule"] == rule, "label"] if "label" in rows else pd.Series(dtype=str)
+    return rule, str(named.iloc[0]) if len(named) else rule
+
+
+def _rules(x: FigureInputs) -> Drawn:
+    numbers = ruptures.numbers_rupture_rules(x.rupture_summary)
+    picture = ruptures.draw_rupture_rules(numbers)
+    return Drawn("rupture_rules", picture, numbers, ruptures.describe_rupture_rules(numbers))
+
+
+def _missingness(x: FigureInputs) -> Drawn:
+    numbers = missingness.numbers_missingness(x.missingness, x.labels)
+    picture = missingness.draw_missingness(numbers, x.study.timing.unit)
+    return Drawn("missingness", picture, numbers, missingness.describe_missingness(numbers))
+
+
+def _reliability(x: FigureInputs) -> Drawn:
+    numbers = reliability.numbers_reliability(x.reliability, x.labels)
+    picture = reliability.draw_reliability(numbers)
+    return Drawn("reliability", picture, numbers, reliability.describe_reliability(numbers))
+
+
+_NO_RUPTURES = "the study file asks for no rupture analysis"
+_SPECS: tuple[FigureSpec, ...] = (
+    FigureSpec(
+        "data_flow", "Data flow", "flow", ("flow",), "there is no table of the data flow",
+        _data_flow, ("estimates",),
+    ),
+    FigureSpec(
+        "missingness", "Missing scores", "quality", ("missingness",),
+        "there is no table of missing scores", _missingness,
+    ),
+    FigureSpec(
+        "reliability", "Reliability within and between clients", "instruments", ("reliability",),
+        "no measure of the study has items", _reliability,
+    ),
+    FigureSpec(
+        "trajectories", "Course over sessions", "descriptives", ("trajectories",),
+        "there is no table of means per session", _trajectories, ("sessions",),
+    ),
+    FigureSpec(
+        "variance_decomposition", "Where the variance lies", "descriptives",
+        ("measures", "estimates"), "there is no table of the measures", _variance,
+    ),
+    FigureSpec(
+        "within_between_slopes", "The same question at each level", "models", ("estimates",),
+        "no model was fitted", _slopes, ("frame",),
+    ),
+    FigureSpec(
+        "forest", "Effects of all models", "models", ("estimates",), "no model was fitted",
+        _forest, ("published",),
+    ),
+    FigureSpec(
+        "posterior", "What the Bayesian models say", "bayes", ("estimates", "draws"),
+        "no model was fitted with Bayesian methods", _posterior, ("priors",),
+    ),
+    FigureSpec(
+        "rupture_rules", "Ruptures under different rules", "ruptures",
+        ("rupture_summary",), _NO_RUPTURES, _rules,
+    ),
+    FigureSpec(
+        "rupture_timelines", "Example clients and their ruptures", "ruptures",
+        ("rupture_sessions", "rupture_episodes", "rupture_clients"), _NO_RUPTURES, _timelines,
+        ("rupture_summary",),
+    ),
+)  # fmt: skip
+FIGURES: dict[str, FigureSpec] = {spec.name: spec for spec in _SPECS}

@@ -1,0 +1,222 @@
+"""Ruptures: example clients over time, and how many clients each rule finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.style import (
+    BETWEEN,
+    FULL_WIDTH_MM,
+    INK,
+    MUTED,
+    WITHIN,
+    grid_lines,
+    new_figure,
+    sheet,
+    whole_sessions,
+    wrap,
+)
+from alliance.figures.thinning import thin_clients
+
+TIMELINE_NUMBERS: tuple[str, ...] = (
+    "rule", "panel", "client", "label", "session", "score", "ruptured", "nadir", "repair",
+)  # fmt: skip
+RULE_NUMBERS: tuple[str, ...] = ("rule", "label", "status", "n_clients", "n_evaluable", "percent")
+MOST_PANELS = 8
+_QUOTA = {"repaired": 3, "unrepaired": 3, "none": 2}
+_STATUS: tuple[tuple[str, str, str, str], ...] = (
+    ("none", "No rupture", "#dde3e8", ""),
+    ("repaired", "Ruptured, repaired", "#8fb8de", ""),
+    ("indeterminate", "Ruptured, outcome of it not seen", "#f3c6a5", "////"),
+    ("unrepaired", "Ruptured, not repaired", WITHIN, ""),
+)
+
+
+def numbers_rupture_timelines(
+    sessions: pd.DataFrame,
+    episodes: pd.DataFrame,
+    clients: pd.DataFrame,
+    rule: str,
+    *,
+    seed: int,
+    smallest_cell: int = 1,
+) -> pd.DataFrame:
+    """Sessions of at most eight example clients under one rule, pseudonyms replaced by letters.
+
+    Parameters
+    ----------
+    sessions, episodes, clients : outputs of the rupture engine.
+    smallest_cell : a label that fewer clients have gives no example, lest it point at someone.
+    """
+    sessions, episodes, clients = (
+        table[table["rule"] == rule] for table in (sessions, episodes, clients)
+    )
+    examples = _examples(clients, seed, smallest_cell)
+    parts = [
+        _timeline(sessions[sessions["client"] == client], episodes, client, letter, label)
+        for letter, (client, label) in zip("ABCDEFGH", examples, strict=False)
+    ]
+    if not parts:
+        return pd.DataFrame(columns=list(TIMELINE_NUMBERS))
+    return pd.concat(parts, ignore_index=True).assign(rule=rule)[list(TIMELINE_NUMBERS)]
+
+
+def _examples(clients: pd.DataFrame, seed: int, smallest_cell: int) -> list[tuple[str, str]]:
+    chosen: list[tuple[str, str]] = []
+    for label, quota in _QUOTA.items():
+        having = clients.loc[clients["label"] == label, "client"]
+        if len(having) >= smallest_cell:
+            chosen += [(name, label) for name in thin_clients(having, seed, quota)]
+    return chosen[:MOST_PANELS]
+
+
+def _timeline(
+    rows: pd.DataFrame, episodes: pd.DataFrame, client: str, letter: str, label: str
+) -> pd.DataFrame:
+    own = episodes[episodes["client"] == client]
+    ordered = rows.sort_values("session")
+    session = ordered["session"].astype(float)
+    return pd.DataFrame(
+        {
+            "panel": letter, "client": client, "label": label,
+            "session": session, "score": ordered["score"].astype(float),
+            "ruptured": (ordered["state"] == "ruptured").to_numpy(),
+            "nadir": session.isin(own["nadir"].astype(float)).to_numpy(),
+            "repair": session.isin(_returns(session, own)).to_numpy(),
+        }
+    )  # fmt: skip
+
+
+def _returns(session: pd.Series, episodes: pd.DataFrame) -> list[float]:
+    """The first rating after each repaired episode: the one that reached the target."""
+    ends = episodes.loc[episodes["status"] == "repaired", "end"].astype(float)
+    return [float(session[session > end].min()) for end in ends]
+
+
+def draw_rupture_timelines(numbers: pd.DataFrame, measure: str) -> Figure | NotDrawn:
+    """One small panel per example client; ruptured sessions shaded, lowest and repair marked."""
+    if numbers.empty:
+        return NotDrawn("no client could be shown: no ruptures, or too few clients with them")
+    with sheet():
+        panels = list(dict.fromkeys(numbers["panel"]))
+        columns = min(4, len(panels))
+        rows = -(-len(panels) // columns)
+        figure = new_figure(FULL_WIDTH_MM, 18 + 42 * rows)
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            _timeline_panel(axes, numbers[numbers["panel"] == panel])
+        for axes in grid.flat[len(panels) :]:
+            axes.set_axis_off()
+        figure.supylabel(wrap(f"{measure} (points)", 60), fontsize=7.5)
+        figure.supxlabel("Session", fontsize=7.5)
+        _timeline_legend(figure, grid[0, 0])
+        return figure
+
+
+def _timeline_panel(axes: Axes, rows: pd.DataFrame) -> None:
+    session, score = rows["session"].to_numpy(), rows["score"].to_numpy()
+    for at in session[rows["ruptured"].to_numpy(bool)]:
+        axes.axvspan(at - 0.5, at + 0.5, color="#f3d9c9", lw=0, zorder=0)
+    axes.plot(session, score, color=BETWEEN, marker="o", ms=2.5, lw=1.1)
+    for name, marker, colour in (("nadir", "v", WITHIN), ("repair", "^", INK)):
+        at = rows[name].to_numpy(bool)
+        axes.plot(session[at], score[at], marker, color=colour, ms=6, mec="white", mew=0.6)
+    words = {"none": "no rupture", "repaired": "repaired", "unrepaired": "not repaired"}
+    label = str(rows["label"].iloc[0])
+    axes.set_title(f"{rows['panel'].iloc[0]}  {words.get(label, label)}")
+    grid_lines(axes, "y")
+    whole_sessions(axes)
+
+
+def _timeline_legend(figure: Figure, axes: Axes) -> None:
+    handles = [
+        axes.fill_between([], [], color="#f3d9c9"),
+        axes.plot([], [], "v", color=WITHIN, ms=6)[0],
+        axes.plot([], [], "^", color=INK, ms=6)[0],
+    ]
+    names = ["Ruptured session", "Lowest rating of a rupture", "Rating that counts as repair"]
+    figure.legend(handles, names, loc="outside upper left", ncols=3)
+
+
+def describe_rupture_timelines(numbers: pd.DataFrame, rule_label: str) -> FigureText:
+    """Caption and alt text."""
+    title = "Example clients and their ruptures"
+    panels = numbers.drop_duplicates("panel")
+    caption = (
+        f"Ratings of {len(panels)} example clients, chosen at random (fixed seed) among those with "
+        f"each label under the rule '{rule_label}'. Letters stand for pseudonyms."
+    )
+    counts = panels["label"].value_counts(sort=False)
+    words = ", ".join(f"{count} {name}" for name, count in counts.items())
+    return FigureText(title, caption, f"Small line charts of {len(panels)} clients: {words}.")
+
+
+def numbers_rupture_rules(summary: pd.DataFrame) -> pd.DataFrame:
+    """Per rule, the share of evaluable clients with each label; clients, not episodes.
+
+    Parameters
+    ----------
+    summary : ``rule, label, lookahead, n_evaluable, n_ruptured, n_repaired, n_unrepaired,
+        n_indeterminate``; rules that were refused or apply to nobody give no rows.
+    """
+    rows: list[tuple] = []
+    for rule in summary[summary["n_evaluable"] > 0].itertuples():
+        name = f"{rule.label} (looks ahead)" if bool(rule.lookahead) else str(rule.label)
+        counts = {
+            "none": rule.n_evaluable - rule.n_ruptured, "repaired": rule.n_repaired,
+            "indeterminate": rule.n_indeterminate, "unrepaired": rule.n_unrepaired,
+        }  # fmt: skip
+        for status, count in counts.items():
+            share = 100 * count / rule.n_evaluable
+            rows.append((rule.rule, name, status, count, rule.n_evaluable, share))
+    return pd.DataFrame(rows, columns=list(RULE_NUMBERS))
+
+
+def draw_rupture_rules(numbers: pd.DataFrame) -> Figure | NotDrawn:
+    """One bar per rule: clients without rupture, with repaired, unseen and unrepaired ruptures."""
+    if numbers.empty:
+        return NotDrawn("no rule could be applied to any client")
+    with sheet():
+        rules = numbers.drop_duplicates("rule")
+        figure = new_figure(FULL_WIDTH_MM, 28 + 10 * len(rules))
+        axes = figure.add_subplot()
+        shares = numbers.set_index(["status", "rule"])["percent"]
+        left = np.zeros(len(rules))
+        for status, name, colour, hatch in _STATUS:
+            width = shares[status][rules["rule"]].to_numpy()
+            bars = axes.barh(range(len(rules)), width, left=left, height=0.62, color=colour,
+                             hatch=hatch, edgecolor="white", lw=0.6, label=name)  # fmt: skip
+            texts = [f"{value:.0f}%" if value >= 5 else "" for value in width]
+            axes.bar_label(bars, texts, label_type="center",
+                           color="white" if status == "unrepaired" else INK)  # fmt: skip
+            left += width
+        names = [f"{wrap(r.label, 40)}\nn = {r.n_evaluable:,}" for r in rules.itertuples()]
+        axes.set_yticks(range(len(rules)), names)
+        axes.set(xlim=(0, 100), ylim=(len(rules) - 0.5, -0.5))
+        axes.set_xlabel("Clients who could be evaluated (%)")
+        axes.tick_params(axis="y", length=0)
+        figure.legend(loc="outside upper left", ncols=2, labelcolor=INK, edgecolor=MUTED)
+        return figure
+
+
+def describe_rupture_rules(numbers: pd.DataFrame) -> FigureText:
+    """Caption and alt text: the share with a rupture under every rule."""
+    title = "Ruptures under different rules"
+    caption = (
+        "Share of clients (those with enough ratings to be evaluated) by rule. A client with "
+        "several ruptures counts once. Rules marked 'looks ahead' use later sessions to call a "
+        "rupture and are not used to predict."
+    )
+    parts = []
+    for label, rows in numbers.groupby("label", sort=False):
+        share = rows.set_index("status")["percent"]
+        n_clients = int(rows["n_evaluable"].iloc[0])
+        parts.append(
+            f"{label}: {100 - share['none']:.0f}% with a rupture, {share['repaired']:.0f}% "
+            f"repaired and {share['unrepaired']:.0f}% not repaired, of {n_clients} clients."
+        )
+    return FigureText(title, caption, "Stacked bars. " + " ".join(parts))
