@@ -2,7 +2,7 @@
 
     PYTHONPATH=scripts python scripts/calibrate_rupture_rule.py mean_prior
 
-The noise is that of ``alliance.ruptures.calibration.NoiseModel``. Takes about a minute.
+The noise is that of ``alliance.ruptures.calibration.NoiseModel``. Takes some seconds.
 """
 
 from __future__ import annotations

@@ -1,0 +1,253 @@
+"""Apply a rupture rule to the scores of a study: from tables to tables (methods 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from alliance.ruptures import kernel
+from alliance.ruptures.episodes import client_table, episode_table, session_table
+from alliance.ruptures.rules import RuptureRule
+from alliance.within_between import pooled_within_sd
+
+REFERENCE_CODES = {
+    "previous": kernel.PREVIOUS,
+    "max_prior": kernel.MAX_PRIOR,
+    "mean_prior": kernel.MEAN_PRIOR,
+    "person_mean": kernel.PERSON_MEAN,
+    "trend_line": kernel.TREND_LINE,
+}
+SCALE_CODES = {
+    "sd_own": kernel.SD_OWN,
+    "sd_own_prior": kernel.SD_OWN_PRIOR,
+    "moving_range": kernel.MOVING_RANGE,
+}
+TARGET_CODES = {
+    "pre_rupture": kernel.PRE_RUPTURE,
+    "person_mean": kernel.TARGET_PERSON_MEAN,
+    "half_of_drop": kernel.HALF_OF_DROP,
+}
+
+
+@dataclass(frozen=True)
+class PooledScale:
+    """What a rule needs to know of the whole sample; NaN where unknown.
+
+    Attributes
+    ----------
+    sd_total : SD of all ratings. sd_within : pooled within-client SD, root of
+        ``sum (x_ij - mean_i)^2 / sum (T_i - 1)``.
+    reliability_within : reliability of a change within clients (Rcn).
+    reliability_total : reliability of a rating between persons (alpha).
+    ceiling : highest possible score.
+    """
+
+    sd_total: float
+    sd_within: float
+    reliability_within: float = float("nan")
+    reliability_total: float = float("nan")
+    ceiling: float = float("nan")
+
+
+@dataclass(frozen=True)
+class RuptureResult:
+    """What a rule found. ``refused`` is empty, or says why the rule was not run.
+
+    Attributes
+    ----------
+    sessions : ``rule, client, session, score, reference, scale, deviation, flag, state, episode``,
+        one row per rated session. ``deviation`` is ``(reference - score) / scale``: positive is a
+        drop. ``episode`` is the episode a session belongs to, NA outside.
+    episodes : ``rule, client, episode, onset, nadir, end, pre_score, depth, duration, area,
+        latency, shape, status``.
+    clients : ``rule, client, label, n_sessions, n_ruptures, n_repaired, n_unrepaired,
+        n_indeterminate``, one row per client, also of those who cannot be evaluated.
+    pct_ceiling : percent of ratings at the highest possible score; NaN where that is unknown.
+    """
+
+    rule: str
+    sessions: pd.DataFrame
+    episodes: pd.DataFrame
+    clients: pd.DataFrame
+    refused: str = ""
+    pct_ceiling: float = float("nan")
+
+
+def pooled_scale(
+    scores: pd.DataFrame,
+    reliability_within: float = float("nan"),
+    reliability_total: float = float("nan"),
+    ceiling: float = float("nan"),
+) -> PooledScale:
+    """The sample's SDs from ``scores`` (``client, session, score``)."""
+    return PooledScale(
+        sd_total=float(scores["score"].astype(float).std(ddof=1)),
+        sd_within=pooled_within_sd(scores["score"], scores["client"]),
+        reliability_within=reliability_within,
+        reliability_total=reliability_total,
+        ceiling=ceiling,
+    )
+
+
+@dataclass(frozen=True)
+class Series:
+    """Scores as contiguous blocks of clients, sorted; made once for many rules.
+
+    ``clients`` are all clients in order, ``start`` (n_clients + 1) their first rows; a client
+    without a rating has an empty block.
+    """
+
+    clients: pd.Index
+    start: np.ndarray
+    session: np.ndarray
+    score: np.ndarray
+
+    @property
+    def n_sessions(self) -> np.ndarray:
+        """Rated sessions of each client."""
+        return np.diff(self.start)
+
+    @property
+    def client_of_row(self) -> np.ndarray:
+        """Position in ``clients`` of each row."""
+        return np.repeat(np.arange(self.clients.size), self.n_sessions)
+
+
+def prepare(scores: pd.DataFrame) -> Series:
+    """Sort and check the scores; rows without a score are no ratings, their clients stay.
+
+    Raises
+    ------
+    ValueError
+        If a column is absent, a session has no number, or a client has a session twice.
+    """
+    absent = [name for name in ("client", "session", "score") if name not in scores.columns]
+    if absent:
+        raise ValueError(f"scores need the columns client, session and score; no {absent[0]}")
+    if scores["client"].isna().any() or scores["session"].isna().any():
+        raise ValueError("every row of scores needs a client and a session number")
+    codes, clients = pd.factorize(scores["client"], sort=True)
+    session = scores["session"].to_numpy(dtype=float)
+    score = scores["score"].to_numpy(dtype=float, na_value=np.nan)
+    order = np.lexsort((session, codes))
+    codes, session, score = codes[order], session[order], score[order]
+    if np.any((np.diff(codes) == 0) & (np.diff(session) == 0)):
+        raise ValueError("a client has two rows for the same session; clean the data first")
+    rated = ~np.isnan(score)
+    if not np.isfinite(score[rated]).all():
+        raise ValueError("a score is infinite; clean the data first")
+    counts = np.bincount(codes[rated], minlength=len(clients))
+    start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Series(pd.Index(clients), start, session[rated], score[rated])
+
+
+def detect(scores: pd.DataFrame | Series, rule: RuptureRule, pooled: PooledScale) -> RuptureResult:
+    """Find ruptures and repairs by one rule.
+
+    Parameters
+    ----------
+    scores : ``client, session, score`` (higher = better alliance), one row per client and session,
+        or what :func:`prepare` made of it. ``session`` counts sessions; a missing number is a gap.
+    pooled : the sample's SDs, from :func:`pooled_scale`.
+
+    Returns
+    -------
+    RuptureResult
+        For a rule that refuses, or that needs a reliability which is not known, empty tables and
+        the reason in ``refused``.
+    """
+    series = scores if isinstance(scores, Series) else prepare(scores)
+    refused = refusal(rule, pooled)
+    if refused:
+        return _refused_result(rule, refused)
+    threshold = rule.thresholds(series.n_sessions)
+    found = kernel.scan(
+        series.start, series.session, series.score, threshold, _codes(rule), _numbers(rule, pooled)
+    )
+    sessions, episode = session_table(rule, series, *found[:4])
+    episodes = episode_table(rule, series, found, episode)
+    clients = client_table(rule, series, found[3], episodes)
+    return RuptureResult(
+        rule.id, sessions, episodes, clients, "", _pct_ceiling(series.score, pooled)
+    )
+
+
+def detect_all(
+    scores: pd.DataFrame, rules: Mapping[str, RuptureRule], pooled: PooledScale
+) -> dict[str, RuptureResult]:
+    """:func:`detect` for many rules, sorting the scores once."""
+    series = prepare(scores)
+    return {name: detect(series, rule, pooled) for name, rule in rules.items()}
+
+
+def refusal(rule: RuptureRule, pooled: PooledScale) -> str:
+    """Why ``rule`` cannot be run on this sample; empty if it can."""
+    if rule.refuses:
+        return rule.refuses
+    needed = {
+        "sem_difference": (pooled.reliability_within, "the within-client reliability (Rcn)"),
+        "sem_difference_total": (pooled.reliability_total, "the reliability (alpha)"),
+    }
+    value, name = needed.get(rule.scale, (1.0, ""))
+    if not 0 <= value <= 1:
+        return f"the rule needs {name} of the measure, which is not known"
+    return ""
+
+
+def _refused_result(rule: RuptureRule, reason: str) -> RuptureResult:
+    nobody = prepare(pd.DataFrame({"client": [], "session": [], "score": []}))
+    nothing = kernel.scan(
+        nobody.start, nobody.session, nobody.score, np.empty(0), _codes(rule), np.zeros(5)
+    )
+    sessions, episode = session_table(rule, nobody, *nothing[:4])
+    episodes = episode_table(rule, nobody, nothing, episode)
+    clients = client_table(rule, nobody, nothing[3], episodes)
+    return RuptureResult(rule.id, sessions, episodes, clients, reason)
+
+
+def _codes(rule: RuptureRule) -> np.ndarray:
+    excludes_gaps = rule.reference == "previous" and rule.on_gap == "exclude"
+    return np.array(
+        [
+            REFERENCE_CODES[rule.reference],
+            SCALE_CODES.get(rule.scale, kernel.SAMPLE_SCALE),
+            TARGET_CODES[rule.target],
+            rule.t_min,
+            rule.min_sessions,
+            rule.sustained,
+            int(excludes_gaps),
+        ],
+        dtype=np.int64,
+    )
+
+
+def _numbers(rule: RuptureRule, pooled: PooledScale) -> np.ndarray:
+    floor = rule.scale_floor * getattr(pooled, rule.scale_floor_of) if rule.scale_floor else 0.0
+    of_scale = rule.target_margin if rule.target_margin_of == "scale" else 0.0
+    in_points = (
+        rule.target_margin * pooled.sd_within if rule.target_margin and not of_scale else 0.0
+    )
+    return np.array([_sample_scale(rule, pooled), floor, rule.minimum_drop, of_scale, in_points])
+
+
+def _sample_scale(rule: RuptureRule, pooled: PooledScale) -> float:
+    """The unit of rules whose unit is the same for every client.
+
+    The standard error of a difference is ``sqrt(2) * SD * sqrt(1 - reliability)`` (Jacobson &
+    Truax 1991), within clients with the pooled within-client SD and Rcn.
+    """
+    if rule.scale == "sem_difference":
+        return pooled.sd_within * np.sqrt(2 * (1 - pooled.reliability_within))
+    if rule.scale == "sem_difference_total":
+        return pooled.sd_total * np.sqrt(2 * (1 - pooled.reliability_total))
+    samples = {"sd_total": pooled.sd_total, "sd_within": pooled.sd_within, "points": 1.0}
+    return samples.get(rule.scale, np.nan)
+
+
+def _pct_ceiling(score: np.ndarray, pooled: PooledScale) -> float:
+    if not np.isfinite(pooled.ceiling) or score.size == 0:
+        return float("nan")
+    return float(100 * np.mean(score >= pooled.ceiling - kernel.TIE))
