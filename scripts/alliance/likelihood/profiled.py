@@ -14,7 +14,7 @@ The gradient is analytic. With ``K = (D^-1 + B)^-1`` and ``P = (I + D B)^-1`` fo
 the outer level ``dS' = T dS T'`` with ``T = I - S_c K E'``.
 """
 
-# ruff: noqa: ANN001, ANN202, PLR0912, PLR0917
+# ruff: noqa: ANN001, ANN202
 # (compiled kernels: plain loops over arrays, typed by numba)
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cholesky, solve_triangular
+from scipy.linalg import LinAlgError
 
 from alliance.likelihood.statistics import NestedStatistics
 
@@ -138,19 +138,15 @@ def evaluate(
     )  # fmt: skip
     outer_shrink, A, log_det = _therapist_pass(sums, model.therapist_columns, outer, A, log_det)
     p = model.n_fixed
-    root = cholesky(A[:p, :p], lower=True)
-    beta = solve_triangular(root, solve_triangular(root, A[:p, p], lower=True), lower=True, trans=1)
-    direction = np.append(-beta, 1.0)
-    rss = float(direction @ A @ direction)
+    beta, rss, whiten, log_det_fixed = _fixed_effects(A)
     if not rss > 0:
-        raise LinAlgError("the residual sum of squares is not positive")
+        raise LinAlgError("fixed-effect columns are collinear or the outcome is fitted exactly")
     freedom = model.n_rows - p if reml else model.n_rows
     variance = rss / freedom if sigma is None else sigma**2
     deviance = freedom * np.log(2 * np.pi * variance) + rss / variance + log_det
-    whiten = np.zeros((p, p))
     if reml:
-        deviance += 2 * np.log(np.diag(root)).sum()
-        whiten = np.ascontiguousarray(solve_triangular(root, np.eye(p), lower=True))
+        deviance += log_det_fixed
+    direction = np.append(-beta, 1.0)
     weighted = direction / np.sqrt(variance)
     by_client, by_therapist = _gradient_pass(
         model.blocks, model.client_columns, shrink, model.therapist, sums,
@@ -221,10 +217,70 @@ def _diagonal_of(size: int) -> NDArray[np.bool_]:
 
 
 @njit(cache=True, fastmath=False)
-def _shrinkage(B: FloatArray, factor: FloatArray, root: FloatArray, K: FloatArray) -> float:
-    """K = L (I + L'BL)^-1 L' into ``K``; returns log|I + L'BL|. ``root`` is work space."""
+def _cholesky(M: FloatArray) -> float:
+    """Replace the lower triangle of ``M`` by its Cholesky factor; log|M|, NaN if not positive."""
+    log_det = 0.0
+    for a in range(M.shape[0]):
+        for b in range(a + 1):
+            value = M[a, b]
+            for c in range(b):
+                value -= M[a, c] * M[b, c]
+            if a > b:
+                M[a, b] = value / M[b, b]
+            elif value > 0:
+                M[a, a] = np.sqrt(value)
+                log_det += np.log(value)
+            else:
+                return np.nan
+    return log_det
+
+
+@njit(cache=True, fastmath=False)
+def _forward_solve(root, right):
+    """Replace ``right`` by ``root^-1 right`` for a lower triangular root."""
+    for k in range(right.shape[1]):
+        for a in range(root.shape[0]):
+            value = right[a, k]
+            for c in range(a):
+                value -= root[a, c] * right[c, k]
+            right[a, k] = value / root[a, a]
+
+
+@njit(cache=True, fastmath=False)
+def _fixed_effects(A: FloatArray) -> tuple[FloatArray, float, FloatArray, float]:
+    """beta, residual sum of squares, root^-1 and log-determinant from ``[X, y]' V^-1 [X, y]``.
+
+    The last pivot of the Cholesky factor of the whole matrix is the root of the residual sum of
+    squares; it is NaN for collinear columns.
+    """
+    p = A.shape[0] - 1
+    root = A.copy()
+    whole = _cholesky(root)
+    whiten = np.eye(p)
+    _forward_solve(root[:p, :p], whiten)
+    beta = np.zeros(p)
+    for a in range(p):
+        for c in range(a, p):
+            beta[a] += whiten[c, a] * root[p, c]
+    rss = root[p, p] ** 2 if np.isfinite(whole) else np.nan
+    log_det = 0.0
+    for a in range(p):
+        log_det += 2 * np.log(root[a, a])
+    return beta, rss, whiten, log_det
+
+
+@njit(cache=True, fastmath=False)
+def _gather(C, columns, B):
+    """The rows of ``C`` (d, q) that belong to its own random effects, into ``B`` (q, q)."""
+    for a in range(columns.size):
+        for b in range(columns.size):
+            B[a, b] = C[columns[a], b]
+
+
+@njit(cache=True, fastmath=False)
+def _shrinkage(B, factor, middle, half, K):
+    """K = L (I + L'BL)^-1 L' into ``K``; returns log|I + L'BL|. The others are work space."""
     q = factor.shape[0]
-    middle, half = root[0], root[1]
     for a in range(q):
         for b in range(a + 1):
             value = 1.0 if a == b else 0.0
@@ -232,23 +288,11 @@ def _shrinkage(B: FloatArray, factor: FloatArray, root: FloatArray, K: FloatArra
                 for e in range(b, q):
                     value += factor[c, a] * B[c, e] * factor[e, b]
             middle[a, b] = value
-    log_det = 0.0
+    log_det = _cholesky(middle)
     for a in range(q):
-        for b in range(a + 1):
-            value = middle[a, b]
-            for c in range(b):
-                value -= middle[a, c] * middle[b, c]
-            if a == b:
-                middle[a, a] = np.sqrt(value)
-                log_det += np.log(value)
-            else:
-                middle[a, b] = value / middle[b, b]
-    for column in range(q):  # half = middle^-1 L'
-        for a in range(q):
-            value = factor[column, a]
-            for c in range(a):
-                value -= middle[a, c] * half[c, column]
-            half[a, column] = value / middle[a, a]
+        for b in range(q):
+            half[a, b] = factor[b, a]
+    _forward_solve(middle, half)
     for a in range(q):
         for b in range(q):
             value = 0.0
@@ -259,43 +303,52 @@ def _shrinkage(B: FloatArray, factor: FloatArray, root: FloatArray, K: FloatArra
 
 
 @njit(cache=True, fastmath=False)
+def _subtract_explained(C, K, CK, A):
+    """Subtract ``C K C'`` from the lower triangle of ``A``; leaves ``C K`` in ``CK``."""
+    d, q = C.shape
+    for k in range(d):
+        for a in range(q):
+            value = 0.0
+            for b in range(q):
+                value += C[k, b] * K[b, a]
+            CK[k, a] = value
+    for k in range(d):
+        for h in range(k + 1):
+            value = 0.0
+            for a in range(q):
+                value += CK[k, a] * C[h, a]
+            A[k, h] -= value
+
+
+@njit(cache=True, fastmath=False)
+def _mirror(A):
+    for k in range(A.shape[0]):
+        for h in range(k):
+            A[h, k] = A[k, h]
+
+
+@njit(cache=True, fastmath=False)
 def _client_pass(blocks, columns, factor, therapist, outer, outer_columns, total):
     """First Woodbury step: shrinkage per client, reduced totals and reduced therapist sums."""
     m, d, q = blocks.shape
-    r = outer_columns.size
     shrink = np.empty((m, q, q))
     sums = outer.copy()
     A = total.copy()
-    B, root, CK = np.empty((q, q)), np.empty((2, q, q)), np.empty((d, q))
+    B, middle, half = np.empty((q, q)), np.empty((q, q)), np.empty((q, q))
+    CK = np.empty((d, q))
     log_det = 0.0
     for i in range(m):
         C = blocks[i]
-        for a in range(q):
-            for b in range(q):
-                B[a, b] = C[columns[a], b]
-        K = shrink[i]
-        log_det += _shrinkage(B, factor, root, K)
-        for k in range(d):
-            for a in range(q):
-                value = 0.0
-                for b in range(q):
-                    value += C[k, b] * K[b, a]
-                CK[k, a] = value
-        for k in range(d):
-            for h in range(k + 1):
-                value = 0.0
-                for a in range(q):
-                    value += CK[k, a] * C[h, a]
-                A[k, h] -= value
-        for k in range(d):
-            for h in range(r):
+        _gather(C, columns, B)
+        log_det += _shrinkage(B, factor, middle, half, shrink[i])
+        _subtract_explained(C, shrink[i], CK, A)
+        for h in range(outer_columns.size):
+            for k in range(d):
                 value = 0.0
                 for a in range(q):
                     value += CK[k, a] * C[outer_columns[h], a]
                 sums[therapist[i], k, h] -= value
-    for k in range(d):
-        for h in range(k):
-            A[h, k] = A[k, h]
+    _mirror(A)
     return shrink, sums, A, log_det
 
 
@@ -304,53 +357,39 @@ def _therapist_pass(sums, columns, factor, A, log_det):
     """Second Woodbury step, on the reduced sums of each therapist."""
     n, d, r = sums.shape
     shrink = np.empty((n, r, r))
-    B, root = np.empty((r, r)), np.empty((2, r, r))
+    B, middle, half = np.empty((r, r)), np.empty((r, r)), np.empty((r, r))
+    SK = np.empty((d, r))
     for j in range(n):
-        S = sums[j]
-        for a in range(r):
-            for b in range(r):
-                B[a, b] = S[columns[a], b]
-        K = shrink[j]
-        log_det += _shrinkage(B, factor, root, K)
-        for k in range(d):
-            for h in range(d):
-                value = 0.0
-                for a in range(r):
-                    for b in range(r):
-                        value += S[k, a] * K[a, b] * S[h, b]
-                A[k, h] -= value
+        _gather(sums[j], columns, B)
+        log_det += _shrinkage(B, factor, middle, half, shrink[j])
+        _subtract_explained(sums[j], shrink[j], SK, A)
+    _mirror(A)
     return shrink, A, log_det
 
 
 @njit(cache=True, fastmath=False)
-def _group_gradient(C, columns, K, u, whiten, reml, B, work, z, extra, out):
-    """Add one group's derivative with respect to its covariance matrix to ``out``.
-
-    ``C`` (d, q) is the (transformed) cross-product, ``B`` its own random-effect block and
-    ``extra`` (q, q) what comes from the outer level's determinant.
-    """
+def _add_outer_products(C, u, whiten, reml, z, inner):
+    """Add ``C' (u u' + [root root']^-1) C`` to ``inner``, the second term only for REML."""
     d, q = C.shape
-    p = d - 1
-    inner = work[0]
-    for a in range(q):
-        value = 0.0
-        for k in range(d):
-            value += C[k, a] * u[k]
-        z[a] = value
-    for a in range(q):
-        for b in range(q):
-            inner[a, b] = z[a] * z[b] + extra[a, b]
-    if reml:
-        for k in range(p):
-            for a in range(q):
-                value = 0.0
+    for k in range(-1, d - 1 if reml else 0):
+        for a in range(q):
+            value = 0.0
+            if k < 0:
+                for h in range(d):
+                    value += C[h, a] * u[h]
+            else:
                 for h in range(k + 1):
                     value += whiten[k, h] * C[h, a]
-                z[a] = value
-            for a in range(q):
-                for b in range(q):
-                    inner[a, b] += z[a] * z[b]
-    P, left = work[1], work[2]
+            z[a] = value
+        for a in range(q):
+            for b in range(q):
+                inner[a, b] += z[a] * z[b]
+
+
+@njit(cache=True, fastmath=False)
+def _add_gradient(B, K, inner, P, left, out):
+    """Add ``B P - P' inner P`` to ``out`` where ``P = I - K B``."""
+    q = B.shape[0]
     for a in range(q):
         for b in range(q):
             value = 1.0 if a == b else 0.0
@@ -372,46 +411,49 @@ def _group_gradient(C, columns, K, u, whiten, reml, B, work, z, extra, out):
 
 
 @njit(cache=True, fastmath=False)
+def _through_therapist(C, S, K, columns, moved, inner):
+    """``T C`` into ``moved`` and ``(E'C)' K (E'C)`` into ``inner``: a client under a therapist."""
+    d, q = C.shape
+    r = columns.size
+    for a in range(q):
+        for k in range(d):
+            value = C[k, a]
+            for h in range(r):
+                for g in range(r):
+                    value -= S[k, h] * K[h, g] * C[columns[g], a]
+            moved[k, a] = value
+        for b in range(q):
+            value = 0.0
+            for h in range(r):
+                for g in range(r):
+                    value += C[columns[h], a] * K[h, g] * C[columns[g], b]
+            inner[a, b] = value
+
+
+@njit(cache=True, fastmath=False)
 def _gradient_pass(
     blocks, columns, shrink, therapist, sums, outer_columns, outer_shrink, u, whiten, reml
-):  # fmt: skip
+):
     """Derivatives of the criterion with respect to both relative covariance matrices."""
     m, d, q = blocks.shape
     n, _, r = sums.shape
     by_client, by_therapist = np.zeros((q, q)), np.zeros((r, r))
-    B, work, z = np.empty((q, q)), np.empty((3, q, q)), np.empty(q)
-    moved, extra = np.empty((d, q)), np.zeros((q, q))
+    B, inner, P, left = np.empty((q, q)), np.zeros((q, q)), np.empty((q, q)), np.empty((q, q))
+    z, moved = np.empty(max(q, r)), np.empty((d, q))
     for i in range(m):
-        C = blocks[i]
-        for a in range(q):
-            for b in range(q):
-                B[a, b] = C[columns[a], b]
-        if r == 0:
-            _group_gradient(C, columns, shrink[i], u, whiten, reml, B, work, z, extra, by_client)
-            continue
-        S, K = sums[therapist[i]], outer_shrink[therapist[i]]
-        for a in range(q):
-            for k in range(d):
-                value = C[k, a]
-                for h in range(r):
-                    for g in range(r):
-                        value -= S[k, h] * K[h, g] * C[outer_columns[g], a]
-                moved[k, a] = value
-            for b in range(q):
-                value = 0.0
-                for h in range(r):
-                    for g in range(r):
-                        value += C[outer_columns[h], a] * K[h, g] * C[outer_columns[g], b]
-                extra[a, b] = value
-        _group_gradient(moved, columns, shrink[i], u, whiten, reml, B, work, z, extra, by_client)
-    B_t, work_t, z_t = np.empty((r, r)), np.empty((3, r, r)), np.empty(r)
-    none = np.zeros((r, r))
+        _gather(blocks[i], columns, B)
+        if r:
+            j = therapist[i]
+            _through_therapist(blocks[i], sums[j], outer_shrink[j], outer_columns, moved, inner)
+            _add_outer_products(moved, u, whiten, reml, z, inner)
+        else:
+            inner[:] = 0.0
+            _add_outer_products(blocks[i], u, whiten, reml, z, inner)
+        _add_gradient(B, shrink[i], inner, P, left, by_client)
+    B, inner, P, left = np.empty((r, r)), np.zeros((r, r)), np.empty((r, r)), np.empty((r, r))
     for j in range(n):
-        for a in range(r):
-            for b in range(r):
-                B_t[a, b] = sums[j, outer_columns[a], b]
-        _group_gradient(
-            sums[j], outer_columns, outer_shrink[j], u, whiten, reml, B_t, work_t, z_t, none,
-            by_therapist,
-        )  # fmt: skip
+        _gather(sums[j], outer_columns, B)
+        inner[:] = 0.0
+        _add_outer_products(sums[j], u, whiten, reml, z, inner)
+        _add_gradient(B, outer_shrink[j], inner, P, left, by_therapist)
     return by_client, by_therapist
