@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -56,13 +57,12 @@ def load_study(path: str | Path, shown_as: str | None = None) -> Study:
     content, lines = load_yaml_with_lines(path, name)
     if not isinstance(content, Mapping):
         raise StudyError([_not_a_mapping(name)])
+    problems = [*_check_name(content, name, lines), *_check_references(content, name, lines)]
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
-        raise StudyError(
-            [problem_from(e, name, lines) for e in error.errors()], "The study file"
-        ) from None
-    problems = [*_check_name(study, name, lines), *_check_references(study, name, lines)]
+        wrong = [problem_from(e, name, lines) for e in error.errors()]
+        raise StudyError([*wrong, *problems], "The study file") from None
     if problems:
         raise StudyError(problems, "The study file")
     return study
@@ -165,82 +165,136 @@ def _description_of(path: KeyPath, root: type[BaseModel]) -> str:
     return (field.description or "") if field else ""
 
 
-def _check_name(study: Study, name: str, lines: Mapping[KeyPath, int]) -> Iterable[Problem]:
-    stem = Path(name).stem
-    if study.id != stem:
+def _check_name(
+    content: Mapping[str, Any], name: str, lines: Mapping[KeyPath, int]
+) -> Iterable[Problem]:
+    stem, given = Path(name).stem, content.get("id")
+    if isinstance(given, str) and given != stem:
         yield Problem(
-            "STUDY_ID",
-            "error",
-            name,
-            _where(("id",), lines),
-            f"'{study.id}'",
+            "STUDY_ID", "error", name, _where(("id",), lines), f"'{given}'",
             f"'{stem}', the name of the file",
-            f"Write id: {stem}, or rename the file to {study.id}.yaml.",
+            f"Write id: {stem}, or rename the file to {given}.yaml.",
+        )  # fmt: skip
+
+
+def _check_references(
+    content: Mapping[str, Any], name: str, lines: Mapping[KeyPath, int]
+) -> Iterable[Problem]:
+    """Every name that points at another section of the file must be found there.
+
+    Works on the file as written, so that these problems are told together with wrong values.
+    """
+    names = _Declared.in_content(content)
+    for key, model in _entries(content, "models").items():
+        yield from _check_model(names, key, model, name, lines)
+    for key, rupture in _entries(content, "ruptures").items():
+        at: KeyPath = ("ruptures", key)
+        yield from _unless_declared(
+            rupture.get("measure"), names.predictors, "a measure with role alliance",
+            name, (*at, "measure"), lines,
+        )  # fmt: skip
+        yield from _unless_declared(
+            rupture.get("outcome"), names.outcomes, "a measure with role outcome",
+            name, (*at, "outcome"), lines,
+        )  # fmt: skip
+    yield from _check_layout(content, name, lines)
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """Names that a study file declares; a measure whose role is misspelt counts for any role."""
+
+    predictors: list[str]
+    outcomes: list[str]
+    covariates: list[str]
+    therapist: bool
+
+    @classmethod
+    def in_content(cls, content: Mapping[str, Any]) -> _Declared:
+        roles = {key: m.get("role") for key, m in _entries(content, "measures").items()}
+        known = ("alliance", "process", "outcome")
+        return cls(
+            predictors=[key for key, role in roles.items() if role != "outcome"],
+            outcomes=[k for k, role in roles.items() if role == "outcome" or role not in known],
+            covariates=list(_entries(content, "covariates")),
+            therapist="therapist" in _mapping(content.get("columns")),
         )
 
 
-def _check_references(study: Study, name: str, lines: Mapping[KeyPath, int]) -> Iterable[Problem]:
-    """Every name that points at another section of the file must be found there."""
-    predictors = study.measures_with_role("alliance", "process")
-    outcomes = study.measures_with_role("outcome")
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
-    def check(path: KeyPath, wanted: str, known: Iterable[str], what: str) -> Iterable[Problem]:
-        known = list(known)
-        if wanted not in known:
-            listed = ", ".join(known) or "none is declared"
-            yield Problem(
-                "UNKNOWN_NAME", "error", name, _where(path, lines), f"'{wanted}'",
-                f"{what} ({listed})", suggest(wanted, known) or "Declare it, or correct the name.",
-            )  # fmt: skip
 
-    for key, model in study.models.items():
-        at: KeyPath = ("models", key)
-        yield from check((*at, "outcome"), model.outcome, outcomes, "a measure with role outcome")
-        if model.predictor:
-            yield from check(
-                (*at, "predictor"), model.predictor, predictors,
-                "a measure with role alliance or process",
+def _entries(content: Mapping[str, Any], section: str) -> dict[str, Mapping[str, Any]]:
+    """The entries of a section that are sections themselves."""
+    entries = _mapping(content.get(section))
+    return {str(key): entry for key, entry in entries.items() if isinstance(entry, Mapping)}
+
+
+def _unless_declared(
+    wanted: Any,
+    known: list[str],
+    what: str,
+    name: str,
+    path: KeyPath,
+    lines: Mapping[KeyPath, int],
+) -> Iterable[Problem]:
+    if not isinstance(wanted, str) or wanted in known:
+        return
+    listed = ", ".join(known) or "none is declared"
+    yield Problem(
+        "UNKNOWN_NAME", "error", name, _where(path, lines), f"'{wanted}'", f"{what} ({listed})",
+        suggest(wanted, known) or "Declare it, or correct the name.",
+    )  # fmt: skip
+
+
+def _check_model(
+    names: _Declared, key: str, model: Mapping[str, Any], name: str, lines: Mapping[KeyPath, int]
+) -> Iterable[Problem]:
+    at: KeyPath = ("models", key)
+    yield from _unless_declared(
+        model.get("outcome"), names.outcomes, "a measure with role outcome",
+        name, (*at, "outcome"), lines,
+    )  # fmt: skip
+    yield from _unless_declared(
+        model.get("predictor"), names.predictors, "a measure with role alliance or process",
+        name, (*at, "predictor"), lines,
+    )  # fmt: skip
+    terms = model.get("covariates")
+    for position, term in enumerate(terms if isinstance(terms, list) else []):
+        for part in str(term).split(":"):
+            yield from _unless_declared(
+                part, ["time", *names.covariates], "time or a covariate",
+                name, (*at, "covariates", position), lines,
             )  # fmt: skip
-        for position, term in enumerate(model.covariates):
-            for part in term.split(":"):
-                yield from check(
-                    (*at, "covariates", position), part, ["time", *study.covariates],
-                    "time or a covariate",
-                )  # fmt: skip
-        if model.therapists and study.columns.therapist is None:
-            yield Problem(
-                "NO_THERAPIST", "error", name, _where((*at, "therapists"), lines), "true",
-                "a therapist column", "Declare columns.therapist, or set therapists: false.",
-            )  # fmt: skip
-    for key, rupture in study.ruptures.items():
-        at = ("ruptures", key)
-        yield from check(
-            (*at, "measure"), rupture.measure, predictors, "a measure with role alliance"
-        )
-        if rupture.outcome:
-            yield from check(
-                (*at, "outcome"), rupture.outcome, outcomes, "a measure with role outcome"
-            )
-    if study.data.layout == "long" and study.columns.session is None and study.columns.date is None:
+    if model.get("therapists") is True and not names.therapist:
+        yield Problem(
+            "NO_THERAPIST", "error", name, _where((*at, "therapists"), lines), "true",
+            "a therapist column", "Declare columns.therapist, or set therapists: false.",
+        )  # fmt: skip
+
+
+def _check_layout(
+    content: Mapping[str, Any], name: str, lines: Mapping[KeyPath, int]
+) -> Iterable[Problem]:
+    columns = _mapping(content.get("columns"))
+    layout = _mapping(content.get("data")).get("layout", "long")
+    if layout == "long" and columns and "session" not in columns and "date" not in columns:
         yield Problem(
             "NO_SESSION", "error", name, _where(("columns",), lines), "neither session nor date",
             "a session number or a date", "Add columns.session (or columns.date).",
         )  # fmt: skip
-    if study.data.layout == "wide":
-        for key, measure in study.measures.items():
-            patterns = (
-                measure.items
-                if isinstance(measure.items, list)
-                else [measure.items or measure.column]
-            )
-            if not all(
-                "{session}" in str(pattern) or "{session:" in str(pattern) for pattern in patterns
-            ):
-                yield Problem(
-                    "NO_SESSION_IN_PATTERN", "error", name, _where(("measures", key), lines),
-                    ", ".join(map(str, patterns)), "a name with {session}, because layout is wide",
-                    "Write for example bdi_s{session} for the columns bdi_s1, bdi_s2, ...",
-                )  # fmt: skip
+    if layout != "wide":
+        return
+    for key, measure in _entries(content, "measures").items():
+        given = measure.get("items") or measure.get("column") or []
+        patterns = [str(pattern) for pattern in (given if isinstance(given, list) else [given])]
+        if not all("{session}" in p or "{session:" in p for p in patterns):
+            yield Problem(
+                "NO_SESSION_IN_PATTERN", "error", name, _where(("measures", key), lines),
+                ", ".join(patterns), "a name with {session}, because layout is wide",
+                "Write for example bdi_s{session} for the columns bdi_s1, bdi_s2, ...",
+            )  # fmt: skip
 
 
 def _unreadable(name: str) -> Problem:

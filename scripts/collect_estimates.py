@@ -1,0 +1,44 @@
+"""Put all estimates of a study into one table, and hold the estimators against each other."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from alliance.estimates import COLUMNS, read_estimates, write_estimates
+from alliance.estimation.agreement import compare_estimators, disagreements
+from alliance.problems import Problem, StudyError
+from alliance.running import stage
+from alliance.study import read_excerpt
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+with stage("estimates", snakemake.log[0]) as say:
+    study = read_excerpt(snakemake.params.study)
+    parts = [read_estimates(part) for part in snakemake.input.parts]
+    filled = [part for part in parts if len(part)]
+    table = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(COLUMNS))
+    comparison = compare_estimators(table)
+    apart = disagreements(comparison)
+    if apart:
+        raise StudyError(
+            [
+                Problem(
+                    "ESTIMATORS_DISAGREE",
+                    "error",
+                    f"results/{study.id}/estimates/",
+                    "",
+                    sentence,
+                    "the same estimate from every estimator",
+                    "One of them did not find the maximum, or the posterior is dominated by the "
+                    "prior: look at the model (few clients? a variance of zero?) and simplify it.",
+                )
+                for sentence in apart
+            ],
+            "Independent estimators do not agree",
+        )
+    write_estimates(table, snakemake.output.estimates)
+    comparison.to_csv(
+        snakemake.output.triangulation, index=False, float_format="%.10g", lineterminator="\n"
+    )
+    say(f"{len(table)} rows of {table['analysis'].nunique()} analyses")

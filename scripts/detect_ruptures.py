@@ -1,0 +1,37 @@
+"""Search alliance ratings for ruptures and repairs by each declared rule."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from alliance.ruptures import agreement_matrix, detect_all, load_rules, pooled_scale, summarise
+from alliance.running import stage
+from alliance.study import read_excerpt
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+
+def stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of all rules as one; empty ones give only their columns."""
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return pd.concat(filled, ignore_index=True)
+
+
+with stage("ruptures", snakemake.log[0]) as say:
+    study = read_excerpt(snakemake.params.study)
+    spec = study.ruptures[snakemake.wildcards.rupture]
+    rules = load_rules(Path("config/ruptures"), spec.rules)
+    sessions = pd.read_parquet(snakemake.input.sessions)
+    scores = sessions[["client", "session"]].assign(score=sessions[spec.measure])
+    results = detect_all(scores, rules, pooled_scale(scores))
+    for part in ("sessions", "episodes", "clients"):
+        table = stacked([getattr(result, part) for result in results.values()])
+        table.to_parquet(snakemake.output[part], index=False)
+    summary = pd.DataFrame([summarise(results[name], rule) for name, rule in rules.items()])
+    summary.to_csv(snakemake.output.summary, index=False, lineterminator="\n")
+    agreement_matrix(results).to_csv(
+        snakemake.output.agreement, index=False, float_format="%.10g", lineterminator="\n"
+    )
+    say(f"{snakemake.wildcards.rupture}: {len(rules)} rules")
