@@ -1,0 +1,135 @@
+"""Everything that is wrong with a study's files, told at once, in the manner of a validator."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alliance.problems import Problem, StudyError
+from alliance.readers import RawStudy, RawTable, assemble
+from alliance.study import Study
+from alliance.validation.catalogue import CATALOGUE, Issue
+from alliance.validation.categories import check_categories
+from alliance.validation.columns import check_columns
+from alliance.validation.declarations import check_declarations
+from alliance.validation.files import read_all
+from alliance.validation.identifiers import check_column_names, check_content
+from alliance.validation.keys import check_keys
+from alliance.validation.showing import Look
+from alliance.validation.size import check_size
+from alliance.validation.values import check_values
+
+if TYPE_CHECKING:
+    from alliance.instruments import Instrument
+
+__all__ = ["CATALOGUE", "Issue", "check_study", "validate"]
+
+
+def validate(
+    study: Study,
+    instruments: Mapping[str, Instrument],
+    root: Path,
+    study_file: str,
+    today: datetime.date | None = None,
+) -> tuple[list[Problem], RawStudy | None]:
+    """Read the files of a study and check everything about them.
+
+    Parameters
+    ----------
+    instruments : by id, those the study names; one that could not be loaded may be absent.
+    root : folder of the project, which the paths in the study file start from.
+    study_file : the study file as the user knows it, for messages.
+    today : dates after it are refused; left out, the computer's date.
+
+    Returns
+    -------
+    problems, raw
+        All problems, errors first. ``raw`` is the assembled study, None when there are errors.
+    """
+    problems = check_declarations(study, instruments, study_file)
+    tables, of_files = read_all(study, root, study_file)
+    problems += of_files
+    raw = None
+    if tables:
+        found, raw = _check_tables(study, instruments, tables, study_file, today)
+        problems += found
+    problems = list(dict.fromkeys(problems))  # a problem that two checks noticed is told once
+    problems.sort(key=lambda problem: problem.severity != "error")
+    has_errors = any(problem.severity == "error" for problem in problems)
+    return problems, None if has_errors else raw
+
+
+def check_study(look: Look, tables: Mapping[str, RawTable], today: datetime.date) -> list[Problem]:
+    """Every check of an assembled study, in the order in which a reader would ask."""
+    return [
+        *check_keys(look, today),
+        *check_values(look),
+        *check_categories(look, tables),
+        *check_size(look),
+        *check_content(look.study, look.raw),
+    ]
+
+
+def _check_tables(
+    study: Study,
+    instruments: Mapping[str, Instrument],
+    tables: Mapping[str, RawTable],
+    study_file: str,
+    today: datetime.date | None,
+) -> tuple[list[Problem], RawStudy | None]:
+    study = _without(study, _unknown_instruments(study, instruments))
+    report = check_columns(study, instruments, tables, study_file)
+    complete = len(tables) == len(study.data.tables)
+    # A column that is absent here may stand in the file that could not be read.
+    problems = report.problems if complete else []
+    problems += check_column_names(report.declared, report.used, tables, study_file)
+    if not complete or not report.keys_found:
+        return problems, None
+    readable = _without(study, report.lost)
+    try:
+        raw = assemble(readable, instruments, tables)
+    except StudyError as error:
+        return problems + error.problems, None
+    look = Look(readable, instruments, raw, study_file)
+    problems += _told_by_readers(raw, study)
+    return problems + check_study(look, tables, today or datetime.date.today()), raw
+
+
+def _unknown_instruments(study: Study, instruments: Mapping[str, Instrument]) -> set[str]:
+    return {
+        f"measures.{name}"
+        for name, measure in study.measures.items()
+        if measure.instrument is not None and measure.instrument not in instruments
+    }
+
+
+def _without(study: Study, lost: set[str]) -> Study:
+    """The study without measures, covariates and columns that cannot be read.
+
+    Only for looking at the rest: models that need them are left out as well.
+    """
+    if not lost:
+        return study
+    measures = {k: v for k, v in study.measures.items() if f"measures.{k}" not in lost}
+    covariates = {k: v for k, v in study.covariates.items() if f"covariates.{k}" not in lost}
+    models = {
+        name: model
+        for name, model in study.models.items()
+        if {model.outcome, model.predictor or model.outcome} <= set(measures)
+        and {p for term in model.covariates for p in term.split(":")} <= {"time", *covariates}
+    }
+    gone = {key.removeprefix("columns.") for key in lost if key.startswith("columns.")}
+    columns = study.columns.model_copy(update=dict.fromkeys(gone - {"client", "session"}))
+    return study.model_copy(
+        update={
+            "measures": measures, "covariates": covariates, "models": models, "columns": columns,
+        }
+    )  # fmt: skip
+
+
+def _told_by_readers(raw: RawStudy, study: Study) -> list[Problem]:
+    """The readers' warnings, but for what is told here with row numbers."""
+    of_clients = {table.path for table in study.data.tables.values() if table.level == "client"}
+    return [p for p in raw.problems if not (p.code == "UNMATCHED_ROWS" and p.file in of_clients)]

@@ -1,0 +1,391 @@
+"""Personal data refused: by the name of a declared column and by what stands in it.
+
+Undeclared columns never pass ingest, so they are only named in a warning. No entry is ever shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from alliance.problems import Problem, list_rows
+from alliance.readers.raw import RawStudy, RawTable
+from alliance.study import Study
+from alliance.validation.catalogue import tell
+from alliance.validation.given_names import GIVEN_NAMES, frozen_words
+from alliance.validation.ranges import present_answers
+
+# What personal columns are called, in the languages the authors read; joined, lower case, umlauts
+# written out.
+IDENTIFIER_NAMES: dict[str, frozenset[str]] = {
+    "a name": frozen_words(
+        """
+        name names fullname firstname lastname forename givenname familyname surname
+        maidenname middlename initials vorname vornamen nachname familienname zuname
+        rufname geburtsname namen vollname vorundnachname nom prenom nombre apellido
+        apellidos cognome nome voornaam achternaam fname lname
+        """
+    ),
+    "an e-mail address": frozen_words(
+        """
+        email mail emailaddress mailaddress emailadresse mailadresse emailadres correo
+        correoelectronico courriel
+        """
+    ),
+    "a telephone number": frozen_words(
+        """
+        phone phonenumber phoneno telephone telephonenumber tel telnr telefon
+        telefonnummer telefonnr mobile mobilenumber mobil mobilnummer mobiltelefon handy
+        handynummer handynr cell cellphone fax faxnumber faxnummer telefono
+        """
+    ),
+    "a birth date": frozen_words(
+        """
+        dob birthdate birthday dateofbirth birthdt bdate gebdatum gebdat gebtag
+        geburtsdatum geburtstag geburtsdat geboren geboortedatum datedenaissance
+        fechadenacimiento datadinascita
+        """
+    ),
+    "an address": frozen_words(
+        """
+        address homeaddress postaladdress street streetname streetaddress housenumber
+        zip zipcode postcode postalcode adresse anschrift wohnadresse strasse
+        strassenname hausnummer plz postleitzahl wohnort adres direccion indirizzo
+        """
+    ),
+    "an insurance or registration number": frozen_words(
+        """
+        insurancenumber insuranceno insuranceid policynumber ssn socialsecuritynumber
+        socialsecurity nationalid nationalinsurancenumber nhsnumber nhsno mrn
+        medicalrecordnumber passportnumber taxid versichertennummer versichertennr
+        versicherungsnummer versicherungsnr versnr krankenversicherungsnummer
+        krankenkassennummer kvnr kvnummer rvnr svnr svnummer sozialversicherungsnummer
+        rentenversicherungsnummer ahvnummer ahvnr ausweisnummer steuerid iban
+        kontonummer bsn
+        """
+    ),
+    "free text": frozen_words(
+        """
+        notes note sessionnotes progressnotes comment comments commentary freetext
+        opentext openanswer remark remarks narrative transcript description notiz
+        notizen kommentar kommentare bemerkung bemerkungen anmerkung anmerkungen
+        freitext verlaufsnotiz verlaufsnotizen sitzungsnotizen beschreibung transkript
+        opmerkingen
+        """
+    ),
+    "an account or network address": frozen_words(
+        """
+        ip ipaddress ipadresse username login benutzername macaddress deviceid
+        """
+    ),
+}
+ROLE_WORDS = frozen_words(
+    """
+        client clients patient patients pat pt participant person subject klient
+        klientin klienten patientin teilnehmer proband therapist therapists therapeut
+        therapeutin behandler clinician counsellor counselor contact kontakt private
+        privat home work the of des der die das s
+        """
+)
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e"})
+
+_PREFIX = re.compile(
+    r"(?:client|patient(?:en|in)?|klient(?:en|in)?|therapist|therapeut(?:en)?)s?(\w+)"
+)
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
+_PHONE = re.compile(
+    r"\+[\d\s()/.-]{6,}\d|\(?0\d{1,5}\)?[\s/.-][\d\s/.-]{3,}\d|\d{3}[-. ]\d{3}[-. ]\d{4}|\d{9,}"
+)
+_INSURANCE = re.compile(
+    r"[A-Z]\d{9}|\d{8}[A-Z]\d{3}|\d{2}\s?\d{6}\s?[A-Z]\s?\d{3}"  # German health and pension
+    r"|756\.?\d{4}\.?\d{4}\.?\d{2}"  # Swiss AHV
+    r"|\d{3}-\d{2}-\d{4}|[A-Z]{2}\s?\d{2}\s?\d{2}\s?\d{2}\s?[A-D]"  # US, UK
+)
+_ADDRESS = re.compile(
+    r"\w*(?:stra(?:ss|ß)e|str\.|street|road|avenue|lane|weg|platz|allee|gasse)\s+\d+.*"
+    r"|\d+[a-z]?,?\s+\w+.*\b(?:street|st\.|road|rd\.|avenue|ave\.|lane|drive)\b.*"
+    r"|.*\b\d{5}\s+[A-ZÄÖÜ][a-zäöüß]{2,}.*",
+    re.IGNORECASE,
+)
+_TITLE = re.compile(r"\b(?:dr|prof|mr|mrs|ms|miss|herr|frau|dipl)\b\.?", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+")
+_TITLE_CASE = re.compile(r"(?:[A-ZÄÖÜ]\.?\s+)?[A-ZÄÖÜ][a-zäöüßéèáóíñç'-]{2,}(?:[,\s]+[A-ZÄÖÜ]\S*)*")
+_DATE_LIKE = re.compile(
+    r"\d{1,2}[./-]\d{1,2}[./-](?:19|20)?\d{2}|(?:19|20)\d{2}[./-]\d{1,2}[./-]\d{1,2}"
+)
+FREE_TEXT_LENGTH, FREE_TEXT_WORDS = 40, 5
+
+Test = Callable[[str], bool]
+
+
+def name_looks_like(column: str) -> str:
+    """What personal data a column's name announces (``a name``, ``free text``), else empty."""
+    spaced = re.sub(r"(?<=[a-zäöüß])(?=[A-ZÄÖÜ])", " ", column).lower().translate(_UMLAUTS)
+    words = [word for word in re.split(r"[^a-z]+", spaced) if word]
+    for drop in (frozenset(), ROLE_WORDS):
+        joined = "".join(word for word in words if word not in drop)
+        for kind, names in IDENTIFIER_NAMES.items():
+            if joined in names:
+                return kind
+    return _prefixed(words)
+
+
+def _prefixed(words: list[str]) -> str:
+    """Compounds written in one word, such as ``clientname`` or ``patientenname``."""
+    joined = "".join(words)
+    prefix = _PREFIX.fullmatch(joined)
+    if not prefix:
+        return ""
+    return next((k for k, names in IDENTIFIER_NAMES.items() if prefix[1] in names), "")
+
+
+def looks_like_email(text: str) -> bool:
+    """Whether an e-mail address stands anywhere in the text."""
+    return _EMAIL.search(text) is not None
+
+
+def looks_like_phone(text: str) -> bool:
+    """Whether the whole text is a telephone number, or as long a number as one."""
+    return _PHONE.fullmatch(text) is not None and sum(c.isdigit() for c in text) >= 7
+
+
+def looks_like_insurance_number(text: str) -> bool:
+    """Whether the whole text has the form of an insurance or social security number."""
+    return _INSURANCE.fullmatch(text) is not None
+
+
+def looks_like_address(text: str) -> bool:
+    """Whether the text names a street with a number, or a postcode with a place."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
+def looks_like_date(text: str) -> bool:
+    """Whether a date with day, month and year stands anywhere in the text."""
+    return _DATE_LIKE.search(text) is not None
+
+
+def looks_like_free_text(text: str) -> bool:
+    """Whether the text is a sentence rather than a category."""
+    return len(text) > FREE_TEXT_LENGTH and len(text.split()) >= FREE_TEXT_WORDS
+
+
+def looks_like_person(text: str) -> bool:
+    """Whether a common given name, or a title with a name, stands in the text."""
+    words = [word.lower().translate(_UMLAUTS) for word in _WORD.findall(text)]
+    if any(word in GIVEN_NAMES for word in words):
+        return True
+    return _TITLE.search(text) is not None and len(words) > 1
+
+
+def looks_like_surname(text: str) -> bool:
+    """Whether the text is written as names are: capitalised words without any digit."""
+    return _TITLE_CASE.fullmatch(text) is not None
+
+
+# In this order: the most telling sign of an entry is reported, not every one.
+CONTENT_TESTS: dict[str, Test] = {
+    "EMAIL_FOUND": looks_like_email,
+    "INSURANCE_NUMBER_FOUND": looks_like_insurance_number,
+    "ADDRESS_FOUND": looks_like_address,
+    "BIRTH_DATE_FOUND": looks_like_date,
+    "PHONE_FOUND": looks_like_phone,
+    "FREE_TEXT_FOUND": looks_like_free_text,
+    "NAMES_FOUND": looks_like_person,
+}
+# Keyed pseudonyms replace numbers of any kind; names and addresses are no good identifiers, since
+# two persons may share one and one person may have several.
+REFUSED_AS_KEYED_ID = ("EMAIL_FOUND", "ADDRESS_FOUND", "FREE_TEXT_FOUND", "NAMES_FOUND")
+
+
+def identifying_kind(text: str) -> str:
+    """The code of the personal data that an entry looks like, else empty."""
+    return next((code for code, test in CONTENT_TESTS.items() if test(text)), "")
+
+
+def check_column_names(
+    declared: Mapping[str, str],
+    used: Iterable[str],
+    tables: Mapping[str, RawTable],
+    study_file: str,
+) -> list[Problem]:
+    """Declared columns refused by name; undeclared ones listed in one warning per file.
+
+    Parameters
+    ----------
+    declared : ``{column or pattern: key that names it}``.
+    used : all columns of the files that the study reads.
+    """
+    problems = [
+        tell("IDENTIFIER_COLUMN", study_file, f"key {key}, column '{column}'",
+             f"by its name {kind}", advice=_advice(key))
+        for column, key in declared.items()
+        if (kind := name_looks_like(re.sub(r"\{[^}]*\}", " ", column)))
+    ]  # fmt: skip
+    known = set(used)
+    for table in tables.values():
+        names = [str(name) for name in table.frame.columns]
+        telling = [name for name in names if name not in known and name_looks_like(name)]
+        if telling:
+            where = f"{'column' if len(telling) == 1 else 'columns'} " + ", ".join(
+                f"'{name}'" for name in telling
+            )
+            problems.append(
+                tell("UNDECLARED_IDENTIFIER", table.file, where, "names of personal data")
+            )
+    return problems
+
+
+def check_content(study: Study, raw: RawStudy) -> list[Problem]:
+    """Personal data in the columns that go on: identifiers, categories, and words among numbers."""
+    problems = [p for name in ("client", "therapist") for p in _check_ids(study, raw, name)]
+    for name, frame, allowed in _text_columns(study, raw):
+        problems += _check_texts(study, raw, frame, name, allowed)
+    for name, covariate in study.covariates.items():
+        frame = raw.clients if name in raw.clients else raw.sessions
+        if name in frame:
+            problems += _check_dates_as_numbers(raw, frame, name)
+            if covariate.type == "category" and not covariate.labels:
+                problems += _check_unique(raw, frame, name)
+    return problems + _check_birth_dates(raw)
+
+
+def _text_columns(
+    study: Study, raw: RawStudy
+) -> Iterable[tuple[str, pd.DataFrame, frozenset[str]]]:
+    """Columns that may hold words, with the words that the study file itself declares."""
+    for frame in (raw.sessions, raw.clients):
+        for role in ("session", "attendance", "ending", "rupture_client", "rupture_therapist"):
+            if role in frame and not pd.api.types.is_numeric_dtype(frame[role]):
+                labels = (getattr(study.columns, role) or _NoLabels).labels or {}
+                yield role, frame, frozenset(str(v) for v in labels.values())
+        for name in present_answers(frame, study):
+            if not pd.api.types.is_numeric_dtype(frame[name]):
+                yield name, frame, frozenset()
+        for name, covariate in study.covariates.items():
+            if name in frame and not pd.api.types.is_numeric_dtype(frame[name]):
+                labels = covariate.labels or {}
+                yield name, frame, frozenset(str(v) for v in labels.values())
+
+
+class _NoLabels:
+    labels: dict[str, str] | None = None
+
+
+def _check_texts(
+    study: Study, raw: RawStudy, frame: pd.DataFrame, name: str, allowed: frozenset[str]
+) -> list[Problem]:
+    entries = frame[name].dropna()
+    texts = entries.astype("str").str.strip()
+    kinds = {text: identifying_kind(text) for text in texts.unique() if text not in allowed}
+    if name in present_answers(frame, study):  # a date among answers is a spreadsheet's mistake
+        kinds = {text: kind for text, kind in kinds.items() if kind != "BIRTH_DATE_FOUND"}
+    return _tell_kinds(raw, frame, name, texts.map(kinds).fillna(""), _advice(name))
+
+
+def _check_ids(study: Study, raw: RawStudy, role: str) -> list[Problem]:
+    frame = raw.clients if role == "therapist" and role not in raw.sessions else raw.sessions
+    if role not in frame:
+        return []
+    texts = frame[role].dropna().astype("str").str.strip()
+    distinct = texts.unique()
+    keyed = study.privacy.pseudonyms == "keyed"
+    kinds = {text: identifying_kind(text) for text in distinct}
+    if keyed:
+        kinds = {text: k if k in REFUSED_AS_KEYED_ID else "" for text, k in kinds.items()}
+    surnames = [text for text in distinct if looks_like_surname(text)]
+    if len(surnames) > 0.5 * len(distinct):
+        kinds |= {text: "NAMES_FOUND" for text in surnames if not kinds[text]}
+    return _tell_kinds(raw, frame, role, texts.map(kinds).fillna(""), _advice(f"columns.{role}"))
+
+
+def _tell_kinds(
+    raw: RawStudy, frame: pd.DataFrame, name: str, kinds: pd.Series, advice: str
+) -> list[Problem]:
+    problems = []
+    for code in CONTENT_TESTS:
+        at = kinds.index[kinds == code]
+        if len(at):
+            file, column = origin_of(raw, name)
+            rows = list_rows(row_numbers(frame, at))
+            found = f"{len(at)} {'entry' if len(at) == 1 else 'entries'}, not shown here"
+            problems.append(tell(code, file, f"column '{column}', {rows}", found, advice=advice))
+    return problems
+
+
+def _check_dates_as_numbers(raw: RawStudy, frame: pd.DataFrame, name: str) -> list[Problem]:
+    """Birth dates that a reader turned into dates, or that were packed into numbers (19800131)."""
+    values = frame[name].dropna()
+    if values.empty:
+        return []
+    if pd.api.types.is_datetime64_any_dtype(values):
+        share = 1.0
+    elif pd.api.types.is_numeric_dtype(values):
+        packed = values.where(values.between(19000101, 20301231))
+        share = float(pd.to_datetime(packed.astype("Int64").astype("str"), format="%Y%m%d",
+                                     errors="coerce").notna().mean())  # fmt: skip
+    else:
+        return []
+    if share < 0.5:
+        return []
+    kinds = pd.Series("BIRTH_DATE_FOUND", index=values.index)
+    return _tell_kinds(raw, frame, name, kinds, _advice(name))
+
+
+def _check_birth_dates(raw: RawStudy) -> list[Problem]:
+    """A column of session dates that is the same at every session of a client is none."""
+    sessions = raw.sessions
+    if "date" not in sessions or not pd.api.types.is_datetime64_any_dtype(sessions["date"]):
+        return []
+    dates = sessions["date"].dropna()
+    per_client = dates.groupby(sessions.loc[dates.index, "client"]).agg(["size", "nunique"])
+    repeated = per_client[per_client["size"] > 1]
+    if len(repeated) < 3 or (repeated["nunique"] == 1).mean() < 0.9 or dates.nunique() < 3:
+        return []
+    kinds = pd.Series("BIRTH_DATE_FOUND", index=dates.index)
+    return _tell_kinds(raw, sessions, "date", kinds, (
+        "The date is the same at all sessions of a client, as a birth date is. Name the column "
+        "of session dates under columns.date, or leave it out."
+    ))  # fmt: skip
+
+
+def _check_unique(raw: RawStudy, frame: pd.DataFrame, name: str) -> list[Problem]:
+    entries = frame[["client", name]].dropna().drop_duplicates()
+    n_clients, n_entries = entries["client"].nunique(), entries[name].nunique()
+    if n_entries < 10 or n_entries <= 0.5 * n_clients:
+        return []
+    file, column = origin_of(raw, name)
+    found = f"{n_entries} different entries for {n_clients} clients"
+    return [tell("UNIQUE_ENTRIES", file, f"column '{column}'", found)]
+
+
+def _advice(key: str) -> str:
+    if key == "columns.client":
+        return (
+            "Give every client a code (P001, P002, ...) in the file and keep the list of names "
+            "elsewhere; with privacy.pseudonyms: keyed a record number may serve as well."
+        )
+    if key == "columns.therapist":
+        return "Give every therapist a code (T01, T02, ...) in the file and name that column."
+    return (
+        "Take this column out of the study file, or replace it in the data by what the analysis "
+        "needs (age group instead of birth date, region instead of address, a code instead of "
+        "text)."
+    )
+
+
+def origin_of(raw: RawStudy, name: str) -> tuple[str, str]:
+    """File and column of a canonical name, as the user knows them."""
+    if name in raw.origins:
+        return raw.origins[name]
+    return next((file for file, _ in raw.origins.values()), "data"), name
+
+
+def row_numbers(frame: pd.DataFrame, index: pd.Index) -> list[int]:
+    """Spreadsheet rows of some rows of an assembled table, each once, in order."""
+    if "source_row" not in frame:
+        return sorted({int(at) for at in index})
+    rows = frame.loc[index, "source_row"].dropna()
+    return [int(row) for row in np.unique(rows.to_numpy(dtype=float))]
