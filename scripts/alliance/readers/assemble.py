@@ -78,6 +78,8 @@ def find_columns(
     problems : list of Problem
         Absent, ambiguous and repeated columns, wrong numbers of items.
     """
+    if all(raw.table.level == "client" for raw in tables.values()):
+        return [], {}, [_no_session_table(tables)]
     variables, problems = declared_variables(study, instruments)
     places, more = locate(study, variables, tables)
     problems += _missing_keys(study, tables) + more
@@ -185,8 +187,6 @@ def _join_session_tables(
     by_number = study.data.layout == "wide" or study.columns.session is not None
     keys = ["client", "session" if by_number else "date"]
     names = [name for name, raw in tables.items() if raw.table.level == "session"]
-    if not names:
-        raise StudyError([_no_session_table(tables)])
     frame = sheets[names[0]].frame
     rows = [_report_row(sheets[names[0]], "session", "", (pd.NA, pd.NA, pd.NA), 0)]
     problems: list[Problem] = []

@@ -6,56 +6,64 @@ from pathlib import Path
 
 from alliance.problems import Problem
 
-SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"PAR1", "a Parquet file"),
-    (b"$FL2", "an SPSS file (.sav)"),
-    (b"$FL3", "a compressed SPSS file (.zsav)"),
-    (b"<stata_dta>", "a Stata file (.dta)"),
-    (b"PK\x03\x04", "an Excel workbook or another zip file"),
-    (b"%PDF", "a PDF document"),
-    (b"RDX", "an R workspace (.RData)"),
-    (b"RDA", "an R workspace (.RData)"),
-    (b"SQLite format 3", "a database"),
-    (b"{\\rtf", "a word-processor document"),
+# First bytes, the kind in words, and the formats that may begin so.
+SIGNATURES: tuple[tuple[bytes, str, tuple[str, ...]], ...] = (
+    (b"PAR1", "a Parquet file", ("parquet",)),
+    (b"$FL2", "an SPSS file (.sav)", ("sav",)),
+    (b"$FL3", "a compressed SPSS file (.zsav)", ("sav",)),
+    (b"<stata_dta>", "a Stata file (.dta)", ("dta",)),
+    (b"PK\x03\x04", "an Excel workbook (.xlsx) or another zip file", ("xlsx",)),
+    (b"\x1f\x8b", "a compressed file (of R, or gzip)", ("rds", "rdata")),
+    (b"RDX", "an R workspace (.RData)", ("rdata",)),
+    (b"RDA", "an R workspace (.RData)", ("rdata",)),
+    (b"%PDF", "a PDF document", ()),
+    (b"SQLite format 3", "a database", ()),
+    (b"{\\rtf", "a word-processor document", ()),
 )
 OLE = b"\xd0\xcf\x11\xe0"
-GZIP = b"\x1f\x8b"
 ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
-SNIFFED_BYTES = 65_536
+PROTECTED = "a password-protected workbook"
+TEXT = ("a text file", ("csv",))
+EMPTY = "an empty file"
+SNIFFED_BYTES = 512
 
 
-def kind_of(path: Path) -> str:
-    """The kind of file in words; the empty string when the first bytes tell nothing."""
+def kind_of(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The kind of file in words and its formats; nothing when the first bytes tell nothing."""
     with path.open("rb") as file:
         start = file.read(SNIFFED_BYTES)
     if not start:
-        return "an empty file"
+        return EMPTY, ()
     if start.startswith(OLE):
         protected = ENCRYPTED in path.read_bytes()
-        return "a password-protected workbook" if protected else "an old Excel workbook (.xls)"
-    if start.startswith(GZIP):
-        return "a compressed file (R or gzip)"
-    return next((words for mark, words in SIGNATURES if start.startswith(mark)), "")
+        return PROTECTED if protected else "an old Excel workbook (.xls)", ()
+    known = ((words, formats) for mark, words, formats in SIGNATURES if start.startswith(mark))
+    return next(known, TEXT if _is_text(start) else ("", ()))
 
 
-def unreadable(file: str, path: Path, expected: str) -> Problem:
+def _is_text(start: bytes) -> bool:
+    return all(byte >= 32 or byte in b"\t\r\n" for byte in start)
+
+
+def unreadable(file: str, path: Path, format_name: str, expected: str) -> Problem:
     """The problem of a file that is not what its name says, or is damaged or protected.
 
     Parameters
     ----------
     file : name as written in the study file.
     path : where it is.
+    format_name : format that it should have.
     expected : what its reader reads, in words.
     """
-    kind = kind_of(path)
-    if kind == "an empty file":
+    kind, formats = kind_of(path)
+    if kind == EMPTY:
         return Problem("EMPTY_FILE", "error", file, "", kind, expected, "Export the data again.")
-    if "password" in kind:
+    if kind == PROTECTED:
         return Problem(
             "PASSWORD_PROTECTED", "error", file, "", kind, f"{expected} without password",
             "Open it, remove the password (File, Info, Protect Workbook) and save a copy.",
         )  # fmt: skip
-    if kind and kind.split()[-1].strip("().") not in expected:
+    if kind and format_name not in formats:
         return Problem(
             "WRONG_FORMAT", "error", file, "", kind, expected,
             "The ending of the name does not fit the content: rename the file, declare "

@@ -13,11 +13,12 @@ BYTE_ORDER_MARKS: tuple[tuple[bytes, str, str], ...] = (
     (codecs.BOM_UTF16_LE, "utf-16", "UTF-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "UTF-16"),
 )
-# The alphabets of the file's likely authors; cp1252 first because Western Windows files are by
-# far the most frequent and short texts do not tell the related code pages apart.
+# Tried only where many letters are foreign: from a few accents the code page cannot be told, and
+# Western Windows files (cp1252) are by far the most frequent.
 CODE_PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "shift_jis",
               "gb18030", "big5", "euc_kr")  # fmt: skip
 SAMPLE_BYTES = 200_000
+FEWEST_FOREIGN = 0.4
 DOS_END_OF_FILE = b"\x1a"
 
 
@@ -81,14 +82,16 @@ def _utf16_without_mark(content: bytes) -> str | None:
 
 
 def _code_page(content: bytes) -> str:
+    """Western unless the text is mostly in another alphabet, where there is enough to go by."""
     sample = content[:SAMPLE_BYTES]
-    matches = charset_normalizer.from_bytes(sample, cp_isolation=list(CODE_PAGES))
-    best = matches.best()
-    if best is None:
+    foreign = sum(byte > 127 for byte in sample)
+    letters = foreign + sum(chr(byte).isalpha() for byte in sample if byte < 128)
+    if foreign < FEWEST_FOREIGN * letters:
         return _first_that_decodes(content)
-    western = next((m for m in matches if m.encoding == "cp1252"), None)
-    chosen = western if western is not None and western.chaos <= best.chaos else best
-    return chosen.encoding if _decodes(content, chosen.encoding) else _first_that_decodes(content)
+    best = charset_normalizer.from_bytes(sample, cp_isolation=list(CODE_PAGES)).best()
+    if best is not None and _decodes(content, best.encoding):
+        return best.encoding
+    return _first_that_decodes(content)
 
 
 def _decodes(content: bytes, codec: str) -> bool:

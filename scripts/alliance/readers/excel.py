@@ -22,6 +22,7 @@ from alliance.study import Table
 LIBRARY_ERRORS = (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError)
 # A header row with a single entry above wider rows is a title, not a header.
 FEWEST_NAMES = 2
+EXPECTED = "an Excel workbook (.xlsx)"
 
 
 def read_excel(name: str, table: Table, path: Path) -> RawTable:
@@ -36,7 +37,7 @@ def read_excel(name: str, table: Table, path: Path) -> RawTable:
     try:
         book = openpyxl.load_workbook(path, data_only=True)
     except LIBRARY_ERRORS:
-        raise StudyError([unreadable(table.path, path, "an Excel workbook (.xlsx)")]) from None
+        raise StudyError([unreadable(table.path, path, "xlsx", EXPECTED)]) from None
     sheet, notes = _sheet(table, book)
     rows = [list(row) for row in sheet.iter_rows(values_only=True)]
     filled = [number for number, row in enumerate(rows) if _is_filled(row)]

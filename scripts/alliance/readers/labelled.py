@@ -24,7 +24,7 @@ def read_spss(name: str, table: Table, path: Path) -> RawTable:
     StudyError
         For a file that is no SPSS file, is damaged, or holds no rows.
     """
-    frame, meta = _read(pyreadstat.read_sav, table, path, "an SPSS file (.sav)")
+    frame, meta = _read(pyreadstat.read_sav, table, path, "sav", "an SPSS file (.sav)")
     notes = []
     for column, ranges in sorted(meta.missing_ranges.items()):
         is_missing = _in_ranges(frame[column], ranges)
@@ -42,7 +42,7 @@ def read_stata(name: str, table: Table, path: Path) -> RawTable:
     StudyError
         For a file that is no Stata file, is damaged, or holds no rows.
     """
-    frame, meta = _read(pyreadstat.read_dta, table, path, "a Stata file (.dta)")
+    frame, meta = _read(pyreadstat.read_dta, table, path, "dta", "a Stata file (.dta)")
     notes = []
     for column, letters in sorted(meta.missing_user_values.items()):
         is_missing = frame[column].isin(letters)
@@ -56,13 +56,14 @@ def _read(
     reader: Any,
     table: Table,
     path: Path,
+    format_name: str,
     expected: str,
 ) -> tuple[pd.DataFrame, Any]:
     options = {"encoding": table.encoding} if table.encoding else {}
     try:
         frame, meta = reader(str(path), user_missing=True, **options)
     except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, ValueError, OSError):
-        raise StudyError([unreadable(table.path, path, expected)]) from None
+        raise StudyError([unreadable(table.path, path, format_name, expected)]) from None
     if frame.empty:
         raise StudyError([no_rows(table.path)])
     return frame, meta

@@ -26,6 +26,7 @@ READERS: dict[Format, Reader] = {
     "rdata": read_r,
     "parquet": read_parquet,
 }
+TEXT_FILE = "a text file (.csv, .tsv, .txt, .dat)"
 
 
 def read_table(name: str, table: Table, root: Path) -> RawTable:
@@ -46,9 +47,13 @@ def read_table(name: str, table: Table, root: Path) -> RawTable:
     if path is None:
         raise StudyError([_missing_file(table, root)])
     format_name = format_of(table, path)
-    if format_name == "csv" and kind_of(path):
-        raise StudyError([unreadable(table.path, path, "a text file (.csv, .tsv, .txt, .dat)")])
+    kind, formats = kind_of(path)
+    if format_name == "csv" and kind and "csv" not in formats:
+        raise StudyError([unreadable(table.path, path, "csv", TEXT_FILE)])
     return READERS[format_name](name, table, path)
+
+
+TEXT_FILE = "a text file (.csv, .tsv, .txt, .dat)"
 
 
 def read_tables(study: Study, root: Path) -> dict[str, RawTable]:
