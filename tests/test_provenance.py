@@ -70,9 +70,7 @@ def test_an_edit_changes_the_hash(project: Path, file: str, text: str) -> None:
         ("lock.txt", "# made today\nnumpy==1\n"),
     ],
 )
-def test_comments_docstrings_and_unused_modules_do_not(
-    project: Path, file: str, text: str
-) -> None:
+def test_comments_docstrings_and_unused_modules_do_not(project: Path, file: str, text: str) -> None:
     before, after = hash_after(project, file, text)
     assert before == after
 

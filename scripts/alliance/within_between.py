@@ -18,9 +18,7 @@ from alliance.timing import lag_rule, pair_with_outcome
 ID_COLUMNS: tuple[str, ...] = ("client", "therapist", "session", "outcome_session", "gap", "time")
 
 
-def direction(
-    measure: Measure, instrument: Instrument | None
-) -> tuple[str, tuple[float, float]]:
+def direction(measure: Measure, instrument: Instrument | None) -> tuple[str, tuple[float, float]]:
     """Direction and possible range of a measure's total, declared or of its instrument.
 
     The range is (0, 0) where neither says; it is only needed when higher is better.

@@ -81,7 +81,7 @@ def runnable_studies():
 
 def code_of(script):
     """Parameter of every rule: changes when the script or anything it imports changes."""
-    return code_hash(SCRIPTS / script, LOCK)
+    return lambda wildcards: code_hash(SCRIPTS / script, LOCK)
 
 
 def sections(*names, labels=True):
