@@ -21,7 +21,7 @@ lint: $(READY)  ## style checks only
 $(READY): requirements.lock
 	@python=$$(./.ci/find-python) && echo "Setting up $(VENV) with $$python (a few minutes, once)" \
 	  && rm -rf "$(VENV)" && "$$python" -m venv "$(VENV)" \
-	  && "$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check \
+	  && "$(VENV)/bin/python" -m pip install -qq --disable-pip-version-check \
 	     --require-hashes --no-deps -r requirements.lock \
 	  && touch "$(READY)"
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from alliance.deidentification import deidentify, k_anonymity
+from alliance.deidentification import deidentify, k_anonymity, key_from
 from alliance.instruments import load_instruments
 from alliance.problems import Problem, StudyError
 from alliance.readers import assemble, read_tables
@@ -30,8 +30,7 @@ with stage("de-identify", snakemake.log[0]) as say:
     study = read_excerpt(snakemake.params.study)
     instruments = load_instruments("config/instruments", instruments_of(study))
     raw = assemble(study, instruments, read_tables(study, Path()))
-    key = os.environ.get("ALLIANCE_PSEUDONYM_KEY", "").encode() or None
-    safe = deidentify(raw, study.privacy, key, study.seed)
+    safe = deidentify(raw, study, key_from(os.environ))
     safe.sessions.to_parquet(snakemake.output.sessions, index=False)
     safe.clients.to_parquet(snakemake.output.clients, index=False)
     raw.join_report.to_csv(snakemake.output.joins, sep="\t", index=False, lineterminator="\n")

@@ -52,6 +52,7 @@ def _traceback_without_values() -> str:
     kind, error, trace = sys.exc_info()
     frames = traceback.extract_tb(trace)
     ours = bool(frames) and "alliance" in Path(frames[-1].filename).parts
+    ours = ours or isinstance(error, AttributeError | ImportError | NameError | TypeError)
     message = f": {error}" if ours else " (message held back: it may quote data)"
     name = kind.__name__ if kind else "error"
     return "".join(traceback.format_list(frames)) + f"{name}{message}\n"

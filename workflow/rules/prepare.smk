@@ -102,7 +102,9 @@ rule clean:
     conda:
         ENVIRONMENT
     params:
-        study=sections("measures", "columns", "cleaning", "covariates", labels=False),
+        study=sections(
+            "measures", "columns", "timing", "cleaning", "covariates", labels=False
+        ),
         code=code_of("clean_sessions.py"),
     message:
         "{wildcards.study}: cleaning, every change logged"

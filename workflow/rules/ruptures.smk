@@ -30,6 +30,7 @@ rule test_ruptures:
     input:
         sessions=rules.score.output.sessions,
         clients=rules.clean.output.clients,
+        found=rules.detect_ruptures.output.sessions,
         labels=rules.detect_ruptures.output.clients,
         summary=rules.detect_ruptures.output.summary,
         rules=rule_files,
