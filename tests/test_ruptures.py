@@ -469,7 +469,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", sorted(KINDS))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(series=st.lists(scores_of_client, min_size=1, max_size=4))
 def test_engine_equals_the_slow_implementation(name, series):
     asked = KINDS[name]
@@ -544,7 +544,7 @@ def test_shift_and_scale_of_the_study_change_nothing(name, series, shift, factor
 
 
 @pytest.mark.parametrize("name", ["own_mean", "own_mean_prior", "xmr", "own_trend", "stiles2004"])
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(scores=complete, shift=st.integers(-20, 20), factor=st.sampled_from([0.25, 2.0, 16.0]))
 def test_scale_free_rules_ignore_the_units_of_one_client(name, scores, shift, factor):
     moved = [factor * score + shift for score in scores]
@@ -674,6 +674,18 @@ SUMMARY_COLUMNS = (
     "rule, label, verified, lookahead, n_clients, n_evaluable, n_ruptured, pct_ruptured, "
     "n_repaired, pct_repaired, n_unrepaired, n_indeterminate, median_latency, median_depth"
 )
+
+
+def test_scored_tables_with_nullable_columns_survive_parquet(tmp_path):
+    scores = table([10, np.nan, 5, 5], [10, 10, 5, 10]).astype(
+        {"client": "string", "session": "Int64", "score": "Float64"}
+    )
+    found = detect(scores, rule(on_gap="allow"), pooled_scale(scores))
+    for part in (found.sessions, found.episodes, found.clients):
+        part.to_parquet(tmp_path / "part.parquet")
+        again = pd.read_parquet(tmp_path / "part.parquet")
+        assert again.astype(str).equals(part.astype(str))
+    assert found.sessions["flag"].sum() == 2
 
 
 def test_columns_are_those_of_the_contract():
@@ -822,7 +834,7 @@ def test_contrasts_recover_known_differences():
     for row, truth in zip(rows.values(), (-1, 2, -3), strict=True):
         assert row.status == "ok"
         assert abs(row.estimate - truth) < 4 * row.se
-        assert "rejects too often" in row.known_bias
+        assert "can reject too often" in row.known_bias
     assert third.estimate == pytest.approx(first.estimate - second.estimate)
     assert first.n_clients == 1200
     assert "HC3" in first.estimator

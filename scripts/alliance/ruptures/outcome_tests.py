@@ -1,8 +1,9 @@
 """Are ruptures and repairs related to outcome? Prevalence and client-level contrasts as rows.
 
 The regression is that of the methods specification, 2.4. Its p values are nominal: alliance and
-symptoms that are linked linearly produce contrasts between repaired and unrepaired clients without
-any effect of ruptures, so each row carries that warning until it is calibrated against a null.
+symptoms that are linked linearly can produce contrasts between repaired and unrepaired clients
+without any effect of ruptures, so each row carries that warning until it is calibrated against a
+null.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ CONTRASTS: tuple[tuple[str, str], ...] = (
     ("repaired", "unrepaired"),
 )
 NOMINAL_P = (
-    "Nominal p and interval: rejects too often. Without any effect of ruptures, linearly linked "
-    "alliance and symptoms alone yield such contrasts (methods specification 2.4); not calibrated "
-    "against a null."
+    "Nominal p and interval, which can reject too often: linearly linked alliance and symptoms "
+    "alone yield such contrasts without any effect of ruptures, above all where number of sessions "
+    "and course of alliance are not held equal (methods specification 2.4). Not calibrated against "
+    "a null."
 )
 NO_NULL = (
     "Score-based rates of this size also arise from noise alone (methods specification 2.3); "
