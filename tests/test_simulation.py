@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from alliance.cleaning import clean
+from alliance.deidentification import deidentify
 from alliance.instruments import load_instruments
 from alliance.simulation import brief, clinic
 from alliance.simulation.items import answer
@@ -21,6 +23,7 @@ from alliance.simulation.population import fit_terms, population_truth, scored_t
 from alliance.simulation.process import innovations, simulate_process
 from alliance.simulation.streams import stream
 from alliance.study import load_study
+from alliance.validation import validate
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data" / "simulated"
@@ -74,7 +77,7 @@ def test_the_documented_command_writes_the_committed_bytes(name, tmp_path):
     assert command[:3] == ["python", "scripts/simulate_study.py", name]
     subprocess.run(
         [sys.executable, command[1], name, "--out", str(tmp_path)],
-        cwd=ROOT, env={"PYTHONPATH": "scripts", "PATH": ""}, check=True,
+        cwd=ROOT, env={"PATH": "", "OMP_NUM_THREADS": "1"}, check=True,
     )  # fmt: skip
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     committed = {path.name: path.read_bytes() for path in (DATA / name).iterdir()}
@@ -452,6 +455,60 @@ def test_brief_is_wide_with_codes_and_early_stops():
     assert (drawn.latent.last < 12).mean() > 0.3
     means = valid.filter(like="ors_").mean()
     assert means["ors_s12"] > means["ors_s1"]  # higher is better
+
+
+@pytest.fixture(scope="module", params=["clinic", "brief"])
+def treated(request):
+    """A bundled study after validation, de-identification and cleaning."""
+    study, instruments = configured(request.param)
+    problems, raw = validate(study, instruments, ROOT, f"config/studies/{request.param}.yaml")
+    hidden = deidentify(raw, study, None)
+    return study, problems, clean(hidden.sessions, hidden.clients, study, instruments)
+
+
+def test_flaws_are_warned_of_and_none_stops_the_study(treated):
+    study, problems, _ = treated
+    assert all(problem.severity == "warning" for problem in problems)
+    expected = {"OUT_OF_RANGE"}
+    if study.id == "clinic":
+        expected |= {"EXACT_DUPLICATES", "CONFLICTING_DUPLICATES", "SEVERAL_THERAPISTS"}
+        expected |= {"DATES_AGAINST_SESSIONS"}
+    assert expected <= {problem.code for problem in problems}
+
+
+def test_cleaning_catches_exactly_the_planted_flaws(treated):
+    study, _, cleaned = treated
+    planted = truth_of(study.id)["planted_flaws"]
+    log = cleaned.log["rule"].value_counts()
+    assert log["out_of_range"] == planted["out_of_range"]
+    for rule, flaw in (
+        ("exact_duplicates", "exact_duplicate"),
+        ("conflicting_duplicates", "conflicting_duplicate"),
+        ("dates_against_order", "dates_out_of_order"),
+    ):
+        assert log.get(rule, 0) == planted.get(flaw, 0)
+    moved = cleaned.log.loc[cleaned.log["rule"] == "therapist_changes", "client"]
+    assert moved.nunique() == planted.get("second_therapist", 0)
+    sample = truth_of(study.id)["sample"]
+    short = sample["clients_with_one_session"] + planted.get("one_session_only", 0)
+    assert len(cleaned.clients) == sample["clients"] - short
+
+
+def test_cleaning_restores_the_drawn_answers():
+    """What is left after cleaning is what was drawn, answer by answer."""
+    study, instruments = configured("clinic")
+    _, raw = validate(study, instruments, ROOT, "config/studies/clinic.yaml")
+    hidden = deidentify(raw, study, None)
+    cleaned = clean(hidden.sessions, hidden.clients, study, instruments).sessions
+    drawn = clinic.draw_clinic(clinic.SEED, clinic.N_CLIENTS, clinic.N_THERAPISTS)
+    client = cleaned["client"].str[1:].astype(int).to_numpy() - 1
+    session = cleaned["session"].astype(int).to_numpy() - 1
+    for measure, answers in drawn.answers.items():
+        columns = [f"{measure}__{i}" for i in range(1, answers.shape[2] + 1)]
+        kept = cleaned[columns].to_numpy(dtype=float, na_value=np.nan)
+        known = ~np.isnan(kept)
+        assert known.mean() > 0.8
+        assert (kept[known] == answers[client, session][known]).all()
 
 
 # Truth

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 FLAW_COLUMNS = ("flaw", "client", "session", "column", "written")
-Cells = list[tuple[str, int, str, str]]
 
 
 @dataclass

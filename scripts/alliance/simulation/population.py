@@ -149,7 +149,7 @@ def _moments(scores: pd.Series, client: pd.Series) -> Numbers:
 
 def _summarise(samples: list[dict[str, Numbers]]) -> dict[str, dict[str, Numbers]]:
     """Mean over the samples and its standard error, rounded to be the same on every machine."""
-    summary: dict[str, dict[str, object]] = {}
+    summary: dict[str, dict[str, Numbers]] = {}
     for group, terms in samples[0].items():
         values = {term: np.array([sample[group][term] for sample in samples]) for term in terms}
         summary[group] = {
@@ -159,4 +159,4 @@ def _summarise(samples: list[dict[str, Numbers]]) -> dict[str, dict[str, Numbers
             }
             for term, drawn in values.items()
         }
-    return summary  # type: ignore[return-value]
+    return summary
