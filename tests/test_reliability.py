@@ -245,7 +245,7 @@ def test_an_item_without_variance_refuses_omega():
     got = reasons(frame)
     assert got["within_client", "omega"] == (
         "not_estimated",
-        "1 items without variance at this level",
+        "no positive variance of 1 of 4 items at this level",
     )
 
 

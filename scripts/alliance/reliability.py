@@ -41,7 +41,9 @@ MIN_CLIENTS = 10
 EXPLORATORY_BELOW = 0.60
 # Smallest share of unique variance of an item, as in factanal and psych::fa.
 SMALLEST_UNIQUENESS = 0.005
-# Shares of bootstrap samples that must give a coefficient before an interval is told.
+# Largest slope of the discrepancy (in correlations) at which the one-factor model has converged.
+SMALLEST_SLOPE = 1e-4
+# Share of bootstrap samples that must give a coefficient before an interval is told.
 MIN_BOOTSTRAP_SHARE = 0.90
 
 
@@ -156,7 +158,7 @@ class OneFactor:
     Attributes
     ----------
     loadings, uniquenesses : (p,) in the units of the covariance. heywood : a uniqueness is at its
-        lower bound. converged : the optimiser says so.
+        lower bound. converged : the discrepancy is flat there (up to bounds).
     """
 
     loadings: Array
@@ -189,8 +191,11 @@ def fit_one_factor(covariance: Array) -> OneFactor:
         options={"ftol": 1e-14, "gtol": 1e-8, "maxiter": 2000},
     )  # fmt: skip
     loadings, uniquenesses = result.x[:p], result.x[p:]
-    heywood = bool((uniquenesses <= SMALLEST_UNIQUENESS * 1.001).any())
-    return OneFactor(loadings * sd, uniquenesses * sd**2, heywood, bool(result.success))
+    at_bound = uniquenesses <= SMALLEST_UNIQUENESS * 1.001
+    slope = np.r_[result.jac[:p], np.where(at_bound, np.minimum(result.jac[p:], 0), result.jac[p:])]
+    # The optimiser's own flag also reports a line search stopped by rounding at the optimum.
+    converged = bool(np.abs(slope).max() < SMALLEST_SLOPE)
+    return OneFactor(loadings * sd, uniquenesses * sd**2, bool(at_bound.any()), converged)
 
 
 def _discrepancy(parameters: Array, r: Array) -> tuple[float, Array]:
@@ -499,7 +504,7 @@ def _omega_row(one: Array, many: Array) -> Coefficient:
         return Coefficient(status="not_estimated", reason="one factor needs three items")
     flat = int((np.diag(one) <= 0).sum())
     if flat:
-        reason = f"{flat} items without variance at this level"
+        reason = f"no positive variance of {flat} of {len(one)} items at this level"
         return Coefficient(status="not_estimated", reason=reason)
     fit = fit_one_factor(one)
     if not fit.converged:
