@@ -1,0 +1,335 @@
+"""Model tables: estimators side by side, their agreement, and estimated beside true values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from alliance.tables.apa import ApaTable, Column, Row, section
+from alliance.tables.format import (
+    ABSENT,
+    counted,
+    digits_for,
+    direction,
+    number,
+    p_value,
+    with_interval,
+)
+
+FREQUENTIST = ("REML", "ML")
+BAYESIAN = ("NUTS",)
+CHECK = ("MixedLM",)
+TERM_WORDS: dict[str, str] = {
+    "intercept": "Intercept",
+    "within": "Within clients",
+    "between": "Between clients",
+    "between_therapist": "Between therapists",
+    "time": "Time",
+    "contextual": "Between minus within clients",
+    "contextual_therapist": "Between therapists minus between clients",
+    "between_corrected": "Between clients, corrected for unreliability",
+    "attenuation": "Reliability of the client means",
+    "sd_intercept": "SD of clients' levels",
+    "sd_within": "SD of clients' within slopes",
+    "sd_time": "SD of clients' slopes over time",
+    "sd_therapist": "SD of therapists' levels",
+    "sd_residual": "Residual SD",
+    "icc": "Intraclass correlation, clients",
+    "icc_therapist": "Intraclass correlation, therapists",
+    "deviance": "Deviance (-2 log-likelihood)",
+}
+_DERIVED = ("contextual", "contextual_therapist", "between_corrected", "attenuation")
+_SECTIONS = ("Fixed effects", "Compared across levels", "Random effects", "Fit")
+
+
+def family(estimator: str) -> str:
+    """``NUTS`` of ``NUTS (PyMC, nutpie)``."""
+    return estimator.split(" ", maxsplit=1)[0] if estimator else ""
+
+
+def rows_of(estimates: pd.DataFrame, analysis: str, families: Sequence[str]) -> pd.DataFrame:
+    """The rows of one analysis made by one kind of estimator."""
+    of_family = estimates["estimator"].map(family).isin(families)
+    return estimates[(estimates["analysis"] == analysis) & of_family]
+
+
+def term_words(term: str, estimand: str = "") -> str:
+    """A short name for a term; terms of covariates keep their own words."""
+    if term in TERM_WORDS:
+        return TERM_WORDS[term]
+    if term.startswith("cor_"):
+        first, _, second = term.removeprefix("cor_").partition("_")
+        return f"Correlation of {first} and {second}"
+    return estimand or term
+
+
+def model_table(estimates: pd.DataFrame, analysis: str, label: str) -> ApaTable:
+    """One model: REML (or ML) and Bayesian estimates side by side.
+
+    Parameters
+    ----------
+    estimates : estimates table. analysis : key of the model. label : its name for readers.
+    """
+    left = rows_of(estimates, analysis, FREQUENTIST)
+    right = rows_of(estimates, analysis, BAYESIAN)
+    both = pd.concat([left, right])
+    columns = [Column("Term")]
+    sides = [side for side in (left, right) if len(side)]
+    for side in sides:
+        bayes = side is right
+        span = "Bayesian (NUTS)" if bayes else family(side["estimator"].iloc[0])
+        headings = ("Estimate [95% CrI]", "SD", "pd") if bayes else ("Estimate [95% CI]", "SE", "p")
+        columns += [Column(heading, span) for heading in headings]
+    rows = [*_term_rows(both, sides), *_standardised_rows(both, sides)]
+    return ApaTable(
+        f"model_{analysis}", label, tuple(columns), tuple(rows), _notes(both, left, right), both
+    )
+
+
+def _term_rows(both: pd.DataFrame, sides: list[pd.DataFrame]) -> list[Row]:
+    rows: list[Row] = []
+    estimated = both[both["status"] != "not_estimated"]
+    named = estimated.assign(section=estimated["term"].map(_section_of))
+    for heading in _SECTIONS:
+        own = named[named["section"] == heading].drop_duplicates("term")
+        if len(own):
+            rows.append(section(heading))
+        for r in own.itertuples():
+            cells = [cell for side in sides for cell in _cells(side, r.term)]
+            rows.append(Row((term_words(r.term, r.estimand), *cells), indent=True))
+    if not rows:
+        rows.append(Row(("Not estimated", *[""] * (3 * len(sides)))))
+    return rows
+
+
+def _section_of(term: str) -> str:
+    if term in _DERIVED:
+        return "Compared across levels"
+    if term.startswith(("sd_", "cor_", "icc", "var_")):
+        return "Random effects"
+    return "Fit" if term == "deviance" else "Fixed effects"
+
+
+def _cells(side: pd.DataFrame, term: str) -> tuple[str, str, str]:
+    own = side[(side["term"] == term) & (side["status"] != "not_estimated")]
+    if own.empty:
+        return (ABSENT,) * 3
+    r = own.iloc[0]
+    bounded = r["units"] in ("proportion", "correlation")
+    digits = 1 if term == "deviance" else digits_for(r["se"])
+    probability = direction(r["pd"]) if family(r["estimator"]) in BAYESIAN else p_value(r["p"])
+    mark = "*" if r["status"] == "diagnostics_failed" else ""
+    value = with_interval(r["estimate"], r["ci_low"], r["ci_high"], digits, bounded)
+    return value + mark, number(r["se"], digits, bounded), probability
+
+
+def _standardised_rows(both: pd.DataFrame, sides: list[pd.DataFrame]) -> list[Row]:
+    standardised = both[both["std_within"].notna()].drop_duplicates("term")
+    if standardised.empty:
+        return []
+    rows = [section("In within-client SDs of outcome and predictor")]
+    for r in standardised.itertuples():
+        cells: list[str] = []
+        for side in sides:
+            own = side[side["term"] == r.term]
+            value = ABSENT
+            if len(own):
+                first = own.iloc[0]
+                limits = first["std_within_low"], first["std_within_high"]
+                value = with_interval(first["std_within"], *limits)
+            cells += [value, "", ""]
+        rows.append(Row((term_words(r.term, r.estimand), *cells), indent=True))
+    return rows
+
+
+def _notes(both: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> tuple[str, ...]:
+    notes = []
+    used = both[both["n_obs"].notna() & (both["status"] != "not_estimated")]
+    if len(used):
+        notes.append(f"{sample_words(used.iloc[0])}. Outcome oriented so that higher is worse.")
+        timing = [text for text in used["timing_order"].unique() if text]
+        notes += [f"Order in time: {text}." for text in timing[:1]]
+        notes += _unit_notes(used)
+    intervals = [
+        f"{name}: {side['interval'].replace('', np.nan).dropna().iloc[0]} intervals."
+        for name, side in (("Frequentist", left), ("Bayesian", right))
+        if side["interval"].ne("").any()
+    ]
+    if len(right):
+        intervals.append("CrI: credible interval; pd: posterior probability of the sign.")
+    failed = both.loc[both["status"] == "diagnostics_failed", "reason"].unique()
+    refused = both.loc[both["status"] == "not_estimated", "reason"].unique()
+    return (
+        *notes,
+        *intervals,
+        *(f"* Diagnostics failed: {reason}." for reason in failed),
+        *(f"Not estimated: {reason}." for reason in refused),
+    )
+
+
+def sample_words(row: pd.Series) -> str:
+    """``2,190 observations of 228 clients (median 9 each), 30 therapists``."""
+    words = f"{counted(row['n_obs'], 'observation')} of {counted(row['n_clients'], 'client')}"
+    if np.isfinite(row["median_sessions"]):
+        words += f" (median {number(row['median_sessions'], 0)} each)"
+    if np.isfinite(row["n_therapists"]) and row["n_therapists"] > 0:
+        words += f", {counted(row['n_therapists'], 'therapist')}"
+    return words
+
+
+def _unit_notes(used: pd.DataFrame) -> list[str]:
+    """Which terms are in which units, one sentence."""
+    groups = []
+    for units, own in used[used["units"] != ""].groupby("units", sort=False):
+        terms = [term_words(r.term, r.term) for r in own.drop_duplicates("term").itertuples()]
+        if units not in ("proportion", "correlation", "deviance"):
+            groups.append(f"{', '.join(terms)}: {units}")
+    return [f"Units: {'; '.join(groups)}."] if groups else []
+
+
+def triangulation_table(
+    estimates: pd.DataFrame, models: dict[str, str], terms: Sequence[str] = ("within", "between")
+) -> ApaTable:
+    """The same coefficient by independent estimators, and how far apart they are.
+
+    Differences are from REML (or ML) in its standard errors.
+    """
+    rows, numbers = [], []
+    for key, label in models.items():
+        own = estimates[(estimates["analysis"] == key) & estimates["term"].isin(terms)]
+        lines = [_triangle(own[own["term"] == term], label, term) for term in terms]
+        lines = [line for line in lines if line is not None]
+        if lines:
+            rows += [section(label), *(row for row, _ in lines)]
+            numbers += [record for _, record in lines]
+    columns = (
+        Column("Term"), Column("REML"), Column("estimate", "MixedLM"),
+        Column("difference (SE)", "MixedLM"), Column("estimate", "NUTS"),
+        Column("difference (SE)", "NUTS"),
+    )  # fmt: skip
+    notes = (
+        "REML: this project's own engine; MixedLM: statsmodels, an independent fit of the same "
+        "model; NUTS: the Bayesian twin, whose prior moves it slightly. Differences in standard "
+        "errors of REML.",
+    )
+    return ApaTable(
+        "triangulation", "The Same Coefficients by Three Estimators", columns, tuple(rows), notes,
+        pd.DataFrame(numbers),
+    )  # fmt: skip
+
+
+def _triangle(own: pd.DataFrame, label: str, term: str) -> tuple[Row, dict[str, object]] | None:
+    usable = own[own["estimate"].notna()]
+    by = {family(r.estimator): r for r in usable.itertuples()}
+    base = by.get("REML") or by.get("ML")
+    if base is None:
+        return None
+    digits = digits_for(base.se)
+    record: dict[str, object] = {"model": label, "term": term, "reml": base.estimate}
+    cells = [number(base.estimate, digits)]
+    for name in ("MixedLM", "NUTS"):
+        other = by.get(name)
+        value = other.estimate if other else float("nan")
+        difference = (value - base.estimate) / base.se
+        cells += [number(value, digits), number(difference)]
+        record |= {name.lower(): value, f"{name.lower()}_difference_se": difference}
+    return Row((term_words(term), *cells), indent=True), record
+
+
+def diagnostics_table(estimates: pd.DataFrame, models: dict[str, str]) -> ApaTable:
+    """Convergence of the Bayesian fits: one row per model, the worst value of its terms."""
+    rows, numbers = [], []
+    for key, label in models.items():
+        own = rows_of(estimates, key, BAYESIAN)
+        own = own[own["status"] != "not_estimated"]
+        if own.empty:
+            continue
+        worst = {
+            "rhat_max": own["rhat_max"].max(),
+            "ess_min": own["ess_min"].min(),
+            "divergences": own["divergences"].max(),
+        }
+        failed = (own["status"] == "diagnostics_failed").any()
+        rows.append(
+            Row((label, number(worst["rhat_max"], 3), number(worst["ess_min"], 0),
+                 number(worst["divergences"], 0), "failed" if failed else "passed"))
+        )  # fmt: skip
+        numbers.append({"analysis": key, **worst, "failed": failed})
+    columns = [Column(h) for h in ("Model", "Largest R-hat", "Smallest ESS", "Divergences", "Gate")]
+    notes = (
+        "R-hat compares chains (1 is ideal); ESS is the effective number of draws. A fit that "
+        "fails the gate keeps its numbers, marked, and is not used for conclusions.",
+    )
+    return ApaTable(
+        "diagnostics", "Convergence of the Bayesian Fits", tuple(columns), tuple(rows), notes,
+        pd.DataFrame(numbers),
+    )  # fmt: skip
+
+
+def truth_table(estimates: pd.DataFrame, truth: pd.DataFrame, models: dict[str, str]) -> ApaTable:
+    """Estimated beside true values of a simulated study.
+
+    Parameters
+    ----------
+    truth : ``analysis, term, value, mc_se``: population values of what the models estimate.
+    """
+    rows: list[Row] = []
+    numbers = []
+    for key, label in models.items():
+        own = truth[truth["analysis"] == key]
+        if own.empty:
+            continue
+        rows.append(section(label))
+        for t in own.itertuples():
+            cells, record = _truth_cells(estimates, key, t)
+            rows.append(Row((term_words(t.term), *cells), indent=True))
+            numbers.append(record)
+    columns = (
+        Column("Term"), Column("True value"), Column("REML [95% CI]"), Column("holds it"),
+        Column("Bayesian [95% CrI]"), Column("holds it"),
+    )  # fmt: skip
+    notes = (
+        "True value: what the same model gives in a very large population drawn from the same "
+        "generator without flaws. A single sample misses about one true value in twenty.",
+    )
+    return ApaTable(
+        "truth", "Estimated and True Values", columns, tuple(rows), notes, pd.DataFrame(numbers)
+    )
+
+
+def _truth_cells(
+    estimates: pd.DataFrame, analysis: str, true: object
+) -> tuple[list[str], dict[str, object]]:
+    record: dict[str, object] = {"analysis": analysis, "term": true.term, "true": true.value}
+    cells: list[str] = []
+    digits = 2
+    for families, name in ((FREQUENTIST, "reml"), (BAYESIAN, "nuts")):
+        own = rows_of(estimates, analysis, families)
+        own = own[(own["term"] == true.term) & own["estimate"].notna()]
+        if own.empty:
+            cells += ["not estimated", ABSENT]
+            continue
+        r = own.iloc[0]
+        digits = digits_for(r["se"])
+        known = bool(np.isfinite(r["ci_low"]) and np.isfinite(r["ci_high"]))
+        holds = bool(r["ci_low"] <= true.value <= r["ci_high"])
+        cells += [
+            with_interval(r["estimate"], r["ci_low"], r["ci_high"], digits),
+            ("yes" if holds else "no") if known else ABSENT,
+        ]
+        record |= {name: r["estimate"], f"{name}_low": r["ci_low"], f"{name}_high": r["ci_high"]}
+    return [number(true.value, digits), *cells], record
+
+
+def truth_frame(estimands: dict[str, dict[str, dict[str, float]]]) -> pd.DataFrame:
+    """``estimands`` of a ``truth.yaml`` as a table ``analysis, term, value, mc_se``."""
+    rows = [
+        (analysis, term, float(entry["value"]), float(entry.get("mc_se", float("nan"))))
+        for analysis, terms in estimands.items()
+        for term, entry in terms.items()
+    ]
+    names = {"residual_sd": "sd_residual", "sd_within_slope": "sd_within"}
+    frame = pd.DataFrame(rows, columns=["analysis", "term", "value", "mc_se"])
+    return frame.assign(term=frame["term"].replace(names))

@@ -1,0 +1,86 @@
+"""All tables of a study, in the order of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from alliance.study import Study
+from alliance.tables.apa import ApaTable
+from alliance.tables.descriptives import descriptives_table, reliability_table
+from alliance.tables.models import diagnostics_table, model_table, triangulation_table, truth_table
+from alliance.tables.ruptures import rupture_outcome_table, rupture_rules_table
+from alliance.tables.sample import flow_table, sample_table
+
+
+@dataclass(frozen=True)
+class TableInputs:
+    """What the tables are made from; a table that does not exist is None.
+
+    Attributes
+    ----------
+    ruptures : key of each rupture analysis -> its summary. truth : see
+        :func:`alliance.tables.models.truth_frame`.
+    """
+
+    study: Study
+    estimates: pd.DataFrame | None = None
+    flow: pd.DataFrame | None = None
+    sample: pd.DataFrame | None = None
+    measures: pd.DataFrame | None = None
+    correlations: pd.DataFrame | None = None
+    reliability: pd.DataFrame | None = None
+    ruptures: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    truth: pd.DataFrame | None = None
+
+
+def make_tables(x: TableInputs) -> dict[str, ApaTable]:
+    """Every table that has something to show, by name."""
+    tables = [*_data_tables(x), *_model_tables(x), *_rupture_tables(x)]
+    return {table.name: table for table in tables if table is not None and table.rows}
+
+
+def _present(frame: pd.DataFrame | None) -> bool:
+    return frame is not None and not frame.empty
+
+
+def _data_tables(x: TableInputs) -> list[ApaTable]:
+    labels = {name: measure.label for name, measure in x.study.measures.items()}
+    tables = []
+    if _present(x.flow):
+        tables.append(flow_table(x.flow))
+    if _present(x.sample):
+        tables.append(sample_table(x.sample, x.study.privacy.smallest_cell))
+    if _present(x.measures) and x.correlations is not None:
+        tables.append(descriptives_table(x.measures, x.correlations))
+    if _present(x.reliability):
+        tables.append(reliability_table(x.reliability, labels))
+    return tables
+
+
+def _model_tables(x: TableInputs) -> list[ApaTable]:
+    if not _present(x.estimates):
+        return []
+    models = {name: model.label for name, model in x.study.models.items()}
+    known = set(x.estimates["analysis"])
+    tables = [
+        model_table(x.estimates, name, label) for name, label in models.items() if name in known
+    ]
+    tables.append(triangulation_table(x.estimates, models))
+    tables.append(diagnostics_table(x.estimates, models))
+    if _present(x.truth):
+        tables.append(truth_table(x.estimates, x.truth, models))
+    return tables
+
+
+def _rupture_tables(x: TableInputs) -> list[ApaTable | None]:
+    tables: list[ApaTable | None] = []
+    for name, spec in x.study.ruptures.items():
+        label = x.study.measures[spec.measure].label
+        if _present(x.ruptures.get(name)):
+            tables.append(rupture_rules_table(x.ruptures[name], name, label))
+        if _present(x.estimates):
+            tables.append(rupture_outcome_table(x.estimates, name, label))
+    return tables

@@ -1,0 +1,115 @@
+"""Rupture tables: what each rule finds, and how clients with and without ruptures end."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from alliance.tables.apa import ApaTable, Column, Row, section
+from alliance.tables.format import (
+    ABSENT,
+    count,
+    digits_for,
+    number,
+    p_value,
+    percent,
+    with_interval,
+)
+
+VERIFIED_WORDS: dict[str, str] = {
+    "abstract": "abstract",
+    "secondary": "secondary source",
+    "recalled": "recalled only",
+    "project": "this project",
+}
+CONTRAST_WORDS: dict[str, str] = {
+    "repaired_vs_none": "Repaired minus no rupture",
+    "unrepaired_vs_none": "Not repaired minus no rupture",
+    "repaired_vs_unrepaired": "Repaired minus not repaired",
+}
+
+
+def split_term(term: str) -> tuple[str, str]:
+    """Quantity and rule of a term such as ``prevalence[mean_prior]``."""
+    quantity, _, rule = term.partition("[")
+    return quantity, rule.rstrip("]")
+
+
+def rupture_rules_table(summary: pd.DataFrame, name: str, label: str) -> ApaTable:
+    """One row per rule.
+
+    Parameters
+    ----------
+    summary : table of the rupture engine. name : key of the analysis. label : its measure.
+    """
+    rows = []
+    for r in summary.itertuples():
+        ahead = "yes" if bool(r.lookahead) else "no"
+        rows.append(
+            Row((
+                str(r.label), VERIFIED_WORDS.get(str(r.verified), str(r.verified)), ahead,
+                count(r.n_evaluable), count(r.n_ruptured), percent(r.pct_ruptured),
+                count(r.n_repaired), count(r.n_unrepaired), count(r.n_indeterminate),
+                number(r.median_latency, 1), number(r.median_depth),
+            ))
+        )  # fmt: skip
+    headings = (
+        ("Rule", ""), ("wording from", "Rule"), ("looks ahead", "Rule"), ("evaluable", "Clients"),
+        ("ruptured", "Clients"), ("%", "Clients"), ("repaired", "Ruptures end"),
+        ("not repaired", "Ruptures end"), ("not seen", "Ruptures end"),
+        ("latency", "Median"), ("depth", "Median"),
+    )  # fmt: skip
+    notes = (
+        f"Measure: {label}. All counts are clients, each counted once by the label the rule gives. "
+        "Latency: rated sessions until repair; depth: in units of the rule. Not seen: treatment or "
+        "data ended before it could be decided. Rules differ in what they call a rupture; ratings "
+        "that vary by chance alone also produce some.",
+    )
+    return ApaTable(
+        f"ruptures_{name}", "Ruptures and Repairs by Rule", tuple(Column(*h) for h in headings),
+        tuple(rows), notes, summary,
+    )  # fmt: skip
+
+
+def rupture_outcome_table(estimates: pd.DataFrame, name: str, label: str) -> ApaTable | None:
+    """Contrasts of the last outcome between clients by label; None when there are no such rows."""
+    own = estimates[(estimates["analysis"] == name) & (estimates["kind"] == "contrast")]
+    if own.empty:
+        return None
+    parts = own["term"].map(split_term)
+    own = own.assign(quantity=parts.str[0], rule=parts.str[1])
+    rows: list[Row] = []
+    for rule, group in own.groupby("rule", sort=False):
+        rows.append(section(f"Rule {str(rule).replace('_', ' ')}"))
+        rows += [_contrast_row(r) for r in group.itertuples()]
+    refused = own.loc[own["status"] == "not_estimated"]
+    bias = [text for text in own["known_bias"].unique() if text]
+    notes = [
+        f"Measure: {label}. Difference in the last observed outcome (oriented so that higher is "
+        f"worse, {own['units'].iloc[0]}) at equal baseline, number of sessions, and mean and slope "
+        "of the rating.",
+        *(f"{text.rstrip('.')}." for text in bias[:1]),
+        *(
+            f"Not estimated, {r.rule.replace('_', ' ')}, "
+            f"{CONTRAST_WORDS.get(r.quantity, r.quantity).lower()}: {r.reason}."
+            for r in refused.itertuples()
+        ),
+    ]
+    columns = (
+        Column("Contrast"), Column("Difference [95% CI]"), Column("SE"), Column("p"), Column("n"),
+    )  # fmt: skip
+    return ApaTable(
+        f"rupture_outcome_{name}", "Last Outcome of Clients With and Without Ruptures", columns,
+        tuple(rows), tuple(notes), own,
+    )  # fmt: skip
+
+
+def _contrast_row(r: object) -> Row:
+    words = CONTRAST_WORDS.get(r.quantity, str(r.quantity).replace("_", " "))
+    if r.status == "not_estimated":
+        return Row((words, "not estimated", ABSENT, ABSENT, count(r.n_clients)), indent=True)
+    digits = digits_for(r.se)
+    cells = (
+        with_interval(r.estimate, r.ci_low, r.ci_high, digits), number(r.se, digits),
+        p_value(r.p), count(r.n_clients),
+    )  # fmt: skip
+    return Row((words, *cells), indent=True)

@@ -1,0 +1,79 @@
+"""Who took part, and what became of the rows: sample and data flow."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from alliance.tables.apa import ApaTable, Column, Row, section
+from alliance.tables.format import count, number, percent
+
+HIDDEN = "not shown"
+
+
+def sample_table(sample: pd.DataFrame, smallest_cell: int) -> ApaTable:
+    """Client variables: numbers and percentages, or means and SDs.
+
+    Parameters
+    ----------
+    sample : ``variable, label, category, statistic, n, percent, mean, sd, suppressed``.
+    """
+    rows: list[Row] = []
+    for _, own in sample.groupby("variable", sort=False):
+        label = str(own["label"].iloc[0])
+        if own["statistic"].iloc[0].startswith("mean"):
+            rows += [Row((label, *_mean_cells(r))) for r in own.itertuples()]
+        else:
+            rows.append(section(label))
+            rows += [
+                Row((str(r.category), *_count_cells(r)), indent=True) for r in own.itertuples()
+            ]
+    notes = ["Clients after cleaning."]
+    if sample["suppressed"].astype(bool).any():
+        notes.append(
+            f"{HIDDEN.capitalize()}: fewer than {smallest_cell} clients, or hidden so that such a "
+            "number cannot be worked out."
+        )
+    columns = (Column("Variable"), Column("n"), Column("%"), Column("M"), Column("SD"))
+    return ApaTable("sample", "Sample", columns, tuple(rows), tuple(notes), sample)
+
+
+def _count_cells(row: object) -> tuple[str, ...]:
+    if bool(row.suppressed):
+        return (HIDDEN, "", "", "")
+    return (count(row.n), number(row.percent, 1), "", "")
+
+
+def _mean_cells(row: object) -> tuple[str, ...]:
+    if bool(row.suppressed):
+        return (HIDDEN, "", "", "")
+    return (count(row.n), "", number(row.mean), number(row.sd))
+
+
+def flow_table(flow: pd.DataFrame) -> ApaTable:
+    """Every step from the files to what is analysed.
+
+    Parameters
+    ----------
+    flow : ``order, step, sessions_in, sessions_out, clients_in, clients_out, reason``.
+    """
+    rows = []
+    for r in flow.sort_values("order").itertuples():
+        lost = r.sessions_in - r.sessions_out, r.clients_in - r.clients_out
+        name = str(r.step).replace("_", " ")
+        words = f"{name[:1].upper()}{name[1:]}" + (f": {r.reason}" if r.reason else "")
+        rows.append(
+            Row((words, count(r.sessions_out), count(lost[0]), count(r.clients_out),
+                 count(lost[1])))
+        )  # fmt: skip
+    columns = (
+        Column("Step"), Column("left", "Sessions"), Column("out", "Sessions"),
+        Column("left", "Clients"), Column("out", "Clients"),
+    )  # fmt: skip
+    notes = ("Left: rows that remain after the step. Out: rows that the step removed.",)
+    return ApaTable("flow", "Sessions and Clients at Each Step", columns, tuple(rows), notes, flow)
+
+
+def missing_words(measures: pd.DataFrame) -> list[str]:
+    """Share of attended sessions without a score, per measure, as short phrases."""
+    totals = measures[measures["scale"] == "total"]
+    return [f"{r.label}: {percent(r.pct_missing)}" for r in totals.itertuples()]
