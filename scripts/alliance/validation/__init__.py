@@ -88,6 +88,8 @@ def _check_tables(
     if not complete or not report.keys_found:
         return problems, None
     readable = _without(study, report.lost)
+    if not readable.measures:
+        return problems, None
     try:
         raw = assemble(readable, instruments, tables)
     except StudyError as error:

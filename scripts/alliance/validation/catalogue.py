@@ -194,7 +194,7 @@ ID_ISSUES: dict[str, Issue] = {
     ),
     "DATE_UNREADABLE": _error(
         "Entries of the date column that are no dates.",
-        "dates in one form ({form})",
+        "dates in one form, best 2024-01-31",
         "Correct the entries, or declare them in data.missing_codes.",
     ),
     "DATE_FORMATS_MIXED": _error(

@@ -54,7 +54,12 @@ def check_columns(
     declared = {v.pattern: v.key for v in variables} | keys
     used = {c for found in places.values() for place in found for c in place.columns.values()}
     named = [*((v.pattern, v.key) for v in variables), *keys.items()]
-    problems = [*problems, *_check_roles(named, study_file), *_check_separators(tables, declared)]
+    problems = [
+        *problems,
+        *_check_roles(named, study_file),
+        *_check_separators(tables, declared),
+        *_check_clients(study, tables),
+    ]
     return ColumnReport(
         problems,
         declared,
@@ -104,3 +109,10 @@ def _check_separators(
     for table in tables.values():
         if table.frame.shape[1] == 1 and len(tables) == 1 and len(declared) > 2:
             yield tell("ONE_COLUMN", table.file, "", "one column", wanted=len(declared))
+
+
+def _check_clients(study: Study, tables: Mapping[str, RawTable]) -> Iterable[Problem]:
+    for table in tables.values():
+        column = client_column(study, table)
+        if column in table.frame and table.frame[column].isna().all():
+            yield tell("NO_CLIENTS", table.file, f"column '{column}'", "no identifier in any row")

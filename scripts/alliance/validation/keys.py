@@ -40,10 +40,7 @@ def check_keys(look: Look, today: datetime.date) -> list[Problem]:
 def _check_clients(look: Look) -> Iterable[Problem]:
     sessions = look.raw.sessions
     absent = sessions["client"].isna()
-    file, column = origin_of(look.raw, "client")
-    if absent.all():
-        yield tell("NO_CLIENTS", file, f"column '{column}'", "no identifier in any row")
-    elif absent.any():
+    if absent.any():
         file, where = look.place(sessions, "client", absent)
         yield tell("CLIENT_MISSING", file, where, _count(absent, "empty cell"))
 

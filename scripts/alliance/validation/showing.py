@@ -90,7 +90,7 @@ def _rows_and_sessions(rows: pd.DataFrame) -> str:
 def show_numbers(values: pd.Series) -> str:
     """Different numbers, smallest first, thinned: ``6, 7 and 3 other values``."""
     distinct = sorted(float(value) for value in values.dropna().unique())
-    shown = ", ".join(f"{value:g}" for value in distinct[:SHOWN])
+    shown = ", ".join(f"{value:.10g}" for value in distinct[:SHOWN])
     more = len(distinct) - SHOWN
     return shown + (f" and {more} other values" if more > 0 else "")
 

@@ -84,9 +84,8 @@ def _check_pairs(look: Look, key: str, model: ModelSpec) -> Iterable[Problem]:
     rated = rated.assign(session=rated["session"] + lag)
     if rated.merge(outcome, on=["client", "session"]).empty:
         found = f"no pair of '{model.predictor}' and '{model.outcome}'"
-        steps = (
-            "in the same session" if lag == 0 else f"{lag} {'session' if lag == 1 else 'sessions'}"
-        )
+        after = f"{lag} {'session' if lag == 1 else 'sessions'} after"
+        steps = "in the same session as" if lag == 0 else after
         yield tell("NO_PAIRS", look.study_file, key, found, lag=steps)
 
 

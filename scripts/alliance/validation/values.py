@@ -282,7 +282,7 @@ def _check_score(
     has_decimals = bool((present % 1 != 0).any())
     within_item = bool(present.between(*ends).all())
     low, high = float(column.low), float(column.high or 0)
-    if instrument.total_rule == "sum" and within_item and has_decimals and high > 3 * ends[1]:
+    if within_item and has_decimals and high > 3 * ends[1]:
         found = f"numbers with decimals from {present.min():g} to {present.max():g}"
         where = f"column '{column.source}'"
         yield tell("OTHER_METRIC", file, where, found, low=low, high=high)
