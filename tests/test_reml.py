@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from alliance.estimation.design import ModelDesign, build_design, plain_design
-from alliance.estimation.reml import fit_lmm
+from scipy import stats
+
+from alliance.estimates import to_frame
+from alliance.estimation.agreement import compare_estimators, disagreements
+from alliance.estimation.design import ModelDesign, Refusal, build_design, plain_design
+from alliance.estimation.mixedlm import MixedLmFit, fit_mixedlm
+from alliance.estimation.reml import (
+    LmmFit,
+    _descend,
+    client_effects,
+    cluster_bootstrap,
+    contrast,
+    fit_lmm,
+    likelihood_ratio,
+    profile_interval,
+)
+from alliance.estimation.rows import (
+    RowContext,
+    describe_term,
+    mixedlm_rows,
+    reml_rows,
+    same_sign_percentage,
+)
+from alliance.likelihood.profiled import evaluate, prepare
 from alliance.study import Covariate, ModelSpec
 from alliance.within_between import split_within_between
 
@@ -166,3 +189,330 @@ def test_agrees_with_lme4(key):
         sd = float(np.sqrt(fit.therapist_cov[0, 0]))
         assert sd == pytest.approx(golden["sd_therapist"], rel=1e-3, abs=1e-6)
     assert bool(fit.singular) == golden["singular"], fit.singular
+
+
+@pytest.mark.parametrize("key", [key for key in sorted(LME4) if "nlme" in LME4[key]])
+def test_agrees_with_nlme(key):
+    golden = LME4[key]["nlme"]
+    fit = fit_lmm(design_of(key), "REML" if LME4[key]["reml"] else "ML")
+    np.testing.assert_allclose((fit.beta - golden["beta"]) / fit.se, 0, atol=2e-3)
+    np.testing.assert_allclose(fit.sigma, golden["sigma"], rtol=2e-3)
+    assert fit.deviance <= golden["deviance"] + 1e-6
+
+
+PUBLISHED = {  # printed by Hedeker & Gibbons, panelr and others: estimate, half of the last digit
+    "reisby_slope_ml": {"intercept": (23.577, 5e-4), "week": (-2.377, 5e-4)},
+    "reisby_ri_reml": {"intercept": (23.55, 5e-3), "week": (-2.38, 5e-3)},
+    "plasma_split_ml": {"bi": (-0.313, 5e-4), "bd": (-2.367, 5e-4), "wi": (2.444, 5e-4)},
+    "wage_reml": {"a": (0.0011, 5e-5), "b": (0.0643, 5e-5), "blk": (-0.1452, 5e-5)},
+    "sgdata_reml": {"within": (0.660, 5e-4), "between": (0.722, 5e-4)},
+    "refra_med_reml": {"month": (-0.432, 1e-3), "month:tau": (0.145, 5e-4)},
+}
+
+
+@pytest.mark.parametrize("key", sorted(PUBLISHED))
+def test_reproduces_published_numbers(key):
+    fit = fit_lmm(published_design(key), "REML" if LME4[key]["reml"] else "ML")
+    for name, (value, digit) in PUBLISHED[key].items():
+        assert fit.coefficient(name) == pytest.approx(value, abs=digit * 1.001), name
+
+
+def test_likelihood_ratio_of_within_equal_between_is_the_published_one():
+    smaller, larger = (fit_lmm(published_design(k), "ML") for k in ("plasma_ml", "plasma_split_ml"))
+    test = likelihood_ratio(larger, smaller)
+    assert test.statistic == pytest.approx(3.08, abs=0.005)
+    assert test.reference == "chi2(2)"
+
+
+@pytest.mark.parametrize("key", ["two_ri_ml", "two_slope_ml"])
+def test_profile_intervals_are_those_of_lme4(key):
+    golden = LME4[key]["profile"]
+    fit = fit_lmm(design_of(key), "ML")
+    names = {"sd_(Intercept)|client": "sd_intercept", "sd_within|client": "sd_within"}
+    names |= {"sigma": "sd_residual", "cor_within.(Intercept)|client": "cor_intercept_within"}
+    for row, low, high in zip(golden["rows"], golden["low"], golden["high"], strict=True):
+        found = profile_interval(fit, names[row])
+        np.testing.assert_allclose(found, (low, high), rtol=3e-3, atol=1e-3)
+
+
+def test_client_effects_are_those_of_lme4():
+    design = design_of("two_slope_reml")
+    effects = client_effects(fit_lmm(design), design)
+    golden = LME4["two_slope_reml"]
+    assert list(effects.ids) == golden["clients"]
+    np.testing.assert_allclose(effects.totals[:, 1], golden["slopes"], atol=2e-3)
+    np.testing.assert_allclose(effects.sd[:, 1], golden["slope_sd"], rtol=2e-3)
+
+
+def test_client_effects_below_therapists_are_those_of_lme4():
+    design = design_of("three_ri_reml")
+    effects = client_effects(fit_lmm(design), design)
+    golden = LME4["three_ri_reml"]
+    order = [effects.ids.index(name) for name in golden["clients"]]
+    np.testing.assert_allclose(effects.deviations[order, 0], golden["levels"], atol=2e-3)
+
+
+# Equivalences
+
+
+@pytest.mark.parametrize("name", ["two_level", "single_session", "singular"])
+def test_within_only_estimate_equals_the_hybrid_within_effect(name):
+    hybrid = fit_lmm(fixture_design(name, covariates=[]))
+    within = fit_lmm(fixture_design(name, form="within", covariates=[]))
+    assert within.coefficient("within") == pytest.approx(hybrid.coefficient("within"), abs=1e-6)
+    assert within.names == ("within",)
+
+
+def test_contextual_form_is_the_same_model():
+    design = fixture_design("two_level", **SLOPE)
+    hybrid = fit_lmm(fixture_design("two_level"))
+    contextual = fit_lmm(fixture_design("two_level", form="contextual"))
+    names = list(hybrid.names)
+    weights = np.array([float(n == "between") - float(n == "within") for n in names])
+    found = contrast(hybrid, weights)
+    assert contextual.coefficient("contextual") == pytest.approx(found.estimate, abs=1e-6)
+    assert contextual.se[names.index("between")] == pytest.approx(found.se, rel=1e-6)
+    assert contextual.df[names.index("between")] == pytest.approx(found.df, rel=1e-3)
+    assert design.n_clients == 70
+
+
+def test_contextual_forms_agree_at_three_levels():
+    hybrid = fit_lmm(fixture_design("three_level", therapists=True))
+    contextual = fit_lmm(fixture_design("three_level", form="contextual", therapists=True))
+    upper = hybrid.coefficient("between_therapist") - hybrid.coefficient("between")
+    assert contextual.coefficient("contextual_therapist") == pytest.approx(upper, abs=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e4])
+def test_units_do_not_matter(factor):
+    frame = fixture_frame("two_level")
+    scaled = split_within_between(
+        frame.assign(predictor=frame["predictor"] / factor, outcome=frame["outcome"] * factor),
+        False,
+    )
+    plain = fit_lmm(fixture_design("two_level", **SLOPE))
+    built = build_design(scaled, spec(**SLOPE), COVARIATES)
+    assert isinstance(built, ModelDesign)
+    other = fit_lmm(built)
+    assert other.coefficient("within") == pytest.approx(
+        plain.coefficient("within") * factor**2, rel=1e-5
+    )
+    np.testing.assert_allclose(other.df, plain.df, rtol=1e-3)
+    assert other.converged
+
+
+def test_order_of_rows_does_not_matter():
+    frame = fixture_frame("three_level", True)
+    model = spec(therapists=True, **SLOPE)
+    shuffled = frame.sample(frac=1, random_state=1)
+    first, second = (fit_lmm(build_design(f, model, COVARIATES)) for f in (frame, shuffled))
+    np.testing.assert_allclose(first.beta, second.beta, rtol=1e-7)
+    assert first.deviance == pytest.approx(second.deviance, abs=1e-8)
+
+
+def test_a_zero_that_is_no_optimum_is_left():
+    """Started at a zero slope variance, where the derivative vanishes, the fit finds its way."""
+    fit = fit_lmm(design_of("two_slope_reml"))
+    model = prepare(fit.statistics)
+    found = evaluate(model, _descend(model, np.zeros(3), True), True)
+    assert found.deviance == pytest.approx(fit.solution.at.deviance, abs=1e-5)
+
+
+# Tests between models and resampling
+
+
+def test_boundary_correction_halves_the_p_value_of_a_variance():
+    flat = fit_lmm(design_of("two_ri_reml"))
+    slope = fit_lmm(design_of("two_slope_reml"))
+    test = likelihood_ratio(slope, flat)
+    assert test.reference == "mixture of chi2(1) and chi2(2)"
+    assert test.statistic == pytest.approx(flat.deviance - slope.deviance)
+    expected = 0.5 * (stats.chi2.sf(test.statistic, 1) + stats.chi2.sf(test.statistic, 2))
+    assert test.p == pytest.approx(expected)
+
+
+def test_reml_fits_with_other_fixed_effects_are_not_compared():
+    smaller = fit_lmm(fixture_design("two_level", covariates=[]))
+    with pytest.raises(ValueError, match="REML"):
+        likelihood_ratio(fit_lmm(design_of("two_ri_reml")), smaller)
+
+
+def test_cluster_bootstrap_is_seeded_and_near_the_model_based_errors():
+    design = design_of("three_ri_reml")
+    fit = fit_lmm(design)
+    by_client = cluster_bootstrap(fit, design, "client", 120, seed=4)
+    again = cluster_bootstrap(fit, design, "client", 120, seed=4)
+    assert np.array_equal(by_client.beta, again.beta)
+    by_therapist = cluster_bootstrap(fit, design, "therapist", 120, seed=4)
+    for found in (by_client, by_therapist):
+        assert found.failed == 0
+        np.testing.assert_array_less(np.abs(np.log(found.se() / fit.se)), 0.5)
+        np.testing.assert_array_less(np.abs(found.beta.mean(axis=0) - fit.beta), 0.5 * fit.se)
+
+
+def test_two_level_model_is_bootstrapped_by_therapist():
+    design = fixture_design("three_level")
+    assert design.therapist is None
+    fit = fit_lmm(design)
+    found = cluster_bootstrap(fit, design, "therapist", 60, seed=1)
+    assert found.beta.shape == (60, 4)
+
+
+# statsmodels, rows, agreement
+
+CONTEXT = RowContext(
+    analysis="main",
+    outcome="symptoms",
+    outcome_label="Symptoms (CORE-10)",
+    outcome_units="CORE-10 points",
+    predictor="alliance",
+    predictor_label="Alliance (WAI-SR)",
+    predictor_unit="WAI-SR point",
+    seed=3,
+)
+
+
+@pytest.mark.parametrize(
+    "key", ["two_ri_ml", "two_slope_reml", "zero_ri_reml", "three_ri_reml", "single_session_reml"]
+)
+def test_mixedlm_agrees(key):
+    design = design_of(key)
+    criterion = "REML" if LME4[key]["reml"] else "ML"
+    fit, other = fit_lmm(design, criterion), fit_mixedlm(design, criterion)
+    assert isinstance(other, MixedLmFit)
+    assert other.converged
+    np.testing.assert_allclose((other.beta - fit.beta) / fit.se, 0, atol=2e-3)
+    np.testing.assert_allclose(other.sigma, fit.sigma, rtol=2e-3)
+
+
+def rows_of(key: str) -> pd.DataFrame:
+    design = design_of(key)
+    return to_frame(reml_rows(fit_lmm(design), design, CONTEXT))
+
+
+def test_rows_say_level_units_and_numbers():
+    design = design_of("two_slope_reml")
+    fit = fit_lmm(design)
+    rows = rows_of("two_slope_reml").set_index("term")
+    assert (rows["status"] == "ok").all()
+    assert rows.loc["within", "level"] == "within_client"
+    assert rows.loc["between", "level"] == "between_client"
+    assert rows.loc["within", "units"] == "CORE-10 points per WAI-SR point"
+    assert rows.loc["time", "units"] == "CORE-10 points per session"
+    assert rows.loc["within", "estimate"] == pytest.approx(fit.coefficient("within"))
+    ratio = design.sd_within_predictor / design.sd_within_outcome
+    assert rows.loc["within", "std_within"] == pytest.approx(ratio * fit.coefficient("within"))
+    assert rows["std_within"].notna().sum() == 1
+    assert rows.loc["within", "sd_random_slope"] == pytest.approx(fit.sd("within"))
+    gap = fit.coefficient("between") - fit.coefficient("within")
+    assert rows.loc["contextual", "estimate"] == pytest.approx(gap)
+    assert rows.loc["sd_intercept", "ci_low"] < fit.sd("intercept")
+    assert fit.sd("intercept") < rows.loc["sd_intercept", "ci_high"]
+    within, between = fit.coefficient("within"), fit.coefficient("between")
+    reliability = rows.loc["attenuation", "estimate"]
+    corrected = within + (between - within) / reliability
+    assert rows.loc["between_corrected", "estimate"] == pytest.approx(corrected)
+    assert rows.loc["icc", "estimate"] == pytest.approx(3.385248**2 / (3.385248**2 + 3.004306**2))
+
+
+def test_therapist_rows():
+    rows = rows_of("three_slope_reml").set_index("term")
+    assert rows.loc["sd_therapist", "level"] == "between_therapist"
+    assert rows.loc["between_therapist", "level"] == "between_therapist"
+    assert "same therapist" in rows.loc["between", "estimand"]
+    assert rows.loc["within", "n_therapists"] == 25
+    assert {"contextual_therapist", "icc_therapist"} <= set(rows.index)
+
+
+def test_a_correlation_with_a_zero_variance_has_no_number():
+    design = design_of("zero_slope_ml")
+    fit = replace(fit_lmm(design, "ML"), zero_sd=("intercept",))
+    rows = to_frame(reml_rows(fit, design, CONTEXT)).set_index("term")
+    assert "on the boundary" in rows.loc["within", "converged"]
+    assert rows.loc["cor_intercept_within", "status"] == "not_estimated"
+    assert "estimated as zero" in rows.loc["cor_intercept_within", "reason"]
+
+
+def test_a_refusal_becomes_rows_with_the_reason():
+    refusal = Refusal("the predictor never changes within a client", "Check the scoring.")
+    rows = to_frame(reml_rows(refusal, refusal, CONTEXT))
+    assert list(rows["term"]) == ["within", "between"]
+    assert (rows["status"] == "not_estimated").all()
+    assert rows["reason"].str.contains("never changes").all()
+    assert rows["estimate"].isna().all()
+
+
+def test_moderator_rows_name_the_categories():
+    rows = rows_of("two_covariates_reml").set_index("term")
+    row = rows.loc["within:modality[psychodynamic]"]
+    assert row["level"] == "within_client"
+    assert "Modality psychodynamic versus CBT" in row["estimand"]
+    assert rows.loc["modality[systemic]", "level"] == "between_client"
+    assert rows.loc["expectancy", "units"] == "CORE-10 points per unit of Expectancy"
+
+
+def test_every_term_of_a_fit_can_be_described():
+    design = design_of("three_slope_reml")
+    for term in (*design.names, "sd_within", "cor_intercept_within", "icc", "between_corrected"):
+        level, estimand, units = describe_term(term, design, CONTEXT)
+        assert level
+        assert estimand
+        assert "{" not in estimand + units
+
+
+def test_same_sign_percentage():
+    assert same_sign_percentage(-1.0, 0.0) == 100
+    assert same_sign_percentage(-1.0, 1.0) == pytest.approx(84.134, abs=1e-3)
+
+
+def test_agreement_of_estimators_and_its_failure():
+    design = design_of("two_slope_reml")
+    rows = reml_rows(fit_lmm(design), design, CONTEXT)
+    rows += mixedlm_rows(fit_mixedlm(design), design, CONTEXT)
+    table = to_frame(rows)
+    comparison = compare_estimators(table)
+    assert list(comparison["term"]) == ["between", "intercept", "time", "within"]
+    assert disagreements(comparison) == []
+    wrong = table["estimator"].str.startswith("MixedLM") & (table["term"] == "within")
+    table.loc[wrong, "estimate"] += 0.1 * table.loc[wrong, "se"]
+    told = disagreements(compare_estimators(table))
+    assert len(told) == 1
+    assert "main, within" in told[0]
+
+
+def test_correlated_slopes_below_therapists_are_marked_as_another_model():
+    design = design_of("three_slope_reml")
+    rows = reml_rows(fit_lmm(design), design, CONTEXT, profile=False)
+    rows += mixedlm_rows(fit_mixedlm(design), design, CONTEXT)
+    comparison = compare_estimators(to_frame(rows))
+    assert comparison["remark"].str.contains("uncorrelated").all()
+    assert disagreements(comparison) == []
+
+
+def test_data_that_are_fitted_exactly_are_refused():
+    """Every client on a straight line of its own: nothing is left for the residual."""
+    rng = np.random.default_rng(5)
+    client = np.repeat(np.arange(20), 6)
+    x = rng.normal(size=120)
+    y = rng.normal(size=20)[client] + rng.normal(size=20)[client] * x
+    names = ["intercept", "within"]
+    design = plain_design(y, np.column_stack([np.ones(120), x]), names, client, random=names)
+    fit = fit_lmm(design)
+    assert isinstance(fit, Refusal)
+    rows = reml_rows(fit, design, CONTEXT)
+    assert {row.status for row in rows} == {"not_estimated"}
+
+
+def test_a_fit_that_did_not_converge_keeps_its_numbers_under_another_status():
+    design = design_of("two_slope_reml")
+    fit = replace(fit_lmm(design), converged=False, message="the deviance could still fall")
+    rows = to_frame(reml_rows(fit, design, CONTEXT))
+    assert set(rows["status"]) == {"diagnostics_failed"}
+    assert rows["reason"].str.contains("could still fall").all()
+    assert rows["estimate"].notna().all()
+
+
+def test_sizes_of_fits():
+    fit = fit_lmm(design_of("three_slope_reml"))
+    assert isinstance(fit, LmmFit)
+    assert fit.n_parameters == 5 + 3 + 1 + 1

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.linalg import LinAlgError, qr
-from scipy.optimize import Bounds, brentq, minimize
+from scipy.optimize import brentq
 
-from alliance.estimation.design import ModelDesign, pairs
+from alliance.estimation.design import ModelDesign, Refusal, pairs
+from alliance.likelihood.descent import minimise
 from alliance.likelihood.profiled import (
     Evaluation,
     ProfiledModel,
@@ -134,7 +135,7 @@ class Contrast:
     p: float
 
 
-def fit_lmm(design: ModelDesign, criterion: str = "REML", n_starts: int = 3) -> LmmFit:
+def fit_lmm(design: ModelDesign, criterion: str = "REML", n_starts: int = 3) -> LmmFit | Refusal:
     """Fit a two- or three-level model by REML or ML.
 
     Parameters
@@ -147,8 +148,8 @@ def fit_lmm(design: ModelDesign, criterion: str = "REML", n_starts: int = 3) -> 
 
     Notes
     -----
-    A fit that did not converge or has no residual variance is returned with ``converged`` False
-    and the reason in ``message``; its numbers must not be reported as estimates.
+    A fit that did not converge is returned with ``converged`` False and the reason in
+    ``message``. Data that a model fits exactly give a refusal.
     """
     if criterion not in ("REML", "ML"):
         raise ValueError(f"criterion must be 'REML' or 'ML', not {criterion!r}")
@@ -159,7 +160,14 @@ def fit_lmm(design: ModelDesign, criterion: str = "REML", n_starts: int = 3) -> 
     model = prepare(statistics)
     reml = criterion == "REML"
     starts = 1 if model.blocks.shape[0] > _MANY_CLIENTS else n_starts
-    return _in_units(design, scale, statistics, model, solve(model, reml, starts), reml)
+    try:
+        solution = solve(model, reml, starts)
+    except LinAlgError:
+        return Refusal(
+            "the model leaves no residual variance: every client's outcome is fitted exactly",
+            "Leave out random slopes, or check whether a variable was computed from the outcome.",
+        )
+    return _in_units(design, scale, statistics, model, solution, reml)
 
 
 # Units
@@ -299,18 +307,17 @@ def _starts(model: ProfiledModel) -> list[FloatArray]:
 
 def _descend(model: ProfiledModel, start: FloatArray, reml: bool) -> FloatArray:
     """Quasi-Newton descent; escapes from zeros that are not optima (at most three times)."""
-    bounds = Bounds(np.where(model.diagonal(), 0.0, -np.inf), np.inf)
+    lower = np.where(model.diagonal(), 0.0, -np.inf)
 
     def criterion(theta: FloatArray) -> tuple[float, FloatArray]:
         at = evaluate(model, theta, reml)
+        if at.rss < _NO_RESIDUAL * model.n_rows:
+            raise LinAlgError("no residual variance is left")
         return at.deviance, at.gradient
 
     theta = start
     for _ in range(4):
-        options = {"ftol": 1e-12, "gtol": 1e-4, "maxiter": 200}
-        theta = minimize(
-            criterion, theta, jac=True, method="L-BFGS-B", bounds=bounds, options=options
-        ).x
+        theta, _ = minimise(criterion, theta, lower)
         escape = _escape(model, theta, evaluate(model, theta, reml))
         if escape is None:
             break
@@ -438,8 +445,6 @@ def _judge(
 ) -> Solution:
     values = np.linalg.eigvalsh(curvature.profiled())
     problems = []
-    if _sigma(at, model, reml) ** 2 < _NO_RESIDUAL:
-        problems.append("no residual variance is left: the outcome is fitted exactly")
     if gain >= 1e-5:
         problems.append(f"the deviance could still fall by about {gain:.2g}")
     if values[0] < -1e-3 * max(values[-1], 1.0):
@@ -667,13 +672,7 @@ class _Profile:
             return result, slope[free]
 
         start = np.maximum(phi[free], low[free] + np.where(low[free] == 0, 1e-3, 0))
-        options = {"ftol": 1e-12, "gtol": 1e-4}
-        return float(
-            minimize(
-                criterion, start, jac=True, method="L-BFGS-B",
-                bounds=Bounds(low[free], np.inf), options=options,
-            ).fun
-        )  # fmt: skip
+        return minimise(criterion, start, low[free])[1]
 
     def _evaluate(self, phi: FloatArray) -> tuple[float, FloatArray]:
         absolute = phi[:-1].copy()

@@ -20,6 +20,7 @@ the outer level ``dS' = T dS T'`` with ``T = I - S_c K E'``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numba import njit
@@ -199,12 +200,17 @@ def predict_effects(model: ProfiledModel, theta: FloatArray, beta: FloatArray) -
 def lower_triangle(packed: FloatArray, size: int) -> FloatArray:
     """Square lower triangular matrix from its row-wise elements."""
     factor = np.zeros((size, size))
-    factor[np.tril_indices(size)] = packed
+    factor[_tril(size)] = packed
     return factor
 
 
+@cache
+def _tril(size: int) -> tuple[IntArray, IntArray]:
+    return np.tril_indices(size)
+
+
 def _pack(matrix: FloatArray) -> FloatArray:
-    return matrix[np.tril_indices(matrix.shape[0])]
+    return matrix[_tril(matrix.shape[0])]
 
 
 def _triangle(size: int) -> int:

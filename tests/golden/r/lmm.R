@@ -72,6 +72,20 @@ record("two_slope_reml", outcome ~ within + between + time + (1 + within | clien
 second("two_slope_reml", outcome ~ within + between + time, ~ within | client, two, "REML")
 record("two_slope_ml", outcome ~ within + between + time + (1 + within | client), two, FALSE)
 second("two_slope_ml", outcome ~ within + between + time, ~ within | client, two, "ML")
+for (id in c("two_ri_ml", "two_slope_ml")) {
+  fit <- if (id == "two_ri_ml") lme4::lmer(outcome ~ within + between + time + (1 | client), two,
+                                           REML = FALSE, control = tight)
+         else lme4::lmer(outcome ~ within + between + time + (1 + within | client), two,
+                         REML = FALSE, control = tight)
+  ci <- suppressWarnings(suppressMessages(
+    confint(fit, parm = "theta_", oldNames = FALSE, quiet = TRUE)))
+  results[[id]]$profile <- list(rows = rownames(ci), low = unname(ci[, 1]), high = unname(ci[, 2]))
+}
+blups <- lme4::lmer(outcome ~ within + between + time + (1 + within | client), two, control = tight)
+variances <- attr(ranef(blups, condVar = TRUE)$client, "postVar")
+results$two_slope_reml$clients <- rownames(ranef(blups)$client)
+results$two_slope_reml$slopes <- coef(blups)$client$within
+results$two_slope_reml$slope_sd <- sqrt(variances[2, 2, ])
 record("two_three_effects_reml",
        outcome ~ within + between + time + (1 + within + time | client), two, TRUE)
 record("two_covariates_reml", outcome ~ within + between + time + expectancy_c + psychodynamic +
@@ -96,6 +110,11 @@ record("three_slope_reml", outcome ~ within + between + between_therapist + time
          (1 + within | client) + (1 | therapist), three, TRUE)
 record("three_slope_ml", outcome ~ within + between + between_therapist + time +
          (1 + within | client) + (1 | therapist), three, FALSE)
+
+blups <- lme4::lmer(outcome ~ within + between + between_therapist + time + (1 | client) +
+                      (1 | therapist), three, control = tight)
+results$three_ri_reml$clients <- rownames(ranef(blups)$client)
+results$three_ri_reml$levels <- ranef(blups)$client[, 1]
 
 single <- split_parts(fixture("single_session"))
 record("single_session_reml", outcome ~ within + between + time + (1 + within | client), single, TRUE)
