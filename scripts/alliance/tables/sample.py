@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from alliance.tables.apa import ApaTable, Column, Row, section
-from alliance.tables.format import count, number, percent
+from alliance.tables.format import count, number
 
 HIDDEN = "not shown"
 
@@ -71,9 +71,3 @@ def flow_table(flow: pd.DataFrame) -> ApaTable:
     )  # fmt: skip
     notes = ("Left: rows that remain after the step. Out: rows that the step removed.",)
     return ApaTable("flow", "Sessions and Clients at Each Step", columns, tuple(rows), notes, flow)
-
-
-def missing_words(measures: pd.DataFrame) -> list[str]:
-    """Share of attended sessions without a score, per measure, as short phrases."""
-    totals = measures[measures["scale"] == "total"]
-    return [f"{r.label}: {percent(r.pct_missing)}" for r in totals.itertuples()]

@@ -1,0 +1,268 @@
+"""The report of one study: one HTML page that needs no network, no script and no other file."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from alliance.instruments import VERIFICATION_IN_WORDS
+from alliance.report import sentences
+from alliance.report.inputs import ReportFigure, ReportInputs
+from alliance.tables import TABLE_STYLE, ApaTable, TableInputs, make_tables, table_html
+from alliance.tables.format import counted, number
+
+_HERE = Path(__file__).parent
+_RATERS = {
+    "client": "client", "therapist": "therapist", "observer": "observer", "none": "not rated",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Item:
+    """A figure or a table as placed on the page."""
+
+    label: str
+    html: str = ""
+    figure: ReportFigure | None = None
+    source: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section: heading, paragraphs and items. ``id`` is its anchor."""
+
+    id: str
+    heading: str
+    paragraphs: tuple[str, ...] = ()
+    bullets: tuple[str, ...] = ()
+    items: tuple[Item, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+def build_report(inputs: ReportInputs) -> str:
+    """The whole page as text. The same inputs give the same bytes.
+
+    Everything that comes from data or configuration is escaped (Jinja2 autoescape, and
+    ``html.escape`` in the tables).
+    """
+    numbering = _Numbering(inputs)
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    style = (_HERE / "style.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html").render(
+        study=inputs.study,
+        style=Markup(style + "\n" + TABLE_STYLE),
+        data_sentence=sentences.data_sentence(inputs.flow),
+        truth_sentence=sentences.truth_sentence(inputs.truth),
+        answers=sentences.study_answers(inputs.estimates, inputs.study, rule_labels(inputs)),
+        sections=_sections(inputs, numbering),
+        provenance=_provenance(inputs),
+    )
+
+
+def rule_labels(inputs: ReportInputs) -> dict[str, str]:
+    """Rupture rule -> its name for readers, from the summaries."""
+    return {
+        str(row.rule): str(row.label)
+        for summary in inputs.ruptures.values()
+        for row in summary.itertuples()
+    }
+
+
+class _Numbering:
+    """Figures and tables numbered in the order in which the sections ask for them."""
+
+    def __init__(self, inputs: ReportInputs) -> None:
+        self._figures = {figure.name: figure for figure in inputs.figures}
+        self._tables = make_tables(_table_inputs(inputs))
+        self._n_figures = self._n_tables = 0
+
+    def figures(self, *names: str) -> tuple[Item, ...]:
+        return tuple(self._figure(self._figures[n]) for n in names if n in self._figures)
+
+    def _figure(self, figure: ReportFigure) -> Item:
+        if figure.png is None:
+            return Item("", figure=figure, title=figure.title)
+        self._n_figures += 1
+        return Item(f"Figure {self._n_figures}", figure=figure, source=_data_uri(figure.png),
+                    title=figure.title)  # fmt: skip
+
+    def tables(self, *starts: str) -> tuple[Item, ...]:
+        """The tables whose name is, or begins with, one of ``starts``."""
+        chosen = [
+            table
+            for start in starts
+            for name, table in self._tables.items()
+            if name == start or (start.endswith("_") and name.startswith(start))
+        ]
+        return tuple(self._table(table) for table in chosen)
+
+    def _table(self, table: ApaTable) -> Item:
+        self._n_tables += 1
+        label = f"Table {self._n_tables}"
+        html = Markup(table_html(table, label))
+        return Item(label, html=html, title=table.title)
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def _table_inputs(x: ReportInputs) -> TableInputs:
+    return TableInputs(
+        x.study, x.estimates, x.flow, x.sample, x.measures, x.correlations, x.reliability,
+        x.ruptures, x.truth,
+    )  # fmt: skip
+
+
+def _sections(x: ReportInputs, place: _Numbering) -> list[Section]:
+    """The sections in order; the order of these calls numbers figures and tables."""
+    sections = [
+        Section("flow", "Data flow", (sentences.data_sentence(x.flow),),
+                items=place.figures("data_flow") + place.tables("flow")),
+        _quality(x, place),
+        Section("instruments", "Instruments and reliability", _instrument_words(x),
+                tuple(_instrument_lines(x)),
+                place.figures("reliability") + place.tables("reliability")),
+        Section("descriptives", "Sample and descriptives",
+                items=place.tables("sample", "descriptives")
+                + place.figures("trajectories", "variance_decomposition")),
+        Section("models", "Within and between clients", (_LEVELS_EXPLAINED,),
+                items=place.figures("within_between_slopes", "forest")
+                + place.tables("model_", "triangulation")),
+        Section("bayes", "Bayesian models", (_BAYES_EXPLAINED,),
+                items=place.figures("posterior") + place.tables("diagnostics")),
+        Section("ruptures", "Ruptures and repairs",
+                (_RUPTURES_EXPLAINED,) if x.study.ruptures else (_NO_RUPTURES,),
+                items=place.figures("rupture_rules", "rupture_timelines")
+                + place.tables("ruptures_", "rupture_outcome_")),
+    ]  # fmt: skip
+    if x.truth is not None and len(x.truth):
+        sections.append(
+            Section("truth", "Estimated and true values", (_TRUTH_EXPLAINED,),
+                    items=place.tables("truth"))
+        )  # fmt: skip
+    return [*sections, _left_out(x)]
+
+
+_LEVELS_EXPLAINED = (
+    "Within clients compares a client with the same client at another time: does the outcome "
+    "differ after sessions rated above the client's own mean? Between clients compares clients "
+    "with each other. The two can differ in size and sign, so each number names its level. All "
+    "outcomes are oriented so that higher is worse; a negative coefficient goes with a better "
+    "outcome. None of this shows by itself what brings a change about."
+)
+_BAYES_EXPLAINED = (
+    "The same models, fitted with priors and with random effects integrated out. Estimates beside "
+    "REML stand in the model tables above."
+)
+_RUPTURES_EXPLAINED = (
+    "A rupture is called by a declared rule on the ratings; different rules call different "
+    "sessions. Shares are of clients with enough ratings."
+)
+_NO_RUPTURES = "The study file asks for no rupture analysis."
+_TRUTH_EXPLAINED = (
+    "The data were drawn from a known process, so the estimates can be held against what they "
+    "should find."
+)
+
+
+def _quality(x: ReportInputs, place: _Numbering) -> Section:
+    problems = [frame for frame in (x.validation, x.scoring_notes) if frame is not None]
+    warnings = [
+        _problem_words(row)
+        for frame in problems
+        for row in frame[frame["severity"] == "warning"].itertuples()
+    ]
+    after = [*_cleaning_words(x.cleaning_log), *x.extra_notes]
+    return Section(
+        "quality", "Data quality", (sentences.validation_sentence(x.validation),),
+        tuple(warnings), place.figures("missingness"), tuple(after),
+    )  # fmt: skip
+
+
+def _problem_words(row: object) -> str:
+    place = ", ".join(text for text in (str(row.file), str(row.where)) if text and text != "nan")
+    expected = f" (expected: {row.expected})" if str(row.expected) not in ("", "nan") else ""
+    return f"{place}: {row.found}{expected}"
+
+
+def _cleaning_words(log: pd.DataFrame | None) -> list[str]:
+    """How many changes each cleaning rule made."""
+    if log is None:
+        return ["No cleaning log was found."]
+    if log.empty:
+        return ["Cleaning changed nothing."]
+    parts = [
+        f"{str(rule).replace('_', ' ')}: {counted(len(own), 'change')} in "
+        f"{counted(own['client'].nunique(), 'client')}"
+        for rule, own in log.groupby("rule", sort=False)
+    ]
+    return [f"Cleaning made {counted(len(log), 'change')}, each logged: {'; '.join(parts)}."]
+
+
+def _instrument_words(x: ReportInputs) -> tuple[str, ...]:
+    timing = {"pre": "before", "post": "after"}
+    t = x.study.timing
+    return (
+        f"Process measures are rated {timing[t.alliance_when]} the session, outcomes "
+        f"{timing[t.outcome_when]} it.",
+    )
+
+
+def _instrument_lines(x: ReportInputs) -> list[str]:
+    """One line per measure: instrument, rater, direction, how sure the scoring key is."""
+    lines = []
+    for measure in x.study.measures.values():
+        key = x.instruments.get(measure.instrument or "")
+        parts = [f"{measure.label}: rated by {_RATERS[measure.rater]}"]
+        if key is None:
+            parts.append("a score computed elsewhere" if measure.column else "instrument unknown")
+        else:
+            parts += [key.name, VERIFICATION_IN_WORDS[key.verification]]
+        direction = measure.higher_is or (key.higher_is if key else None)
+        parts += [f"higher is {direction}"] if direction else []
+        lines.append("; ".join(parts) + ".")
+    return lines
+
+
+def _left_out(x: ReportInputs) -> Section:
+    absent = [
+        f"Figure '{figure.title}': {figure.reason}." for figure in x.figures if figure.png is None
+    ]
+    bullets = [
+        *sentences.left_out(x.estimates, x.study),
+        *sentences.absent_bayes(x.study, x.estimates),
+        *absent,
+    ]
+    words = () if bullets else ("Nothing that the study file asks for was left out.",)
+    return Section("left-out", "What was left out, and why", words, tuple(bullets))
+
+
+def _provenance(x: ReportInputs) -> dict[str, object]:
+    """Seed, versions, hashes and run times as lists of name and value."""
+    code = sorted({str(h) for h in x.estimates["code_hash"] if isinstance(h, str) and h})
+    times: list[tuple[str, str]] = []
+    if x.run_times is not None and len(x.run_times):
+        times = [(str(r.stage), f"{number(r.seconds, 1)} s") for r in x.run_times.itertuples()]
+    return {
+        "seed": str(x.study.seed),
+        "code": ", ".join(code),
+        "versions": list(x.versions.items()),
+        "hashes": list(x.hashes.items()),
+        "times": times,
+        "citation": x.citation,
+        "source": x.study.source,
+    }

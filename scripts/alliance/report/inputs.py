@@ -1,0 +1,80 @@
+"""What a report is made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from alliance.figures import Drawn, NotDrawn
+from alliance.instruments import Instrument
+from alliance.study import Study
+
+
+@dataclass(frozen=True)
+class ReportFigure:
+    """One figure as the report shows it; without ``png`` the reason stands in its place."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    png: bytes | None = None
+    reason: str = ""
+
+
+def figure_words(drawn: Drawn) -> str:
+    """The words of a figure as JSON, for the file beside its picture."""
+    reason = drawn.figure.reason if isinstance(drawn.figure, NotDrawn) else ""
+    words = {
+        "name": drawn.name, "title": drawn.text.title, "caption": drawn.text.caption,
+        "alt": drawn.text.alt, "reason": reason,
+    }  # fmt: skip
+    return json.dumps(words, ensure_ascii=False, indent=1) + "\n"
+
+
+def read_figure(words: str, png: bytes | None) -> ReportFigure:
+    """A figure of the report from the file of its words and its picture."""
+    content = json.loads(words)
+    return ReportFigure(**content, png=None if content["reason"] else png)
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything a report shows; a table that does not exist is None.
+
+    Attributes
+    ----------
+    study : the study file. instruments : measure's instrument id -> scoring key.
+    estimates : the tidy table. figures : in the order of the report (see ``figures.FIGURES``).
+    validation : columns of ``Problem``. cleaning_log, flow, sample, measures, correlations,
+        reliability : tables of the contract. scoring_notes : ``qc/scoring.tsv``, columns of
+        ``Problem``.
+    ruptures : key of each rupture analysis -> its summary.
+    truth : ``analysis, term, value, mc_se`` (``tables.truth_frame``), simulated studies only.
+    versions : software -> version. hashes : file as the user knows it -> sha256.
+    run_times : ``stage, seconds``. citation : how to cite the pipeline.
+    extra_notes : further sentences for the section on data quality.
+    """
+
+    study: Study
+    estimates: pd.DataFrame
+    figures: tuple[ReportFigure, ...] = ()
+    instruments: Mapping[str, Instrument] = field(default_factory=dict)
+    flow: pd.DataFrame | None = None
+    validation: pd.DataFrame | None = None
+    cleaning_log: pd.DataFrame | None = None
+    scoring_notes: pd.DataFrame | None = None
+    sample: pd.DataFrame | None = None
+    measures: pd.DataFrame | None = None
+    correlations: pd.DataFrame | None = None
+    reliability: pd.DataFrame | None = None
+    ruptures: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    truth: pd.DataFrame | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    run_times: pd.DataFrame | None = None
+    citation: str = ""
+    extra_notes: tuple[str, ...] = ()

@@ -1,0 +1,397 @@
+"""Sentences of the report, filled from rows of the estimates table.
+
+A sentence says what was found, at which level, with its interval and from how much data. Words
+stay with what an observational study can say: ratings go with outcomes, or come before them. What
+is missing gives a sentence that says so, never a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from alliance.study import ModelSpec, Study
+from alliance.tables.format import (
+    counted,
+    digits_for,
+    direction,
+    interval,
+    number,
+    p_text,
+    percent,
+)
+from alliance.tables.models import BAYESIAN, FREQUENTIST, family, rows_of, term_words
+from alliance.tables.ruptures import CONTRAST_WORDS, split_term
+from alliance.timing import lag_rule
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question of the study.
+
+    Attributes
+    ----------
+    question : as a reader would ask it. verdict : a few words. sentences : with the numbers.
+    """
+
+    question: str
+    verdict: str
+    sentences: tuple[str, ...]
+
+
+LEVEL_QUESTION = {
+    "within": "Within clients",
+    "between": "Between clients",
+    "between_therapist": "Between therapists",
+}
+
+
+def study_answers(
+    estimates: pd.DataFrame, study: Study, rule_labels: dict[str, str]
+) -> list[Answer]:
+    """The questions of the first screen: each level of the main model, course, ruptures.
+
+    Parameters
+    ----------
+    rule_labels : rupture rule -> its name for readers.
+    """
+    answers = []
+    for key, spec in _main_models(study):
+        terms = ("within", "between") if spec.kind == "within_between" else ("time",)
+        answers += [model_answer(estimates, study, key, term) for term in terms]
+    for key, spec in study.models.items():
+        if spec.therapists and spec.kind == "within_between":
+            answers.append(model_answer(estimates, study, key, "between_therapist"))
+    answers += [rupture_answer(estimates, study, key, rule_labels) for key in study.ruptures]
+    return answers
+
+
+def _main_models(study: Study) -> list[tuple[str, ModelSpec]]:
+    """The model marked as headline, else the first; nothing in a study without models."""
+    models = list(study.models.items())
+    return ([pair for pair in models if pair[1].headline] or models)[:1]
+
+
+def model_answer(estimates: pd.DataFrame, study: Study, key: str, term: str) -> Answer:
+    """What one coefficient of one model says, by REML and by its Bayesian twin."""
+    question = model_question(study, key, term)
+    rows = estimates[(estimates["analysis"] == key) & (estimates["term"] == term)]
+    first = _first(rows_of(rows, key, FREQUENTIST))
+    twin = _first(rows_of(rows, key, BAYESIAN))
+    main = first if first is not None else twin
+    if main is None or main["status"] == "not_estimated":
+        return Answer(question, "Not estimated.", (_why_not(estimates, key, main),))
+    sentences = [association_sentence(main, study, key, term)]
+    if np.isfinite(main["std_within"]):
+        sentences.append(_standardised(main))
+    if first is not None and twin is not None:
+        sentences.append(twin_sentence(twin))
+    if term == "within":
+        sentences.append(spread_sentence(main))
+    return Answer(question, verdict(main, term), tuple(text for text in sentences if text))
+
+
+def _first(rows: pd.DataFrame) -> pd.Series | None:
+    return rows.iloc[0] if len(rows) else None
+
+
+def _why_not(estimates: pd.DataFrame, key: str, row: pd.Series | None) -> str:
+    """The reason of the row, else of any refused row of the model, else that there is no row."""
+    if row is not None and row["reason"]:
+        return _sentence(row["reason"])
+    refused = estimates[(estimates["analysis"] == key) & (estimates["status"] == "not_estimated")]
+    if len(refused):
+        return _sentence(str(refused["reason"].iloc[0]))
+    return "The estimates table has no row for it."
+
+
+def model_question(study: Study, key: str, term: str) -> str:
+    """``Within clients: does A predict B at the next session?``"""
+    spec = study.models[key]
+    outcome = study.measures[spec.outcome].label
+    if term == "time" or spec.predictor is None:
+        return f"How does {outcome} change over time?"
+    predictor = study.measures[spec.predictor].label
+    if term == "within":
+        rule = lag_rule(study.timing, spec.lag)
+        verb = "go with" if rule.concurrent else "predict"
+        return f"Within clients: does {predictor} {verb} {outcome} {when(study, spec)}?"
+    return f"{LEVEL_QUESTION[term]}: does {predictor} go with {outcome}?"
+
+
+def when(study: Study, spec: ModelSpec) -> str:
+    """``at the next session``, ``two weeks later``, ``at the same session``."""
+    lag, unit = lag_rule(study.timing, spec.lag).lag, study.timing.unit
+    if lag == 0:
+        return f"at the same {unit}"
+    if unit == "session":
+        return "at the next session" if lag == 1 else f"{_small(lag)} sessions later"
+    return f"{_small(lag)} {unit}{'' if lag == 1 else 's'} later"
+
+
+def _small(value: int) -> str:
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[value] if value < len(words) else str(value)
+
+
+def verdict(row: pd.Series, term: str) -> str:
+    """A few words: the direction if the interval leaves out zero, else that it is not clear."""
+    if row["status"] == "diagnostics_failed":
+        return "Not to be relied on: diagnostics failed."
+    low, high = row["ci_low"], row["ci_high"]
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return "Estimated without an interval."
+    if low <= 0 <= high:
+        return "Not clear: the interval includes no difference."
+    better = row["estimate"] < 0
+    if term == "time":
+        return "It gets better on average." if better else "It gets worse on average."
+    words = "a better outcome" if better else "a worse outcome"
+    return f"Yes: a higher rating goes with {words}."
+
+
+def association_sentence(row: pd.Series, study: Study, key: str, term: str) -> str:
+    """The coefficient in words with interval, p and n."""
+    spec = study.models[key]
+    outcome = study.measures[spec.outcome].label
+    outcome_units, _, per = row["units"].partition(" per ")
+    size = f"{number(abs(row['estimate']), _digits(row))} {outcome_units} {_better(row)}"
+    if term == "time" or spec.predictor is None:
+        return (
+            f"{outcome} was {size} with each further {per or study.timing.unit} ({_numbers(row)})."
+        )
+    predictor = study.measures[spec.predictor].label
+    if term == "within":
+        return (
+            f"When a client rated {predictor} one {per} above the own mean, {outcome} "
+            f"{when(study, spec)} was {size} on average ({_numbers(row)})."
+        )
+    who = "Therapists" if term == "between_therapist" else "Clients"
+    return (
+        f"{who} with a mean {predictor} one {per} higher had {outcome} {size} on average "
+        f"({_numbers(row)})."
+    )
+
+
+def _digits(row: pd.Series) -> int:
+    return digits_for(row["se"])
+
+
+def _better(row: pd.Series) -> str:
+    """Outcomes are oriented so that higher is worse."""
+    return "better" if row["estimate"] < 0 else "worse"
+
+
+def _numbers(row: pd.Series) -> str:
+    """``b = −0.56, 95% CI [−0.83, −0.29], p < .001, REML; 2,190 observations of 228 clients``."""
+    digits = _digits(row)
+    bayes = family(row["estimator"]) in BAYESIAN
+    found = [f"b = {number(row['estimate'], digits)}"]
+    if np.isfinite(row["ci_low"]) and np.isfinite(row["ci_high"]):
+        limits = interval(row["ci_low"], row["ci_high"], digits)
+        found.append(f"95% {'CrI' if bayes else 'CI'} {limits}")
+    found += [text for text in (p_text(row["p"]),) if text]
+    if bayes and np.isfinite(row["pd"]):
+        found.append(f"probability of the direction {direction(row['pd'])}")
+    n = f"{counted(row['n_obs'], 'observation')} of {counted(row['n_clients'], 'client')}"
+    if np.isfinite(row["n_therapists"]) and row["n_therapists"] > 0:
+        n += f" of {counted(row['n_therapists'], 'therapist')}"
+    return f"{', '.join(found)}, {family(row['estimator'])}; {n}"
+
+
+def _standardised(row: pd.Series) -> str:
+    limits = interval(row["std_within_low"], row["std_within_high"])
+    limits = f" {limits}" if limits.startswith("[") else ""
+    return (
+        f"In within-client standard deviations: {number(row['std_within'])}{limits} of the outcome "
+        "per SD of the rating."
+    )
+
+
+def twin_sentence(row: pd.Series) -> str:
+    """The Bayesian twin in one sentence; says so where it failed or was not fitted."""
+    if row["status"] == "not_estimated":
+        return f"The Bayesian twin was not fitted: {_sentence(row['reason'])}"
+    digits = _digits(row)
+    text = f"The Bayesian twin: b = {number(row['estimate'], digits)}"
+    limits = interval(row["ci_low"], row["ci_high"], digits)
+    text += f", 95% CrI {limits}" if limits.startswith("[") else ""
+    if np.isfinite(row["pd"]):
+        text += f", probability of the direction {direction(row['pd'])}"
+    if row["status"] == "diagnostics_failed":
+        return f"{text}; its diagnostics failed ({row['reason']}), so it does not count."
+    return f"{text}."
+
+
+def spread_sentence(row: pd.Series) -> str:
+    """How much clients differ in their within-client slope; empty without random slopes."""
+    if not np.isfinite(row["sd_random_slope"]):
+        return ""
+    text = f"Clients differ: the SD of their slopes is {number(row['sd_random_slope'])}"
+    if np.isfinite(row["pct_clients_same_sign"]):
+        share = number(row["pct_clients_same_sign"], 0)
+        text += f"; an estimated {share}% of clients have a slope of the same sign"
+    return f"{text}."
+
+
+def rupture_answer(
+    estimates: pd.DataFrame, study: Study, key: str, rule_labels: dict[str, str]
+) -> Answer:
+    """Ruptures and repairs under the study's first rule, and the last outcome."""
+    spec = study.ruptures[key]
+    measure = study.measures[spec.measure].label
+    question = f"Do ruptures and repairs ({measure}) go with the outcome?"
+    own = estimates[estimates["analysis"] == key]
+    parts = own["term"].map(split_term)
+    own = own.assign(quantity=parts.str[0], rule=parts.str[1])
+    own = own[own["rule"] == spec.rules[0]]
+    if own.empty:
+        return Answer(question, "Not estimated.", ("The estimates table has no row for it.",))
+    rule = rule_labels.get(spec.rules[0], spec.rules[0].replace("_", " "))
+    sentences = [*_prevalence_sentences(own, rule), *_contrast_sentences(own)]
+    return Answer(question, _rupture_verdict(own), tuple(sentences))
+
+
+def _prevalence_sentences(own: pd.DataFrame, rule: str) -> Iterable[str]:
+    shares = {r["quantity"]: r for _, r in own[own["status"] == "ok"].iterrows()}
+    had, repaired = shares.get("prevalence"), shares.get("repaired_share")
+    if had is None:
+        yield f"Under the rule '{rule}' no share of clients with a rupture could be given."
+        return
+    yield (
+        f"Under the rule '{rule}', {_share(had)} of {counted(had['n_clients'], 'client')} who "
+        "could be evaluated had at least one rupture."
+    )
+    if repaired is not None:
+        yield (
+            f"Of the {counted(repaired['n_clients'], 'client')} whose ruptures could be followed "
+            f"up, {_share(repaired)} had them repaired."
+        )
+
+
+def _share(row: pd.Series) -> str:
+    limits = f"[{percent(100 * row['ci_low'], 0)}, {percent(100 * row['ci_high'], 0)}]"
+    return f"{percent(100 * row['estimate'], 0)} (95% CI {limits})"
+
+
+_WHO = {
+    "repaired_vs_none": ("Clients with repaired ruptures", "clients without ruptures"),
+    "unrepaired_vs_none": ("Clients with unrepaired ruptures", "clients without ruptures"),
+    "repaired_vs_unrepaired": (
+        "Clients with repaired ruptures",
+        "clients with unrepaired ruptures",
+    ),
+}
+
+
+def _contrast_sentences(own: pd.DataFrame) -> Iterable[str]:
+    contrasts = own[own["kind"] == "contrast"]
+    for _, row in contrasts.iterrows():
+        who, than = _WHO.get(row["quantity"], (row["quantity"], "the others"))
+        if row["status"] == "not_estimated":
+            yield f"{who} could not be compared with {than}: {_sentence(row['reason'])}"
+            continue
+        size = f"{number(abs(row['estimate']), _digits(row))} {row['units']} {_better(row)}"
+        limits = interval(row["ci_low"], row["ci_high"], _digits(row))
+        yield (
+            f"{who} ended {size} than {than} (difference {number(row['estimate'], _digits(row))}, "
+            f"95% CI {limits}; {counted(row['n_clients'], 'client')}), at equal baseline, number "
+            "of sessions, and mean and slope of the rating."
+        )
+    if (contrasts["status"] == "ok").any() and contrasts["known_bias"].ne("").any():
+        yield (
+            "These intervals are too narrow to decide the question alone: linked courses of rating "
+            "and outcome give such differences without any role of ruptures."
+        )
+
+
+def _rupture_verdict(own: pd.DataFrame) -> str:
+    contrasts = own[(own["kind"] == "contrast") & (own["status"] == "ok")]
+    if contrasts.empty:
+        return "Counted, but not compared with outcome."
+    clear = contrasts[(contrasts["ci_low"] > 0) | (contrasts["ci_high"] < 0)]
+    if clear.empty:
+        return "Not clear: no difference in the last outcome stands out."
+    return "Possibly: some groups end differently; read with care."
+
+
+def left_out(estimates: pd.DataFrame, study: Study) -> list[str]:
+    """Every row that is not ok, in words; rows with the same reason share a sentence."""
+    bad = estimates[estimates["status"] != "ok"]
+    names = {name: model.label for name, model in study.models.items()}
+    names |= {
+        name: f"Ruptures, {study.measures[spec.measure].label}"
+        for name, spec in study.ruptures.items()
+    }
+    sentences = []
+    for (analysis, estimator, status, reason), own in bad.groupby(
+        ["analysis", "estimator", "status", "reason"], sort=False
+    ):
+        terms = ", ".join(
+            dict.fromkeys(_quantity_words(r, analysis in study.ruptures) for r in own.itertuples())
+        )
+        said = "not estimated" if status == "not_estimated" else "estimated, but diagnostics failed"
+        name = names.get(str(analysis), str(analysis))
+        by = f" ({estimator})" if estimator else ""
+        sentences.append(f"{name}{by}, {terms}: {said}. {_sentence(str(reason))}")
+    return sentences
+
+
+def _quantity_words(row: object, of_ruptures: bool) -> str:
+    if not of_ruptures:
+        return term_words(row.term, row.estimand).lower()
+    quantity, rule = split_term(row.term)
+    words = CONTRAST_WORDS.get(quantity, quantity.replace("_", " ")).lower()
+    return f"{words} (rule {rule.replace('_', ' ')})" if rule else words
+
+
+def absent_bayes(study: Study, estimates: pd.DataFrame) -> list[str]:
+    """Models of the study file without any row at all, and models without a Bayesian twin."""
+    sentences = []
+    for key, model in study.models.items():
+        own = estimates[estimates["analysis"] == key]
+        if own.empty:
+            sentences.append(f"{model.label}: not run; the estimates table has no row for it.")
+        elif not model.bayes:
+            sentences.append(f"{model.label}: no Bayesian twin, as the study file says.")
+    return sentences
+
+
+def data_sentence(flow: pd.DataFrame | None) -> str:
+    """How much data there is, after cleaning; empty without a flow."""
+    if flow is None or flow.empty:
+        return ""
+    steps = flow.sort_values("order")
+    first, last = steps.iloc[0], steps.iloc[-1]
+    return (
+        f"{counted(last['sessions_out'], 'session')} of {counted(last['clients_out'], 'client')} "
+        f"analysed, of {counted(first['sessions_in'], 'session')} of "
+        f"{counted(first['clients_in'], 'client')} read."
+    )
+
+
+def validation_sentence(validation: pd.DataFrame | None) -> str:
+    """How many warnings the data gave."""
+    if validation is None:
+        return "No record of the validation was found."
+    warnings = int((validation["severity"] == "warning").sum())
+    if warnings == 0:
+        return "The files passed validation without warnings."
+    return f"The files passed validation with {counted(warnings, 'warning')}:"
+
+
+def truth_sentence(truth: pd.DataFrame | None) -> str:
+    """Said on top of every simulated study."""
+    text = "These data are simulated. Nothing here is a finding about real people."
+    if truth is not None and len(truth):
+        text += " Estimated values stand beside the true ones further down."
+    return text
+
+
+def _sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    text = text.strip().rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."
