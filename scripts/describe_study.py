@@ -17,3 +17,19 @@ from alliance.study import instruments_of, read_excerpt
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
+
+with stage("describe", snakemake.log[0]) as say:
+    study = read_excerpt(snakemake.params.study)
+    instruments = load_instruments("config/instruments", instruments_of(study))
+    sessions = pd.read_parquet(snakemake.input.sessions)
+    clients = pd.read_parquet(snakemake.input.clients)
+    tables = {
+        "measures": describe_measures(sessions, study, instruments),
+        "correlations": correlations_within_between(sessions, study),
+        "missingness": missingness(sessions, study),
+        "sample": sample_table(clients, sessions, study),
+        "trajectories": trajectories(sessions, study),
+    }
+    for name, table in tables.items():
+        table.to_csv(snakemake.output[name], index=False, float_format="%.10g", lineterminator="\n")
+    say(f"{len(tables)} tables")

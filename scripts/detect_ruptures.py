@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from alliance.reliability import coefficient_of
 from alliance.ruptures import agreement_matrix, detect_all, load_rules, pooled_scale, summarise
 from alliance.running import stage
 from alliance.study import read_excerpt
@@ -25,7 +26,13 @@ with stage("ruptures", snakemake.log[0]) as say:
     rules = load_rules(Path("config/ruptures"), spec.rules)
     sessions = pd.read_parquet(snakemake.input.sessions)
     scores = sessions[["client", "session"]].assign(score=sessions[spec.measure])
-    results = detect_all(scores, rules, pooled_scale(scores))
+    reliability = pd.read_csv(snakemake.input.reliability)
+    pooled = pooled_scale(
+        scores,
+        reliability_within=coefficient_of(reliability, spec.measure, "within_client", "Rcn"),
+        reliability_total=coefficient_of(reliability, spec.measure, "total", "alpha"),
+    )
+    results = detect_all(scores, rules, pooled)
     for part in ("sessions", "episodes", "clients"):
         table = stacked([getattr(result, part) for result in results.values()])
         table.to_parquet(snakemake.output[part], index=False)

@@ -4,6 +4,7 @@
 rule detect_ruptures:
     input:
         sessions=rules.score.output.sessions,
+        reliability=rules.estimate_reliability.output.reliability,
         rules=rule_files,
     output:
         sessions="results/{study}/data/ruptures/{rupture}/sessions.parquet",

@@ -1,0 +1,93 @@
+"""Look at data files and write a first draft of their study file: start_study.py FILE..."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from alliance.drafting import CHECK, draft_study, study_text
+from alliance.drafting.draft import slug
+from alliance.drafting.files import read_undeclared
+from alliance.instruments import known_instruments, load_instruments
+from alliance.problems import Problem, StudyError
+from alliance.readers import RawTable
+from alliance.study import load_study
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write ``config/studies/<id>.yaml`` and say what to do next; 1 when that is not possible."""
+    options = _options().parse_args(arguments)
+    root = options.root.resolve()
+    study_id = slug(options.id or options.files[0].stem)
+    target = root / "config" / "studies" / f"{study_id}.yaml"
+    try:
+        if target.exists():
+            raise StudyError([_exists(target.relative_to(root))])
+        tables = _read(options.files, root)
+        folder = root / "config" / "instruments"
+        instruments = load_instruments(folder, known_instruments(folder))
+        text = study_text(draft_study(study_id, tables, instruments))
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        return 1
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    load_study(target)  # a draft that does not load would be our own mistake
+    _tell(target.relative_to(root), text, tables)
+    return 0
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="your data files")
+    parser.add_argument("--id", help="short name of the study; left out, that of the first file")
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    return parser
+
+
+def _read(files: list[Path], root: Path) -> dict[str, RawTable]:
+    """Every file under a short name of its own; the problems of all files at once."""
+    tables: dict[str, RawTable] = {}
+    problems: list[Problem] = []
+    for file in files:
+        name = slug(file.stem)
+        name = name if name not in tables else f"{name}_{len(tables) + 1}"
+        try:
+            tables[name] = read_undeclared(name, _from_root(file, root), root)
+        except StudyError as error:
+            problems += error.problems
+    if problems:
+        raise StudyError(problems, "The data files")
+    return tables
+
+
+def _from_root(file: Path, root: Path) -> str:
+    """The file as a study file writes it: relative where it lies in or beside the project."""
+    relative = os.path.relpath(file.resolve(), root)
+    return str(file.resolve()) if relative.count("..") > 1 else Path(relative).as_posix()
+
+
+def _tell(target: Path, text: str, tables: dict[str, RawTable]) -> None:
+    for table in tables.values():
+        rows, columns = table.frame.shape
+        print(f"{table.file}: {rows} rows, {columns} columns; {'; '.join(table.notes)}")
+    print(f"\nWritten: {target}")
+    print(f"Look at the {text.count(CHECK)} lines marked '{CHECK}', then run")
+    if "pseudonyms: keyed" in text:
+        print("\n    export ALLIANCE_PSEUDONYM_KEY='a long secret of your own'", end="")
+    print(f"\n    snakemake --config 'studies=[{target.stem}]'\n")
+
+
+def _exists(target: Path) -> Problem:
+    return Problem(
+        "STUDY_EXISTS", "error", str(target), "", "a study file of that name",
+        "a name that is still free", "Choose another name with --id, or delete the file first.",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

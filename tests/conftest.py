@@ -1,0 +1,145 @@
+"""A small copy of the project in which tests may change anything and run the workflow."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+N_CLIENTS = 60  # enough for every stage, small enough for seconds
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder of its own, with the study ``mini``: clients of the bundled clinic."""
+
+    root: Path
+
+    def snakemake(
+        self, *arguments: str, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the workflow as a user does; output and errors are in ``stdout``."""
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.root,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def planned(self) -> set[str]:
+        """Rules that would run now."""
+        done = self.snakemake("--dry-run", "--quiet", "host", "progress")
+        assert done.returncode == 0, done.stdout
+        lines = done.stdout.splitlines()
+        if any("Nothing to be done" in line for line in lines):
+            return set()
+        start = next(i for i, line in enumerate(lines) if line.startswith("job ")) + 2
+        stop = next(i for i, line in enumerate(lines) if line.startswith("total"))
+        return {line.split()[0] for line in lines[start:stop]} - {"all"}
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace the first ``old`` in a file; it must be there."""
+        path = self.root / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{old!r} is not in {file}"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def study(self, change: Callable[[dict], None], name: str = "mini") -> None:
+        """Change the study file."""
+        path = self.root / f"config/studies/{name}.yaml"
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        change(content)
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    def results(self, *folders: str) -> dict[str, str]:
+        """File -> checksum of everything under ``results/mini`` that must repeat to the byte."""
+        base = self.root / "results/mini"
+        once = {"logs", "benchmarks"}
+        return {
+            str(path.relative_to(base)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(base.rglob("*"))
+            if path.is_file()
+            and path.relative_to(base).parts[0] not in once
+            and (not folders or path.relative_to(base).parts[0] in folders)
+        }
+
+
+def environment() -> dict[str, str]:
+    """The environment of a user: nothing of this test run leaks in."""
+    leaking = ("SNAKEMAKE_", "PYTHONPATH", "ALLIANCE_")
+    return {k: v for k, v in os.environ.items() if not k.startswith(leaking)}
+
+
+def copy_project(root: Path) -> Project:
+    """Code and configuration as they are, with the one small study ``mini``."""
+    for folder in ("workflow", "scripts", "config"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
+    for file in ("requirements.lock", "environment.yml"):
+        shutil.copy(ROOT / file, root / file)
+    shutil.copytree(ROOT / "data/published", root / "data/published")
+    write_mini_data(root / "data/mini")
+    write_mini_study(root)
+    return Project(root)
+
+
+def write_mini_data(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    clinic = ROOT / "data/simulated/clinic"
+    clients = pd.read_csv(clinic / "clients.csv", dtype=str).sort_values("client_id")
+    chosen = clients.head(N_CLIENTS)
+    sessions = pd.read_csv(clinic / "sessions.csv", dtype=str)
+    sessions = sessions[sessions["client_id"].isin(chosen["client_id"])]
+    chosen.to_csv(folder / "clients.csv", index=False)
+    sessions.to_csv(folder / "sessions.csv", index=False)
+
+
+def write_mini_study(root: Path) -> None:
+    content = yaml.safe_load((ROOT / "config/studies/clinic.yaml").read_text(encoding="utf-8"))
+    content["id"], content["title"] = "mini", "A small study for tests"
+    content["simulated"] = False
+    content.pop("truth")
+    for name, table in content["data"]["tables"].items():
+        table["path"] = f"data/mini/{name}.csv"
+    content["models"] = {"main": content["models"]["main"] | {"bayes": False}}
+    content["ruptures"]["client_rated"]["rules"] = ["previous_drop", "own_mean"]
+    (root / "config/studies/mini.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    (root / "config/config.yaml").write_text(
+        "studies: [mini]\neffort: draft\nfigure_formats: [png]\n"
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project nobody has run yet."""
+    return copy_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project that ran to its end once; tests copy it before they change it."""
+    project = copy_project(tmp_path_factory.mktemp("finished") / "project")
+    done = project.snakemake()
+    assert done.returncode == 0, done.stdout
+    return project
+
+
+@pytest.fixture
+def finished_copy(finished: Project, tmp_path: Path) -> Project:
+    """A copy of a finished project, with everything Snakemake remembers of it."""
+    shutil.copytree(finished.root, tmp_path / "project")
+    return Project(tmp_path / "project")
