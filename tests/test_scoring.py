@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 
@@ -13,7 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alliance.instruments import Instrument, load_instrument, load_instruments
+from alliance.instruments import Instrument, load_instrument
 from alliance.problems import StudyError
 from alliance.reliable_change import (
     change_limit,
@@ -43,8 +44,15 @@ GOLDEN = ROOT / "tests" / "golden" / "scoring_examples.yaml"
 REFERENCE = ROOT.parent / "shared" / "reference" / "instrument_examples.yaml"
 
 
+@cache
 def key_of(name: str) -> Instrument:
     return load_instrument(FOLDER / f"{name}.yaml")
+
+
+@cache
+def raw_key(name: str) -> dict:
+    """The file as plain YAML, for the independent scorer."""
+    return yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def measure_of(name: str, **more) -> Measure:
@@ -169,9 +177,7 @@ def naive_scale(answers: list[float | None], rule: str, needed: int | None) -> f
 
 
 SCORABLE = sorted(
-    path.stem
-    for path in FOLDER.glob("*.yaml")
-    if not yaml.safe_load(path.read_text(encoding="utf-8")).get("not_scorable")
+    path.stem for path in FOLDER.glob("*.yaml") if not raw_key(path.stem).get("not_scorable")
 )
 WAI_FORMS = {"waisr_client", "waisr_therapist12", "waisrt_10"}
 
@@ -179,7 +185,7 @@ WAI_FORMS = {"waisr_client", "waisr_therapist12", "waisrt_10"}
 @st.composite
 def forms(draw) -> tuple[str, list[list[float | None]], tuple[int, int]]:
     name = draw(st.sampled_from(SCORABLE))
-    key = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    key = raw_key(name)
     low, high = key["response_min"], key["response_max"]
     if name in WAI_FORMS and draw(st.booleans()):
         high = 7
@@ -203,8 +209,7 @@ def test_scores_equal_those_of_the_naive_scorer(form):
     name, rows, (low, high) = form
     measure = measure_of(name, accept_unverified=True, response_range=(low, high))
     got = score_measure(table_of(rows), key_of(name), measure)
-    key = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    wanted = pd.DataFrame([naive_scores(key, row, low, high) for row in rows])
+    wanted = pd.DataFrame([naive_scores(raw_key(name), row, low, high) for row in rows])
     assert set(got.columns) == set(wanted.columns)
     np.testing.assert_allclose(got[wanted.columns].to_numpy(), wanted.to_numpy(float), atol=1e-9)
 
@@ -321,6 +326,7 @@ def test_caseness_of_subscales():
 # --- whole studies -------------------------------------------------------------------------------
 
 
+@cache
 def clinic() -> Study:
     return load_study(ROOT / "config" / "studies" / "clinic.yaml")
 
@@ -331,7 +337,7 @@ def with_measure(study: Study, name: str, **change) -> Study:
 
 
 def keys_for(study: Study) -> dict[str, Instrument]:
-    return load_instruments(FOLDER, [m.instrument for m in study.measures.values() if m.instrument])
+    return {m.instrument: key_of(m.instrument) for m in study.measures.values() if m.instrument}
 
 
 def sessions_of(study: Study, n: int = 200, seed: int = 1) -> pd.DataFrame:

@@ -337,6 +337,9 @@ def components(sums: ClientSums, weights: Array | None = None) -> Components:
     answers around their form's mean, and a one-way model of the form means. The session component
     is their difference. Equal to REML on item-long data unless that difference is negative; then
     it is zero here and there, and the client component may differ slightly.
+
+    As in ``psych::mlr``, lasting differences between items, also those of a single client, count
+    as error, so Rcn is lower than omega where items differ.
     """
     weights = np.ones((1, len(sums.n))) if weights is None else weights
     p = sums.n_items

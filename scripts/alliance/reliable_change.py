@@ -153,8 +153,8 @@ def change_table(
     DataFrame
         ``CHANGE_COLUMNS``, one row per outcome. Clients need two scores. Published limits and
         cut-offs are used where they were verified (or the measure accepts unverified keys) and
-        the published response format was used. Counts of 1 to ``smallest_cell - 1`` are NA, with
-        those from which they would follow.
+        the published response format was used. Counts of 1 to ``smallest_cell - 1`` are NA, and so
+        are counts that would show such a count by subtraction.
     """
     rows = []
     for name, measure in study.measures_with_role("outcome").items():
@@ -218,13 +218,20 @@ def _case_counts(pairs: pd.DataFrame, limit: float, key: Instrument) -> dict[str
 def _hide_small(
     change: dict[str, int], cases: dict[str, int], smallest_cell: int
 ) -> dict[str, object]:
-    """Hide a whole group when one of its counts, or a difference to the rest, is small."""
+    """Hide small counts, and counts that would show a small one by subtraction.
+
+    The three categories of change add up to all clients, so they are hidden together; the clients
+    outside the clinical range and the improved who did not recover follow from the counts shown.
+    """
     everyone = change["n_clients"]
-    shown: dict[str, object] = {"suppressed": False}
-    for group, rests in ((change, []), (cases, [everyone - v for v in cases.values()])):
-        small = any(0 < value < smallest_cell for value in [*group.values(), *rests])
-        shown |= {name: pd.NA if small else value for name, value in group.items()}
-        shown["suppressed"] = bool(shown["suppressed"]) or small
-    if everyone >= smallest_cell:
-        shown["n_clients"] = everyone
-    return shown
+    wholes = {"n_clinical_before": everyone, "n_recovered": change.get("n_improved", everyone)}
+
+    def small(*counts: int) -> bool:
+        return any(0 < count < smallest_cell for count in counts)
+
+    hide_change = small(*change.values())
+    hidden = {name for name in change if hide_change and name != "n_clients"}
+    hidden |= {name for name, n in cases.items() if small(n, wholes[name] - n)}
+    hidden |= {"n_clients"} if small(everyone) else set()
+    counts = {name: pd.NA if name in hidden else n for name, n in (change | cases).items()}
+    return {**counts, "suppressed": bool(hidden)}
