@@ -50,7 +50,7 @@ class NestedStatistics:
         return int(self.therapist.max()) + 1 if self.therapist_columns.size else 0
 
 
-def accumulate(  # noqa: PLR0917 (rows, ids and columns read in this order)
+def accumulate(
     X: FloatArray,
     y: FloatArray,
     client: IntArray,
