@@ -60,8 +60,8 @@ class _Work:
     flow: list[tuple[object, ...]] = field(default_factory=list)
 
     def count(self) -> tuple[int, int]:
-        ids = pd.concat([self.sessions["client"], self.clients["client"]]).dropna()
-        return len(self.sessions), int(ids.nunique())
+        ids = pd.Index(self.sessions["client"].dropna().unique())
+        return len(self.sessions), len(ids.union(self.clients["client"].dropna().unique()))
 
     def step(self, name: str, before: tuple[int, int], reason: str) -> None:
         after = self.count()
@@ -98,10 +98,12 @@ class _Work:
 
     def drop(self, rule: str, flawed: pd.Series, reason: str) -> None:
         """Leave out sessions; a client without any session left goes too."""
+        if not flawed.any():
+            return
         self.note(rule, self.sessions[flawed], "", "row", "left out", reason)
-        had_sessions = set(self.sessions["client"].dropna())
+        touched = pd.Index(self.sessions.loc[flawed, "client"].dropna().unique())
         self.sessions = self.sessions[~flawed]
-        gone = had_sessions - set(self.sessions["client"].dropna())
+        gone = touched.difference(self.sessions["client"].unique())
         self.clients = self.clients[~self.clients["client"].isin(gone)]
 
 
@@ -126,7 +128,8 @@ def clean(
     StudyError
         Where a rule is declared ``error`` and a row breaks it.
     """
-    work = _Work(_complete(sessions), clients.reset_index(drop=True), study)
+    ordered = clients.sort_values("client", ignore_index=True)
+    work = _Work(_complete(sessions), ordered, study)
     work.step("read", work.count(), "sessions and clients as read")
     _rows_without_client(work)
     _clients_without_sessions(work)
@@ -183,7 +186,7 @@ def _rows_without_client(work: _Work) -> None:
 
 def _clients_without_sessions(work: _Work) -> None:
     before = work.count()
-    absent = ~work.clients["client"].isin(work.sessions["client"])
+    absent = ~work.clients["client"].isin(work.sessions["client"].dropna().unique())
     work.note(
         "clients_without_sessions", work.clients[absent], "", "client", "left out",
         "in the client table but without any session",
@@ -334,11 +337,16 @@ def contradicting_days(sessions: pd.DataFrame, day: str = "day") -> pd.Series:
     flawed = pd.Series(False, index=sessions.index)
     dated = sessions.loc[sessions[day].notna(), ["client", "session", day]]
     dated = dated.dropna().sort_values(["client", "session"], kind="stable")
-    same = dated["client"].eq(dated["client"].shift())
-    back = same & (dated[day].diff() < 0)
-    affected = dated[dated["client"].isin(dated.loc[back, "client"])]
-    for _, days in affected.groupby("client", sort=False)[day]:
-        flawed[days.index[~_longest_rise(days.to_numpy(float))]] = True
+    days = dated[day].to_numpy(dtype=float)
+    _, number = np.unique(dated["client"].to_numpy(dtype=object), return_inverse=True)
+    starts = np.flatnonzero(np.diff(number, prepend=-1))
+    back = (np.diff(days, prepend=-np.inf) < 0) & (np.diff(number, prepend=-1) == 0)
+    wrong = np.zeros(len(days), dtype=bool)
+    ends = np.append(starts[1:], len(days))
+    for at in np.unique(np.searchsorted(starts, np.flatnonzero(back), side="right") - 1):
+        rows = slice(starts[at], ends[at])
+        wrong[rows] = ~_longest_rise(days[rows])
+    flawed[dated.index[wrong]] = True
     return flawed
 
 
