@@ -227,7 +227,7 @@ BROKEN = [
     ("x.sav", zipped(), {}, "WRONG_FORMAT", "rename"),
     ("x.dta", b"nonsense\0", {}, "UNREADABLE_FILE", "save it again"),
     ("x.rds", b"nonsense\0", {}, "UNREADABLE_FILE", "save it again"),
-    ("x.parquet", b"PAR1 and no more", {}, "UNREADABLE_FILE", "save it again"),
+    ("x.parquet", b"PAR1\0 and no more", {}, "UNREADABLE_FILE", "save it again"),
     ("x.xls", OLE, {}, "UNKNOWN_FORMAT", "save it as .xlsx"),
     ("x.docx", b"x", {}, "UNKNOWN_FORMAT", "formats"),
 ]  # fmt: skip
@@ -239,6 +239,10 @@ def test_a_broken_file_is_told_in_plain_words(tmp_path, name, content, options, 
     assert (problem.code, problem.severity, problem.file) == (code, "error", name)
     assert fix in problem.fix
     assert str(tmp_path) not in problem.as_text()
+
+
+def test_a_text_file_may_begin_like_another_format(tmp_path):
+    assert list(read(tmp_path, "x.csv", "PAR1,PAR2\n1,2\n").frame.columns) == ["PAR1", "PAR2"]
 
 
 def test_rows_with_too_many_entries_are_numbered(tmp_path):

@@ -20,6 +20,7 @@ SIGNATURES: tuple[tuple[bytes, str, tuple[str, ...]], ...] = (
     (b"SQLite format 3", "a database", ()),
     (b"{\\rtf", "a word-processor document", ()),
 )
+MARKS_OF_TEXT = (b"<stata_dta>", b"%PDF", b"{\\rtf")
 OLE = b"\xd0\xcf\x11\xe0"
 ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 PROTECTED = "a password-protected workbook"
@@ -37,8 +38,13 @@ def kind_of(path: Path) -> tuple[str, tuple[str, ...]]:
     if start.startswith(OLE):
         protected = ENCRYPTED in path.read_bytes()
         return PROTECTED if protected else "an old Excel workbook (.xls)", ()
-    known = ((words, formats) for mark, words, formats in SIGNATURES if start.startswith(mark))
-    return next(known, TEXT if _is_text(start) else ("", ()))
+    is_text = _is_text(start)  # a csv file may begin with a column called PAR1
+    known = (
+        (words, formats)
+        for mark, words, formats in SIGNATURES
+        if start.startswith(mark) and (mark in MARKS_OF_TEXT or not is_text)
+    )
+    return next(known, TEXT if is_text else ("", ()))
 
 
 def _is_text(start: bytes) -> bool:

@@ -1,0 +1,251 @@
+"""The first draft of a study file: guessed right where it can be, marked where it cannot."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from alliance.drafting import CHECK
+from alliance.instruments import load_instruments
+from alliance.readers import assemble, read_tables
+from alliance.study import load_study
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+import start_study  # noqa: E402
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "instruments").symlink_to(ROOT / "config" / "instruments")
+    return tmp_path
+
+
+def draft(project, *files, name="mine"):
+    paths = [str(project / file) for file in files]
+    assert start_study.main(["--root", str(project), "--id", name, *paths]) == 0
+    target = project / "config" / "studies" / f"{name}.yaml"
+    return load_study(target), target.read_text(encoding="utf-8")
+
+
+def assembled(project, study):
+    ids = [m.instrument for m in study.measures.values() if m.instrument]
+    instruments = load_instruments(ROOT / "config" / "instruments", ids)
+    return assemble(study, instruments, read_tables(study, project))
+
+
+def answers(seed, rows, columns, low, high):
+    return np.random.default_rng(seed).integers(low, high + 1, (rows, columns))
+
+
+def sessions_like_clinic(rows=60):
+    frame = pd.DataFrame(
+        {
+            "client_id": np.repeat([f"C{n:03d}" for n in range(rows // 6)], 6),
+            "session_no": np.tile(range(1, 7), rows // 6),
+            "session_date": pd.date_range("2026-01-01", periods=rows).strftime("%d.%m.%Y"),
+            "therapist_id": np.repeat(["T1", "T2"], rows // 2),
+            "attendance": np.where(np.arange(rows) % 7 == 3, "no-show", "attended"),
+            "psq_rupture": np.arange(rows) % 2,
+        }
+    )
+    for stem, n_items, low, high in [("wai", 12, 1, 5), ("wait", 12, 1, 7), ("core", 10, 0, 4)]:
+        names = [f"{stem}_{item}" for item in range(1, n_items + 1)]
+        frame[names] = answers(len(stem), rows, n_items, low, high)
+    frame.loc[[3, 9], "wai_1"] = -9
+    frame["comment"] = "she told me at some length about her brother and the holidays they had"
+    frame["email"] = "someone@example.org"
+    return frame
+
+
+def test_a_long_study_with_a_client_file(project):
+    sessions_like_clinic().to_csv(project / "sessions.csv", index=False)
+    people = pd.DataFrame(
+        {
+            "client_id": [f"C{n:03d}" for n in range(10)],
+            "age_group": ["18-25", "26-40"] * 5,
+            "arm": [0, 1] * 5,
+            "ending": ["agreed", "dropped out"] * 5,
+            "surname": ["Muster"] * 10,
+        }
+    )
+    people.to_csv(project / "people.csv", index=False)
+    study, text = draft(project, "sessions.csv", "people.csv")
+    assert study.data.layout == "long"
+    assert {n: t.level for n, t in study.data.tables.items()} == {
+        "sessions": "session", "people": "client",
+    }  # fmt: skip
+    columns = study.columns
+    assert (columns.client.column, columns.session.column) == ("client_id", "session_no")
+    assert (columns.date.column, columns.therapist.column) == ("session_date", "therapist_id")
+    assert columns.attendance.labels == {"attended": "attended", "no-show": "no_show"}
+    assert columns.ending.labels == {"agreed": "agreed", "dropped out": "dropout"}
+    assert columns.rupture_client.column == "psq_rupture"
+    found = {m.instrument: (m.items, m.role, m.rater) for m in study.measures.values()}
+    assert found == {
+        "waisr_client": ("wai_{item}", "alliance", "client"),
+        "wais_therapist": ("wait_{item}", "alliance", "therapist"),
+        "core10": ("core_{item}", "outcome", "client"),
+    }
+    assert study.data.missing_codes == [-9]
+    assert study.covariates["age_group"].quasi_identifier
+    assert study.covariates["arm"].type == "category"
+    assert study.models["main"].predictor == "waisr_client"
+    assert study.models["main"].outcome == "core10"
+    assert not {"surname", "email", "comment"} & {c.column for c in study.covariates.values()}
+    assert "may identify a person" in text
+    assert "Muster" not in text
+    assert "example.org" not in text
+    assert CHECK in text
+    raw = assembled(project, study)
+    assert len(raw.sessions) == 60
+    assert raw.sessions["waisr_client__1"].isna().sum() == 2
+
+
+def test_a_wide_file_of_totals_like_brief(project):
+    frame = pd.DataFrame({"id": [f"B{n}" for n in range(20)]})
+    for stem in ("srs", "ors"):
+        names = [f"{stem}_s{s}" for s in range(1, 6)]
+        frame[names] = answers(len(stem) + 1, 20, 5, 0, 40)
+    frame["ors_s2"] = frame["ors_s2"].where(frame["ors_s2"] > 5, -99)
+    frame.to_csv(project / "brief.csv", index=False, sep=";")
+    study, _ = draft(project, "brief.csv")
+    assert study.data.layout == "wide"
+    found = {m.instrument: (m.column, m.role) for m in study.measures.values()}
+    assert found == {
+        "srs_v3": ("srs_s{session}", "alliance"),
+        "ors": ("ors_s{session}", "outcome"),
+    }
+    assert len(assembled(project, study).sessions) == 100
+
+
+def test_a_wide_file_with_an_unknown_process_measure_like_sgdata(project):
+    frame = pd.DataFrame({"id": np.arange(1.0, 21.0)})
+    for stem, high in (("bdi", 63), ("rq", 45)):
+        names = [f"{stem}_s{s}" for s in range(4)] + [f"{stem}_fu1"]
+        frame[names] = answers(high, 20, 5, 0, high)
+    frame.to_csv(project / "sg.csv", index=False)
+    study, text = draft(project, "sg.csv")
+    assert study.measures["bdi2"].role == "outcome"
+    assert "is it really this form (bdi2)?" in text  # the file may hold the first BDI
+    assert study.measures["rq"].role == "process"
+    assert study.measures["rq"].column == "rq_s{session}"
+    assert "no known instrument has this name" in text
+    assert study.covariates == {}
+    assert study.models["main"].predictor == "rq"
+    raw = assembled(project, study)
+    assert sorted(raw.sessions["session"].unique()) == [0, 1, 2, 3]
+
+
+def test_a_wide_workbook_of_items_in_words_on_its_second_sheet(project):
+    words = np.array(["Seldom", "Sometimes", "Fairly often", "Very often", "Always"])
+    frame = pd.DataFrame({"Klient": [f"K{n}" for n in range(15)]})
+    for session in (1, 2, 3):
+        names = [f"wai_{item:02d}_s{session}" for item in range(1, 13)]
+        frame[names] = words[answers(session, 15, 12, 0, 4)]
+        frame[f"phq9_s{session}"] = answers(session + 9, 15, 1, 0, 27)
+    with pd.ExcelWriter(project / "x.xlsx") as book:
+        pd.DataFrame({"about": ["read me"]}).to_excel(book, sheet_name="about", index=False)
+        frame.to_excel(book, sheet_name="answers", index=False)
+    study, text = draft(project, "x.xlsx")
+    assert study.data.tables["x"].sheet == "answers"
+    alliance = study.measures["waisr_client"]
+    assert alliance.items == "wai_{item:02d}_s{session}"
+    assert alliance.labels == {
+        "Seldom": 1, "Sometimes": 2, "Fairly often": 3, "Very often": 4, "Always": 5,
+    }  # fmt: skip
+    assert study.measures["phq9"].column == "phq9_s{session}"
+    assert "are these the numbers of the form?" in text
+    raw = assembled(project, study)
+    assert len(raw.sessions) == 45
+    assert raw.sessions["waisr_client__12"].dtype == "Float64"
+
+
+def test_a_seven_point_form_and_an_unknown_scale_are_marked(project):
+    frame = pd.DataFrame({"id": np.repeat(range(8), 5), "session": np.tile(range(1, 6), 8)})
+    frame[[f"phq9_{i}" for i in range(1, 10)]] = answers(1, 40, 9, 1, 4)
+    frame[[f"mood_{i}" for i in range(1, 7)]] = answers(2, 40, 6, 0, 100)
+    frame.to_csv(project / "x.csv", index=False)
+    study, text = draft(project, "x.csv")
+    assert study.measures["phq9"].response_range == (1, 4)
+    assert "answers outside the published range" in text
+    assert "6 columns mood_{item} look like items" in text
+
+
+def test_no_header_no_names_still_gives_a_draft_that_loads(project):
+    rows = [f"{client} {client + week} {week}" for client in (101, 103) for week in range(4)]
+    (project / "x.dat").write_text("\n".join(rows))
+    study, text = draft(project, "x.dat")
+    assert study.data.tables["x"].column_names == ["column_1", "column_2", "column_3"]
+    assert study.columns.session.column == "column_3"
+    assert "is this the session?" in text
+    assert "no known instrument was found" in text
+
+
+def test_odd_column_names_are_quoted(project):
+    frame = pd.DataFrame(
+        {
+            "Pat.-Nr.: #": np.repeat([1, 2, 3], 3),
+            "Sitzung": [1, 2, 3] * 3,
+            "PHQ9: Summe": [10, 9, 8] * 3,
+            "Größe (cm)": np.repeat([170, 180, 165], 3),
+            "on": np.repeat(["yes", "no", "no"], 3),
+        }
+    )
+    frame.to_csv(project / "odd.csv", index=False, encoding="cp1252", sep=";")
+    study, _ = draft(project, "odd.csv")
+    assert study.columns.client.column == "Pat.-Nr.: #"
+    assert study.columns.session.column == "Sitzung"
+    assert study.measures["phq9"].column == "PHQ9: Summe"
+    assert study.covariates["groesse_cm"].column == "Größe (cm)"
+    assert len(assembled(project, study).sessions) == 9
+
+
+def test_it_never_overwrites_and_tells_every_broken_file(project, capsys):
+    (project / "x.csv").write_text("id,session,phq9\n1,1,3\n1,2,4\n")
+    draft(project, "x.csv")
+    before = (project / "config" / "studies" / "mine.yaml").read_bytes()
+    arguments = ["--root", str(project), "--id", "mine", str(project / "x.csv")]
+    assert start_study.main(arguments) == 1
+    assert "STUDY_EXISTS" in capsys.readouterr().err
+    assert (project / "config" / "studies" / "mine.yaml").read_bytes() == before
+    (project / "empty.csv").write_text("")
+    assert start_study.main(["--root", str(project), str(project / "empty.csv"), "no.xlsx"]) == 1
+    told = capsys.readouterr().err
+    assert "EMPTY_FILE" in told
+    assert "MISSING_FILE" in told
+    assert not (project / "config" / "studies" / "empty.yaml").exists()
+
+
+def test_it_prints_the_next_command_and_no_record(project, capsys):
+    sessions_like_clinic().to_csv(project / "sessions.csv", index=False)
+    draft(project, "sessions.csv")
+    told = capsys.readouterr().out
+    assert "snakemake --config 'studies=[mine]'" in told
+    assert "ALLIANCE_PSEUDONYM_KEY" in told
+    assert "C001" not in told
+
+
+@pytest.mark.parametrize("name", ["clinic", "brief"])
+def test_the_bundled_studies_are_recognised(project, name):
+    folder = ROOT / "data" / "simulated" / name
+    files = [f for f in ("sessions.csv", "clients.csv", "brief.csv") if (folder / f).is_file()]
+    if not files:
+        pytest.skip("the bundled data are not here")
+    for file in files:
+        (project / file).write_bytes((folder / file).read_bytes())
+    drafted, _ = draft(project, *files)
+    shipped = load_study(ROOT / "config" / "studies" / f"{name}.yaml")
+    assert drafted.data.layout == shipped.data.layout
+    assert set(drafted.data.missing_codes) == set(shipped.data.missing_codes)
+    assert {(m.instrument, m.items, m.column, m.role) for m in drafted.measures.values()} == {
+        (m.instrument, m.items, m.column, m.role) for m in shipped.measures.values()
+    }
+    for part in ("client", "session", "date", "therapist", "attendance", "ending"):
+        assert getattr(drafted.columns, part) == getattr(shipped.columns, part)
+    mine, theirs = assembled(project, drafted), assembled(ROOT, shipped)
+    assert len(mine.sessions) == len(theirs.sessions)
+    assert mine.clients["client"].tolist() == theirs.clients["client"].tolist()
