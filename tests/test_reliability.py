@@ -139,6 +139,22 @@ def test_a_weight_of_two_is_the_same_client_twice():
         np.testing.assert_allclose(generalizability(got, weights)[key], value, atol=1e-6)
 
 
+def test_latent_covariance_by_the_plain_formula():
+    data = pd.read_csv(GOLDEN / "unbalanced.csv")
+    items = data.filter(like="item")
+    groups = items.groupby(data["client"])
+    n, total, g = groups.size().to_numpy(), len(data), data["client"].nunique()
+    deviations = items - groups.transform("mean")
+    within = deviations.T @ deviations / (total - g)
+    shift = groups.mean() - items.mean()
+    plain = (shift.T * n) @ shift / (g - 1)
+    latent = (plain - within) / ((total - (n**2).sum() / total) / (g - 1))
+    got = covariances(fixture("unbalanced"))
+    np.testing.assert_allclose(got["within_client"][0], within, atol=1e-10)
+    np.testing.assert_allclose(got["between_client"][0], latent, atol=1e-10)
+    np.testing.assert_allclose(got["total"][0], items.cov(), atol=1e-10)
+
+
 def one_factor_covariance(loadings: list[float], unique: list[float]) -> np.ndarray:
     return np.outer(loadings, loadings) + np.diag(unique)
 
@@ -187,6 +203,7 @@ def test_known_reliabilities_are_recovered():
     rows = scale_reliability(sums_of(simulate(600, 10, 5, 8)), NO_BOOTSTRAP[:, [0] * 600])
     assert rows["within_client", "Rcn"].estimate == pytest.approx(0.5 / 0.7, abs=0.02)
     assert rows["within_client", "omega"].estimate == pytest.approx(0.5 / 0.7, abs=0.02)
+    assert rows["within_client", "Rcn_detrended"].estimate == pytest.approx(0.5 / 0.7, abs=0.02)
     assert rows["between_client", "RkRn"].estimate == pytest.approx(1 / 1.07, abs=0.02)
     assert rows["between_client", "omega"].estimate > 0.98
 

@@ -318,6 +318,10 @@ def test_caseness_and_bands_without_a_rule_are_missing():
     assert band.fillna("-").tolist() == ["below_lowest_band", "low", "severe", "-"]
 
 
+def test_lines_are_compared_as_read_to_a_tenth():
+    assert caseness(pd.Series([24.96, 24.94]), key_of("ors")).tolist() == [False, True]
+
+
 def test_caseness_of_subscales():
     scores = pd.Series([35.0, 36.0])
     assert caseness(scores, key_of("oq45"), "symptom_distress").tolist() == [False, True]

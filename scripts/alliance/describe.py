@@ -415,11 +415,11 @@ def _category_rows(
 def suppressed_cells(counts: list[int], smallest_cell: int) -> set[int]:
     """Positions of the counts to hide, so that none below ``smallest_cell`` can be worked out.
 
-    Small counts first; then, as the total is known, the next smallest until at least two are
-    hidden and together they are no small cell either.
+    Small counts first; then, as the total is known, the next smallest until the hidden ones
+    together are no small cell either.
     """
     hidden = {i for i, n in enumerate(counts) if 0 < n < smallest_cell}
     rest = sorted((i for i, n in enumerate(counts) if n >= smallest_cell), key=lambda i: counts[i])
-    while hidden and rest and (len(hidden) < 2 or sum(counts[i] for i in hidden) < smallest_cell):
+    while hidden and rest and sum(counts[i] for i in hidden) < smallest_cell:
         hidden.add(rest.pop(0))
     return hidden
