@@ -13,17 +13,17 @@ from scipy import stats
 
 from alliance.estimates import to_frame
 from alliance.estimation.agreement import compare_estimators, disagreements
+from alliance.estimation.bootstrap import cluster_bootstrap
 from alliance.estimation.design import ModelDesign, Refusal, build_design, plain_design
 from alliance.estimation.mixedlm import MixedLmFit, fit_mixedlm
+from alliance.estimation.profile_likelihood import profile_interval
 from alliance.estimation.reml import (
     LmmFit,
     _descend,
     client_effects,
-    cluster_bootstrap,
     contrast,
     fit_lmm,
     likelihood_ratio,
-    profile_interval,
 )
 from alliance.estimation.rows import (
     RowContext,

@@ -7,13 +7,12 @@ the Hessian at the solution, not by the optimiser's word.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from scipy.linalg import LinAlgError, qr
-from scipy.optimize import brentq
 
 from alliance.estimation.design import ModelDesign, Refusal, pairs
 from alliance.likelihood.descent import minimise
@@ -24,7 +23,7 @@ from alliance.likelihood.profiled import (
     predict_effects,
     prepare,
 )
-from alliance.likelihood.statistics import NestedStatistics, accumulate, take_groups
+from alliance.likelihood.statistics import NestedStatistics, accumulate
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -199,7 +198,7 @@ def _in_units(
     solution: Solution,
     reml: bool,
 ) -> LmmFit:
-    sigma = _sigma(solution.at, model, reml)
+    sigma = residual_sd(solution.at, model, reml)
     stretch = scale.size / scale.columns
     vcov = sigma**2 * np.linalg.inv(solution.at.information)
     beta = solution.at.beta * stretch
@@ -240,7 +239,7 @@ def _in_units(
     )
 
 
-def _sigma(at: Evaluation, model: ProfiledModel, reml: bool) -> float:
+def residual_sd(at: Evaluation, model: ProfiledModel, reml: bool) -> float:
     return float(np.sqrt(at.rss / (model.n_rows - (model.n_fixed if reml else 0))))
 
 
@@ -340,7 +339,7 @@ def _escape(model: ProfiledModel, theta: FloatArray, at: Evaluation) -> FloatArr
         if direction is not None:
             matrix = matrix + 0.05 * np.outer(direction, direction)
             moved = True
-        packed.append(_semidefinite_factor(matrix)[np.tril_indices(len(factor))])
+        packed.append(semidefinite_factor(matrix)[np.tril_indices(len(factor))])
     return np.concatenate(packed) if moved else None
 
 
@@ -355,7 +354,7 @@ def _downhill(factor: FloatArray, derivative: FloatArray) -> FloatArray | None:
     return null @ directions[:, 0] if slopes[0] < -1e-4 else None
 
 
-def _semidefinite_factor(matrix: FloatArray) -> FloatArray:
+def semidefinite_factor(matrix: FloatArray) -> FloatArray:
     """Lower triangular L with L L' = matrix, also for singular matrices."""
     if not matrix.size:
         return matrix
@@ -415,7 +414,7 @@ def _non_negative(model: ProfiledModel, theta: FloatArray) -> FloatArray:
 def _curvature(model: ProfiledModel, theta: FloatArray, at: Evaluation, reml: bool) -> Curvature:
     """Hessian in (theta, sigma) by central differences of the analytic gradient."""
     k, p = model.n_theta, model.n_fixed
-    sigma = _sigma(at, model, reml)
+    sigma = residual_sd(at, model, reml)
     hessian = np.empty((k + 1, k + 1))
     slopes = np.empty((k + 1, p, p))
     rss_slope = np.empty(k)
@@ -569,146 +568,6 @@ def client_effects(fit: LmmFit, design: ModelDesign) -> ClientEffects:
     return ClientEffects(design.client_ids, design.random_names, deviations, totals, sd)
 
 
-# Intervals of variance parameters
-
-
-def profile_interval(fit: LmmFit, term: str, level: float = 0.95) -> tuple[float, float]:
-    """Profile-likelihood interval of a variance parameter.
-
-    All values whose deviance, minimised over everything else, lies within the chi-square quantile
-    of the minimum. A lower limit of zero (or a correlation of 1) is reached when the data do not
-    exclude it.
-
-    Parameters
-    ----------
-    term : ``sd_intercept``, ``sd_within``, ``sd_time``, ``sd_residual``, ``sd_therapist`` or
-        ``cor_intercept_within`` (any two of ``fit.random_names``).
-    """
-    if fit.statistics is None or fit.solution is None:
-        raise ValueError("a within-only fit has no variance parameters to profile")
-    profile = _Profile(fit, term)
-    limit = fit.solution.at.deviance + float(stats.chi2.ppf(level, 1))
-    low, high = profile.search(limit)
-    return low * profile.unit, high * profile.unit
-
-
-class _Profile:
-    """Deviance as a function of one variance parameter, in scaled units.
-
-    The parameter is made a single element of the absolute Cholesky factor by putting its random
-    effect first (for a correlation: its two effects first).
-    """
-
-    def __init__(self, fit: LmmFit, term: str) -> None:
-        assert fit.statistics is not None
-        assert fit.scale is not None
-        self.reml = fit.reml
-        self.kind, first = self._read(fit, term)
-        q = len(fit.random_names)
-        order = [*first, *(k for k in range(q) if k not in first)]
-        base = prepare(fit.statistics)
-        self.model = replace(
-            base,
-            blocks=np.ascontiguousarray(base.blocks[:, :, order]),
-            client_columns=base.client_columns[order],
-        )
-        stretch = fit.scale.size / fit.scale.columns
-        self.unit = 1.0 if self.kind == "correlation" else fit.scale.size
-        if self.kind == "client":
-            self.unit = float(stretch[self.model.client_columns[0]])
-        self._start(fit, base, order)
-
-    @staticmethod
-    def _read(fit: LmmFit, term: str) -> tuple[str, list[int]]:
-        names = list(fit.random_names)
-        if term in ("sd_residual", "sd_therapist"):
-            if term == "sd_therapist" and not fit.therapist_cov.size:
-                raise ValueError("the model has no therapist level")
-            return term.removeprefix("sd_"), []
-        if term.startswith("sd_") and term.removeprefix("sd_") in names:
-            return "client", [names.index(term.removeprefix("sd_"))]
-        for a, first in enumerate(names):
-            for b, second in enumerate(names):
-                if term == f"cor_{first}_{second}":
-                    return "correlation", [a, b]
-        raise ValueError(f"{term!r} is not a variance parameter of the model")
-
-    def _start(self, fit: LmmFit, base: ProfiledModel, order: list[int]) -> None:
-        """Absolute factors and log sigma at the estimate."""
-        assert fit.solution is not None
-        assert fit.scale is not None
-        sigma = fit.sigma / fit.scale.size
-        inner, outer = base.factors(fit.solution.theta)
-        matrix = (inner @ inner.T)[np.ix_(order, order)]
-        factor = _semidefinite_factor(matrix)
-        packed = [f[np.tril_indices(len(f))] * sigma for f in (factor, outer)]
-        self.phi = np.concatenate([*packed, [np.log(sigma)]])
-        self.position = {
-            "residual": len(self.phi) - 1,
-            "therapist": len(packed[0]),
-            "client": 0,
-            "correlation": 1,
-        }[self.kind]
-        self.estimate = float(self.phi[self.position])
-        if self.kind == "residual":
-            self.estimate = sigma
-        if self.kind == "correlation":
-            row = self.phi[1:3]
-            length = float(np.hypot(*row))
-            self.estimate = float(row[0] / length) if length > 0 else 0.0
-            self.phi[2] = length
-
-    def deviance(self, value: float) -> float:
-        """Minimum over everything else."""
-        phi = self.phi.copy()
-        phi[self.position] = np.log(value) if self.kind == "residual" else value
-        free = np.arange(len(phi)) != self.position
-        low = np.where(np.append(self.model.diagonal(), False), 0.0, -np.inf)
-
-        def criterion(part: FloatArray) -> tuple[float, FloatArray]:
-            full = phi.copy()
-            full[free] = part
-            result, slope = self._evaluate(full)
-            return result, slope[free]
-
-        start = np.maximum(phi[free], low[free] + np.where(low[free] == 0, 1e-3, 0))
-        return minimise(criterion, start, low[free])[1]
-
-    def _evaluate(self, phi: FloatArray) -> tuple[float, FloatArray]:
-        absolute = phi[:-1].copy()
-        sigma = float(np.exp(phi[-1]))
-        rho = phi[1] if self.kind == "correlation" else 0.0
-        rest = np.sqrt(max(1 - rho**2, 0.0))
-        if self.kind == "correlation":
-            absolute[1:3] = rho * phi[2], rest * phi[2]
-        at = evaluate(self.model, absolute / sigma, self.reml, sigma)
-        slope = at.gradient / sigma
-        freedom = self.model.n_rows - (self.model.n_fixed if self.reml else 0)
-        by_log_sigma = 2 * freedom - 2 * at.rss / sigma**2 - slope @ absolute
-        if self.kind == "correlation":
-            slope[2] = rho * slope[1] + rest * slope[2]
-            slope[1] = 0.0
-        return at.deviance, np.append(slope, by_log_sigma)
-
-    def search(self, limit: float) -> tuple[float, float]:
-        """The two values at which the profile crosses ``limit``."""
-        if self.kind == "correlation":
-            ends = (-1.0, 1.0)
-        else:
-            ends = (1e-6 if self.kind == "residual" else 0.0, np.inf)
-        return self._cross(ends[0], limit), self._cross(ends[1], limit)
-
-    def _cross(self, end: float, limit: float) -> float:
-        inside = self.estimate
-        if np.isinf(end):
-            end = max(2 * inside, 0.1)
-            while self.deviance(end) < limit:
-                end *= 2
-        elif abs(end - inside) < 1e-8 or self.deviance(end) <= limit:
-            return float(end) if self.kind != "residual" else 0.0
-        return float(brentq(lambda v: self.deviance(v) - limit, inside, end, xtol=1e-6, rtol=1e-6))
-
-
 # Tests between models
 
 
@@ -754,84 +613,3 @@ def likelihood_ratio(larger: LmmFit, smaller: LmmFit) -> LikelihoodRatio:
 
 def _random_count(fit: LmmFit) -> int:
     return len(fit.client_cov) + len(fit.therapist_cov)
-
-
-# Cluster bootstrap
-
-
-@dataclass(frozen=True)
-class Bootstrap:
-    """Replicates of a cluster bootstrap; rows of failed refits are left out and counted."""
-
-    beta: FloatArray
-    sd: FloatArray
-    sigma: FloatArray
-    failed: int
-    unit: str
-
-    def se(self) -> FloatArray:
-        return np.std(self.beta, axis=0, ddof=1)
-
-    def interval(self, level: float = 0.95) -> FloatArray:
-        """(2, p) percentile limits."""
-        tail = (1 - level) / 2
-        return np.quantile(self.beta, [tail, 1 - tail], axis=0)
-
-
-def cluster_bootstrap(
-    fit: LmmFit, design: ModelDesign, unit: str = "client", replicates: int = 999, seed: int = 1
-) -> Bootstrap:
-    """Refit on samples of whole clients or whole therapists, drawn with replacement.
-
-    Parameters
-    ----------
-    unit : ``client`` or ``therapist``; therapists also work for a two-level model whose frame
-        knows them (methods 1.8). Replicate b uses the random stream ``(seed, b)``.
-    """
-    if fit.statistics is None or fit.solution is None or fit.scale is None:
-        raise ValueError("a within-only fit cannot be bootstrapped; its errors are robust already")
-    members = _members(design, unit)
-    results, failed = [], 0
-    for b in range(replicates):
-        rng = np.random.default_rng([seed, b])
-        drawn = rng.integers(len(members), size=len(members))
-        clients = np.concatenate([members[k] for k in drawn])
-        copies = np.repeat(np.arange(len(drawn)), [len(members[k]) for k in drawn])
-        if unit == "client":
-            copies = np.zeros(len(clients), dtype=np.int64)
-        sample = take_groups(fit.statistics, clients, copies.astype(np.int64))
-        try:
-            results.append(_refit(fit, prepare(sample)))
-        except LinAlgError:
-            failed += 1
-    if not results:
-        raise ValueError("every refit failed: too few groups for a bootstrap")
-    stacked = np.array(results)
-    p, q = len(fit.beta), len(fit.random_names)
-    return Bootstrap(stacked[:, :p], stacked[:, p : p + q], stacked[:, -1], failed, unit)
-
-
-def _members(design: ModelDesign, unit: str) -> list[IntArray]:
-    """Positions (in the order of the statistics) of the clients of each group."""
-    owner = design.therapist_of_client
-    if unit == "client":
-        return [np.array([k]) for k in range(design.n_clients)]
-    if unit != "therapist" or owner is None:
-        raise ValueError("unit must be 'client', or 'therapist' where therapists are known")
-    ordered = np.sort(owner) if design.therapist is not None else owner
-    return [np.flatnonzero(ordered == code) for code in range(int(owner.max()) + 1)]
-
-
-def _refit(fit: LmmFit, model: ProfiledModel) -> FloatArray:
-    assert fit.solution is not None
-    assert fit.scale is not None
-    start = np.where(model.diagonal(), np.maximum(fit.solution.theta, 0.05), fit.solution.theta)
-    theta, at = solve_from(model, start, fit.reml)
-    stretch = fit.scale.size / fit.scale.columns
-    beta = at.beta * stretch
-    if fit.scale.centre:
-        beta[fit.names.index("intercept")] += fit.scale.centre
-    sigma = _sigma(at, model, fit.reml)
-    inner, _ = model.factors(theta)
-    sd = sigma * np.sqrt(np.einsum("ij,ij->i", inner, inner)) * stretch[model.client_columns]
-    return np.concatenate([beta, sd, [sigma * fit.scale.size]])

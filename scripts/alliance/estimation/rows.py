@@ -11,7 +11,8 @@ from scipy import stats
 from alliance.estimates import Estimate
 from alliance.estimation.design import ModelDesign, Refusal, pairs
 from alliance.estimation.mixedlm import MixedLmFit
-from alliance.estimation.reml import Contrast, LmmFit, contrast, profile_interval
+from alliance.estimation.profile_likelihood import profile_interval
+from alliance.estimation.reml import Contrast, LmmFit, contrast
 
 MIN_RELIABILITY = 0.3
 

@@ -222,7 +222,7 @@ def _diagonal_of(size: int) -> NDArray[np.bool_]:
     return rows == columns
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _cholesky(M: FloatArray) -> float:
     """Replace the lower triangle of ``M`` by its Cholesky factor; log|M|, NaN if not positive."""
     log_det = 0.0
@@ -241,7 +241,7 @@ def _cholesky(M: FloatArray) -> float:
     return log_det
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _forward_solve(root, right):
     """Replace ``right`` by ``root^-1 right`` for a lower triangular root."""
     for k in range(right.shape[1]):
@@ -252,7 +252,7 @@ def _forward_solve(root, right):
             right[a, k] = value / root[a, a]
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _fixed_effects(A: FloatArray) -> tuple[FloatArray, float, FloatArray, float]:
     """beta, residual sum of squares, root^-1 and log-determinant from ``[X, y]' V^-1 [X, y]``.
 
@@ -275,7 +275,7 @@ def _fixed_effects(A: FloatArray) -> tuple[FloatArray, float, FloatArray, float]
     return beta, rss, whiten, log_det
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _gather(C, columns, B):
     """The rows of ``C`` (d, q) that belong to its own random effects, into ``B`` (q, q)."""
     for a in range(columns.size):
@@ -283,7 +283,7 @@ def _gather(C, columns, B):
             B[a, b] = C[columns[a], b]
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _shrinkage(B, factor, middle, half, K):
     """K = L (I + L'BL)^-1 L' into ``K``; returns log|I + L'BL|. The others are work space."""
     q = factor.shape[0]
@@ -308,7 +308,7 @@ def _shrinkage(B, factor, middle, half, K):
     return log_det
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _subtract_explained(C, K, CK, A):
     """Subtract ``C K C'`` from the lower triangle of ``A``; leaves ``C K`` in ``CK``."""
     d, q = C.shape
@@ -326,14 +326,14 @@ def _subtract_explained(C, K, CK, A):
             A[k, h] -= value
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _mirror(A):
     for k in range(A.shape[0]):
         for h in range(k):
             A[h, k] = A[k, h]
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _client_pass(blocks, columns, factor, therapist, outer, outer_columns, total):
     """First Woodbury step: shrinkage per client, reduced totals and reduced therapist sums."""
     m, d, q = blocks.shape
@@ -358,7 +358,7 @@ def _client_pass(blocks, columns, factor, therapist, outer, outer_columns, total
     return shrink, sums, A, log_det
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _therapist_pass(sums, columns, factor, A, log_det):
     """Second Woodbury step, on the reduced sums of each therapist."""
     n, d, r = sums.shape
@@ -373,7 +373,7 @@ def _therapist_pass(sums, columns, factor, A, log_det):
     return shrink, A, log_det
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _add_outer_products(C, u, whiten, reml, z, inner):
     """Add ``C' (u u' + [root root']^-1) C`` to ``inner``, the second term only for REML."""
     d, q = C.shape
@@ -392,7 +392,7 @@ def _add_outer_products(C, u, whiten, reml, z, inner):
                 inner[a, b] += z[a] * z[b]
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _add_gradient(B, K, inner, P, left, out):
     """Add ``B P - P' inner P`` to ``out`` where ``P = I - K B``."""
     q = B.shape[0]
@@ -416,7 +416,7 @@ def _add_gradient(B, K, inner, P, left, out):
             out[a, b] += value
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _through_therapist(C, S, K, columns, moved, inner):
     """``T C`` into ``moved`` and ``(E'C)' K (E'C)`` into ``inner``: a client under a therapist."""
     d, q = C.shape
@@ -436,7 +436,7 @@ def _through_therapist(C, S, K, columns, moved, inner):
             inner[a, b] = value
 
 
-@njit(cache=True, fastmath=False)
+@njit(cache=True, fastmath=False, error_model="numpy")
 def _gradient_pass(
     blocks, columns, shrink, therapist, sums, outer_columns, outer_shrink, u, whiten, reml
 ):
