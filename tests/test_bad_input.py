@@ -402,7 +402,7 @@ def session_negative(bad):
     bad.set(8, "session_no", -9)
 
 
-@case("SESSION_TOO_LARGE", "row 2", "20250113", "date", severity="error")
+@case("SESSION_TOO_LARGE", "row 2", "a number of 8 digits", "date", severity="error")
 def session_is_a_date(bad):
     bad.set(2, "session_no", 20250113)
 
@@ -757,6 +757,11 @@ def telephone_in_covariate(bad):
     bad.clients.loc[1, "age_group"] = "+49 40 123456"
 
 
+@case("PHONE_FOUND", "column 'wai_3', row 4", severity="error")
+def telephone_number_in_item(bad):
+    bad.set(4, "wai_3", 491712345678)
+
+
 @case("INSURANCE_NUMBER_FOUND", "column 'id', rows 2, 3, 4, 5, 6", "P001", severity="error")
 def insurance_number_as_id(bad):
     bad.sessions["id"] = bad.sessions["id"].replace("K000", "A123456780")
@@ -954,6 +959,13 @@ def test_everything_at_once(tmp_path):
     codes = {p.code for p in _problems(bad, tmp_path)}
     assert codes >= {"MISSING_COLUMN", "TEXT_IN_NUMBER", "DATE_IN_FUTURE", "NO_REFERENCE",
                      "EMAIL_FOUND", "UNKNOWN_COMPONENT"}  # fmt: skip
+
+
+def test_straight_lining_cannot_be_seen_in_items_reversed_before(tmp_path):
+    bad = _good()
+    straight_lining(bad)
+    bad.study["measures"]["symptoms"]["items_already_reversed"] = True
+    assert "STRAIGHT_LINING" not in {p.code for p in _problems(bad, tmp_path)}
 
 
 def test_errors_stop_the_study_and_come_first(tmp_path):

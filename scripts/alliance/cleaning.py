@@ -17,6 +17,7 @@ import pandas as pd
 from alliance.problems import Problem, StudyError
 from alliance.study import Study
 from alliance.validation.ranges import AnswerColumn, answer_columns, present_answers
+from alliance.validation.showing import show_number
 
 if TYPE_CHECKING:
     from alliance.instruments import Instrument
@@ -449,7 +450,7 @@ def _as_text(values: pd.Series | str) -> np.ndarray | str:
     if isinstance(values, str):
         return values
     if pd.api.types.is_numeric_dtype(values):
-        return np.array([f"{value:g}" for value in values.to_numpy(float)], dtype=object)
+        return np.array([show_number(value) for value in values.to_numpy(float)], dtype=object)
     return values.astype("str").fillna("").to_numpy(object)
 
 

@@ -116,6 +116,7 @@ _TITLE_CASE = re.compile(r"(?:[A-ZÄÖÜ]\.?\s+)?[A-ZÄÖÜ][a-zäöüßéèáó
 _DATE_LIKE = re.compile(
     r"\d{1,2}[./-]\d{1,2}[./-](?:19|20)?\d{2}|(?:19|20)\d{2}[./-]\d{1,2}[./-]\d{1,2}"
 )
+LONG_NUMBER = 10_000_000  # seven digits may be an amount of money
 FREE_TEXT_LENGTH, FREE_TEXT_WORDS = 40, 5
 
 Test = Callable[[str], bool]
@@ -243,10 +244,13 @@ def check_content(study: Study, raw: RawStudy) -> list[Problem]:
     problems = [p for name in ("client", "therapist") for p in _check_ids(study, raw, name)]
     for name, frame, allowed in _text_columns(study, raw):
         problems += _check_texts(study, raw, frame, name, allowed)
+    for name in present_answers(raw.sessions, study):
+        problems += _check_long_numbers(raw, raw.sessions, name)
     for name, covariate in study.covariates.items():
         frame = raw.clients if name in raw.clients else raw.sessions
         if name in frame:
-            problems += _check_dates_as_numbers(raw, frame, name)
+            of_birth = _check_dates_as_numbers(raw, frame, name)
+            problems += of_birth or _check_long_numbers(raw, frame, name)
             if covariate.type == "category" and not covariate.labels:
                 problems += _check_unique(raw, frame, name)
     return problems + _check_birth_dates(raw)
@@ -282,7 +286,17 @@ def _check_texts(
     kinds = {text: identifying_kind(text) for text in texts.unique() if text not in allowed}
     if name in present_answers(frame, study):  # a date among answers is a spreadsheet's mistake
         kinds = {text: kind for text, kind in kinds.items() if kind != "BIRTH_DATE_FOUND"}
-    return _tell_kinds(raw, frame, name, texts.map(kinds).fillna(""), _advice(name))
+    if name in study.covariates:
+        own = [text for text in _of_one_client(frame, texts) if looks_like_surname(text)]
+        unlisted = [text for text in own if text not in allowed and not kinds[text]]
+        kinds |= dict.fromkeys(unlisted, "NAMES_FOUND")
+    return _tell_kinds(raw, frame, name, texts.map(lambda text: kinds.get(text, "")), _advice(name))
+
+
+def _of_one_client(frame: pd.DataFrame, texts: pd.Series) -> list[str]:
+    """Entries that a single client has: a surname cannot be told from a category otherwise."""
+    n_clients = frame.loc[texts.index, "client"].groupby(texts).nunique()
+    return list(n_clients.index[n_clients == 1])
 
 
 def _check_ids(study: Study, raw: RawStudy, role: str) -> list[Problem]:
@@ -298,7 +312,9 @@ def _check_ids(study: Study, raw: RawStudy, role: str) -> list[Problem]:
     surnames = [text for text in distinct if looks_like_surname(text)]
     if len(surnames) > 0.5 * len(distinct):
         kinds |= {text: "NAMES_FOUND" for text in surnames if not kinds[text]}
-    return _tell_kinds(raw, frame, role, texts.map(kinds).fillna(""), _advice(f"columns.{role}"))
+    return _tell_kinds(
+        raw, frame, role, texts.map(lambda text: kinds.get(text, "")), _advice(f"columns.{role}")
+    )
 
 
 def _tell_kinds(
@@ -331,6 +347,16 @@ def _check_dates_as_numbers(raw: RawStudy, frame: pd.DataFrame, name: str) -> li
     if share < 0.5:
         return []
     kinds = pd.Series("BIRTH_DATE_FOUND", index=values.index)
+    return _tell_kinds(raw, frame, name, kinds, _advice(name))
+
+
+def _check_long_numbers(raw: RawStudy, frame: pd.DataFrame, name: str) -> list[Problem]:
+    """Telephone or record numbers that stand where answers or amounts are expected."""
+    if not pd.api.types.is_numeric_dtype(frame[name]):
+        return []
+    values = frame[name].dropna()
+    long = values.index[(values.abs() >= LONG_NUMBER) & (values % 1 == 0)]
+    kinds = pd.Series("PHONE_FOUND", index=long)
     return _tell_kinds(raw, frame, name, kinds, _advice(name))
 
 
@@ -372,7 +398,7 @@ def _advice(key: str) -> str:
     return (
         "Take this column out of the study file, or replace it in the data by what the analysis "
         "needs (age group instead of birth date, region instead of address, a code instead of "
-        "text)."
+        "text). If the entries are categories, list them under labels."
     )
 
 

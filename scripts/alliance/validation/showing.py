@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from alliance.instruments import Instrument
 
 SHOWN = 8
+SHOWN_DIGITS = 5
 # Words that questionnaires and data files use; anything else in letters stays hidden.
 KNOWN_WORDS = frozenset(
     """
@@ -88,18 +89,27 @@ def _rows_and_sessions(rows: pd.DataFrame) -> str:
 
 
 def show_numbers(values: pd.Series) -> str:
-    """Different numbers, smallest first, thinned: ``6, 7 and 3 other values``."""
+    """Different numbers, smallest first, thinned: ``6, 7 and 3 other values``.
+
+    Of a long number, which may be that of a person, only the length is shown.
+    """
     distinct = sorted(float(value) for value in values.dropna().unique())
-    shown = ", ".join(f"{value:.10g}" for value in distinct[:SHOWN])
-    more = len(distinct) - SHOWN
-    return shown + (f" and {more} other values" if more > 0 else "")
+    words = list(dict.fromkeys(show_number(value) for value in distinct))
+    more = len(words) - SHOWN
+    return ", ".join(words[:SHOWN]) + (f" and {more} other values" if more > 0 else "")
+
+
+def show_number(value: float) -> str:
+    """A number of up to five digits before the point, else how many digits it has."""
+    if abs(value) >= 10**SHOWN_DIGITS:
+        return f"a number of {len(str(int(abs(value))))} digits"
+    return f"{value:.7g}"
 
 
 def show_entries(values: pd.Series) -> str:
     """Entries that cannot identify anybody; the others are counted only.
 
-    Shown are entries without letters (unless they look like a telephone number or a date) and
-    words that questionnaires use.
+    Shown are short entries without letters and words that questionnaires use.
     """
     distinct = sorted(values.dropna().astype("str").str.strip().unique())
     safe = [text for text in distinct if _is_harmless(text)]
@@ -132,8 +142,9 @@ def _listed(safe: list[str], hidden: int) -> str:
 def _is_harmless(text: str) -> bool:
     if identifying_kind(text) or len(text) > 30:
         return False
-    words = text.lower().replace("’", "'").split()
-    return not any(c.isalpha() for c in text) or all(word in KNOWN_WORDS for word in words)
+    if not any(c.isalpha() for c in text):
+        return sum(c.isdigit() for c in text) <= SHOWN_DIGITS
+    return all(word in KNOWN_WORDS for word in text.lower().split())
 
 
 def _is_personal(text: str) -> bool:

@@ -302,9 +302,7 @@ def _check_direction(
     if len(complete) < FORMS_FOR_A_PATTERN:
         return
     yield from _check_correlations(look, measure, complete, negative, file)
-    straight = (
-        complete.eq(complete.iloc[:, 0], axis=0).all(axis=1) & ~declared.items_already_reversed
-    )
+    straight = complete.eq(complete.iloc[:, 0], axis=0).all(axis=1)
     if straight.mean() > STRAIGHT_SHARE and not declared.items_already_reversed:
         flawed = pd.Series(False, index=values.index)
         flawed[straight[straight].index] = True
