@@ -152,6 +152,16 @@ def test_several_session_files_and_a_client_file_are_joined_and_reported(tmp_pat
     assert {p.code for p in raw.problems} == {"UNMATCHED_ROWS"}
 
 
+def test_sessions_match_although_one_file_holds_an_entry_that_is_no_session(tmp_path):
+    files = {
+        "a.csv": "id,s,wai_1,wai_2,wai_3\n1,1,1,2,3\n1,intake,1,1,1\n",
+        "b.csv": "id,s,y\n1,1,9\n1,2.5,3\n",
+    }
+    raw = put_together(tmp_path, files)
+    assert raw.sessions["y"].tolist()[0] == 9
+    assert raw.sessions["session"].tolist() == [1, "intake", 2.5]
+
+
 def test_duplicates_that_make_a_join_ambiguous(tmp_path):
     files = {
         "a.csv": "id,s,wai_1,wai_2,wai_3\n1,1,1,2,3\n1,1,1,2,3\n2,1,3,3,3\n",

@@ -1,5 +1,6 @@
 """Files of every format: read right, worked out aloud, refused in plain words when broken."""
 
+import contextlib
 import hashlib
 import io
 import zipfile
@@ -80,6 +81,13 @@ def test_comma_separated_with_quoted_decimal_commas_and_separators_in_text(tmp_p
     raw = read(tmp_path, "x.csv", 'id,score,note\n1,"2,5","one, two"\n2,"3,5","a ""word"""\n')
     assert list(raw.frame["score"]) == [2.5, 3.5]
     assert list(raw.frame["note"]) == ["one, two", 'a "word"']
+
+
+def test_thousands_are_no_decimal_commas(tmp_path):
+    raw = read(tmp_path, "x.csv", 'id,income\n1,"1,234"\n2,"20,500"\n')
+    assert raw.frame["income"].tolist() == ["1,234", "20,500"]  # text, for validation to report
+    semicolons = read(tmp_path, "y.csv", "id;level\n1;4,204\n2;3,931\n")
+    assert semicolons.frame["level"].tolist() == [4.204, 3.931]
 
 
 def test_white_space_without_header_and_dos_end_of_file(tmp_path):
@@ -243,6 +251,28 @@ def test_a_broken_file_is_told_in_plain_words(tmp_path, name, content, options, 
 
 def test_a_text_file_may_begin_like_another_format(tmp_path):
     assert list(read(tmp_path, "x.csv", "PAR1,PAR2\n1,2\n").frame.columns) == ["PAR1", "PAR2"]
+
+
+@pytest.mark.parametrize("ending", ["xlsx", "sav", "dta", "rds", "rdata", "parquet"])
+def test_a_damaged_file_never_ends_in_a_stack_trace(tmp_path, ending):
+    frame = pd.DataFrame({"id": ["a", "b"], "x": [1.0, np.nan]})
+    path = tmp_path / f"x.{ending}"
+    writers = {
+        "xlsx": lambda: frame.to_excel(path, index=False),
+        "sav": lambda: pyreadstat.write_sav(frame, path),
+        "dta": lambda: pyreadstat.write_dta(frame, path),
+        "rds": lambda: pyreadr.write_rds(path, frame),
+        "rdata": lambda: pyreadr.write_rdata(path, frame),
+        "parquet": lambda: frame.to_parquet(path),
+    }
+    writers[ending]()
+    whole = path.read_bytes()
+    rng = np.random.default_rng(11)
+    for damage in range(30):
+        part = bytearray(whole[: int(rng.integers(1, len(whole)))] if damage % 2 else whole)
+        part[int(rng.integers(0, len(part)))] ^= 0xFF
+        with contextlib.suppress(StudyError):  # a changed byte need not do harm
+            read(tmp_path, path.name, bytes(part))
 
 
 def test_rows_with_too_many_entries_are_numbered(tmp_path):

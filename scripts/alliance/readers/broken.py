@@ -14,6 +14,8 @@ SIGNATURES: tuple[tuple[bytes, str, tuple[str, ...]], ...] = (
     (b"<stata_dta>", "a Stata file (.dta)", ("dta",)),
     (b"PK\x03\x04", "an Excel workbook (.xlsx) or another zip file", ("xlsx",)),
     (b"\x1f\x8b", "a compressed file (of R, or gzip)", ("rds", "rdata")),
+    (b"BZh", "a compressed file (of R, or bzip2)", ("rds", "rdata")),
+    (b"\xfd7zXZ", "a compressed file (of R, or xz)", ("rds", "rdata")),
     (b"RDX", "an R workspace (.RData)", ("rdata",)),
     (b"RDA", "an R workspace (.RData)", ("rdata",)),
     (b"%PDF", "a PDF document", ()),

@@ -25,9 +25,9 @@ def read_parquet(name: str, table: Table, path: Path) -> RawTable:
     """
     try:
         content = pq.ParquetFile(path).read(use_threads=False)
+        frame = content.to_pandas(use_threads=False)
     except (pa.ArrowException, ValueError, OSError):
         raise StudyError([unreadable(table.path, path, "parquet", "a Parquet file")]) from None
-    frame = content.to_pandas(use_threads=False)
     named = [level for level in frame.index.names if level is not None]
     frame = frame.reset_index() if named else frame.reset_index(drop=True)
     if frame.empty:

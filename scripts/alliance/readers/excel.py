@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pandas as pd
-from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.worksheet import Worksheet
 
 from alliance.problems import Problem, StudyError, suggest
@@ -19,7 +17,6 @@ from alliance.readers.raw import RawTable
 from alliance.readers.text import DECIMAL_COMMA, DECIMAL_POINT
 from alliance.study import Table
 
-LIBRARY_ERRORS = (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, OSError)
 # A header row with a single entry above wider rows is a title, not a header.
 FEWEST_NAMES = 2
 EXPECTED = "an Excel workbook (.xlsx)"
@@ -36,7 +33,7 @@ def read_excel(name: str, table: Table, path: Path) -> RawTable:
     """
     try:
         book = openpyxl.load_workbook(path, data_only=True)
-    except LIBRARY_ERRORS:
+    except Exception:  # openpyxl, zipfile, zlib and expat each have their own
         raise StudyError([unreadable(table.path, path, "xlsx", EXPECTED)]) from None
     sheet, notes = _sheet(table, book)
     rows = [list(row) for row in sheet.iter_rows(values_only=True)]

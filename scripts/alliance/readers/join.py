@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from alliance.problems import Problem, list_rows
+from alliance.readers.answers import as_id
 from alliance.readers.convert import Sheet
 
 SOURCE = ["source_row", "source_table"]
@@ -82,9 +83,16 @@ def join_clients(left: pd.DataFrame | None, right: Sheet) -> Joined:
 
 def _key(frame: pd.DataFrame, keys: list[str]) -> pd.Series:
     """One text per row from its keys, NA where one of them is absent."""
-    parts = [frame[key].astype("str") for key in keys]
+    parts = [_as_text(frame[key]) for key in keys]
     text = parts[0].str.cat(parts[1:], sep="\x1f") if len(parts) > 1 else parts[0]
     return text.where(frame[keys].notna().all(axis=1))
+
+
+def _as_text(values: pd.Series) -> pd.Series:
+    """Session 1 is the same whether its column holds whole numbers only or also a 1.5."""
+    if values.dtype == object or pd.api.types.is_float_dtype(values.dtype):
+        return values.map(as_id, na_action="ignore").astype("str")
+    return values.astype("str")
 
 
 def _without_repetitions(

@@ -27,7 +27,7 @@ def read_r(name: str, table: Table, path: Path) -> RawTable:
     try:
         objects = pyreadr.read_r(str(path))
     except (pyreadr.PyreadrError, pyreadr.LibrdataError, ValueError, OSError):
-        raise StudyError([unreadable(table.path, path, "rds", EXPECTED)]) from None
+        raise StudyError([unreadable(table.path, path, "rdata", EXPECTED)]) from None
     frames = {str(key): value for key, value in objects.items() if isinstance(value, pd.DataFrame)}
     chosen = _choose(table, frames)
     frame = frames[chosen].reset_index(drop=True)

@@ -29,6 +29,7 @@ MARKS_AMONG_NUMBERS = frozenset(
 MARKS_IN_TEXT = frozenset({"NA", "NaN", "<NA>", "#N/A", "#NULL!"})
 DECIMAL_POINT = re.compile(r"[-+]?(\d+\.\d*|\.\d+)([eE][-+]?\d+)?")
 DECIMAL_COMMA = re.compile(r"[-+]?(\d+,\d*|,\d+)([eE][-+]?\d+)?")
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 LEADING_ZERO = re.compile(r"[-+]?0\d+")
 EXCEL_HINT = re.compile(r"^sep=(.)\s*$", re.IGNORECASE)
@@ -55,7 +56,7 @@ def read_text(name: str, table: Table, path: Path) -> RawTable:
         raise StudyError([_empty(table.path)])
     names, body, repeated, more = _header_and_body(table, rows)
     columns = _columns(table, names, body, first_row=_first_row(table, skipped + leading))
-    decimal = table.decimal or _decimal(columns)
+    decimal = table.decimal or _decimal(columns, separator)
     frame, marks = _frame(names, columns, decimal)
     notes.insert(1, "decimal comma" if decimal == "," else "decimal point")
     return RawTable(
@@ -170,13 +171,19 @@ def _columns(
     return [list(column) for column in zip(*even, strict=True)]
 
 
-def _decimal(columns: list[list[str]]) -> str:
-    """Decimal mark by majority over the entries that have one."""
-    points = commas = 0
-    for column in columns:
-        for entry in set(column[: 10 * SAMPLE_ROWS]):
-            points += DECIMAL_POINT.fullmatch(entry) is not None
-            commas += DECIMAL_COMMA.fullmatch(entry) is not None
+def _decimal(columns: list[list[str]], separator: str) -> str:
+    """Decimal mark by majority over the entries that have one.
+
+    In comma-separated files 1,234 is more likely a thousand and more, so it decides nothing: it
+    stays text unless other entries show decimal commas, and validation reports it.
+    """
+    entries = {entry for column in columns for entry in column[: 10 * SAMPLE_ROWS]}
+    points = sum(DECIMAL_POINT.fullmatch(entry) is not None for entry in entries)
+    commas = sum(
+        DECIMAL_COMMA.fullmatch(entry) is not None
+        and not (separator == "," and THOUSANDS.fullmatch(entry))
+        for entry in entries
+    )
     return "," if commas > points else "."
 
 
