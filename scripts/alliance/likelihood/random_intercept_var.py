@@ -1,0 +1,647 @@
+"""Exact likelihood and gradient of the random-intercept VAR(1) of k series.
+
+The model, for client i at session t (Hamaker, Kuiper & Grasman 2015, Psychological Methods 20(1),
+102-116, with coefficients equal over sessions; Asparouhov, Hamaker & Muthen 2018)::
+
+    z[i,t] = mean[t] + u[i] + s[i] * time[t] + w[i,t] + error[i,t]
+    w[i,t] = A w[i,t-1] + e[i,t],   e ~ N(0, Q),   w[i,1] ~ N(0, P1)
+
+``u`` (and trends ``s``) are normal client effects, ``error`` has known variances. Stacked over
+sessions a client is one normal vector whose covariance V is the same for everybody, so that
+
+* the Cholesky factor of V holds those of all shorter treatments in its leading blocks,
+* scores missing before a client's last session are taken out of the precision matrix
+  (``inverse(V[O,O]) = P[O,O] - P[O,M] inverse(P[M,M]) P[M,O]``), and
+* clients who share a pattern of missing scores enter through their mean and the triangular root of
+  their cross-products: never more vectors than scores, however many clients.
+
+The gradient by V is collected over clients and taken back to the parameters once. Loops run over
+neighbouring numbers without fast mathematics: the same input gives the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_compiled = njit(cache=True, fastmath=False, error_model="numpy", nogil=True)
+
+
+@dataclass(frozen=True)
+class VarStructure:
+    """What does not depend on parameters or scores.
+
+    Attributes
+    ----------
+    same_session : (k, k), 1.0 where row series depends on the *same* session's value of column
+        series (measured earlier in the session), 0.0 where it depends on the previous session's.
+    correlated : (k, k), 1.0 where innovations may correlate (series of the same occasion).
+    phase : (T,), which set of coefficients leads into session t (entry 0 is not used).
+    loadings : (T, q), columns of the client effects: ones, and time for random trends.
+    error : (k,), known variances of measurement error.
+    """
+
+    same_session: FloatArray
+    correlated: FloatArray
+    phase: IntArray
+    loadings: FloatArray
+    error: FloatArray
+
+    @property
+    def n_series(self) -> int:
+        return int(self.error.size)
+
+    @property
+    def n_sessions(self) -> int:
+        return int(self.phase.size)
+
+    @property
+    def n_phases(self) -> int:
+        return int(self.phase.max(initial=0)) + 1
+
+    @property
+    def n_effects(self) -> int:
+        """Client effects in all: intercepts of the k series, then their trends."""
+        return self.n_series * int(self.loadings.shape[1])
+
+    def arrays(self) -> tuple[FloatArray | IntArray, ...]:
+        """The fields as :func:`log_likelihood_and_gradient` takes them."""
+        return self.same_session, self.phase, self.loadings, self.error
+
+
+def structure_of(
+    occasions: Sequence[int],
+    n_sessions: int,
+    *,
+    time: FloatArray | None = None,
+    error: Sequence[float] | None = None,
+    phase: IntArray | None = None,
+) -> VarStructure:
+    """Structure that follows from the order of measurement within a session.
+
+    Parameters
+    ----------
+    occasions : (k,) rank of each series within a session, e.g. ``(1, 0)`` for an alliance rated
+        after and symptoms rated before the session. A series depends on the latest value of every
+        other one: the same session's where that was measured earlier. Innovations of series of the
+        same occasion correlate; of others they do not (what they share is the path).
+    time : (n_sessions,) column of random trends; none when left out.
+    error : (k,) known error variances, 0 when left out. phase : see :class:`VarStructure`.
+    """
+    rank = np.asarray(occasions)
+    ones = np.ones(n_sessions)
+    return VarStructure(
+        same_session=(rank[None, :] < rank[:, None]).astype(np.float64),
+        correlated=(rank[None, :] == rank[:, None]).astype(np.float64),
+        phase=np.zeros(n_sessions, np.int64) if phase is None else np.asarray(phase, np.int64),
+        loadings=ones[:, None] if time is None else np.column_stack([ones, time]),
+        error=np.zeros(rank.size) if error is None else np.asarray(error, np.float64),
+    )
+
+
+@dataclass(frozen=True)
+class VarData:
+    """Scores as vectors grouped by pattern of missing scores, patterns sorted by length.
+
+    Attributes
+    ----------
+    n_series : k. values : (n_vectors, T k), 0 where missing; cell ``t k + j`` is series j at t.
+    weight : (n_vectors,), clients a vector stands for. centred : (n_vectors,), 1.0 for vectors from
+        which the mean has still to be taken (0.0 for roots of cross-products).
+    first_vector : (n_patterns + 1,). length : (n_patterns,), sessions up to the last observed one.
+    n_clients : (n_patterns,), as floats.
+    missing : cells missing before the end of the pattern. first_missing : (n_patterns + 1,).
+    """
+
+    n_series: int
+    values: FloatArray
+    weight: FloatArray
+    centred: FloatArray
+    first_vector: IntArray
+    length: IntArray
+    n_clients: FloatArray
+    missing: IntArray
+    first_missing: IntArray
+
+    @property
+    def n_sessions(self) -> int:
+        return int(self.values.shape[1]) // self.n_series
+
+    @property
+    def scores_per_client(self) -> IntArray:
+        """(n_patterns,) scores observed in a client of each pattern."""
+        return self.length * self.n_series - np.diff(self.first_missing)
+
+    def arrays(self) -> tuple[FloatArray | IntArray, ...]:
+        """The fields as :func:`log_likelihood_and_gradient` takes them."""
+        return (
+            self.values,
+            self.weight,
+            self.centred,
+            self.first_vector,
+            self.length,
+            self.n_clients,
+            self.missing,
+            self.first_missing,
+        )
+
+
+def pack(scores: FloatArray) -> VarData:
+    """Arrange scores (n_clients, T, k), NaN where missing, for the likelihood.
+
+    Raises
+    ------
+    ValueError
+        If a client has no score at all or a score is infinite.
+    """
+    n, n_sessions, k = scores.shape
+    flat = np.ascontiguousarray(scores, dtype=np.float64).reshape(n, -1)
+    seen = ~np.isnan(flat)
+    if not seen.any(axis=1).all() or np.isinf(flat).any():
+        raise ValueError("every client needs a score, and scores must be finite or NaN")
+    length = n_sessions - seen.reshape(n, n_sessions, k).any(axis=2)[:, ::-1].argmax(axis=1)
+    keys = np.column_stack([length, seen])
+    patterns, member = np.unique(keys, axis=0, return_inverse=True)
+    order = np.argsort(member.ravel(), kind="stable")
+    sizes = np.bincount(member.ravel(), minlength=len(patterns))
+    groups = np.split(flat[order], np.cumsum(sizes)[:-1])
+    blocks = [_vectors(g, pattern[1:] > 0) for g, pattern in zip(groups, patterns, strict=True)]
+    gaps = [np.flatnonzero(p[1 : 1 + p[0] * k] == 0) for p in patterns]
+    values, weight, centred = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    return VarData(
+        n_series=k,
+        values=_read_only(values),
+        weight=_read_only(weight),
+        centred=_read_only(centred),
+        first_vector=_offsets([len(block[1]) for block in blocks]),
+        length=_read_only(patterns[:, 0].astype(np.int64)),
+        n_clients=_read_only(sizes.astype(np.float64)),
+        missing=_read_only(np.concatenate(gaps).astype(np.int64)),
+        first_missing=_offsets([gap.size for gap in gaps]),
+    )
+
+
+def _vectors(
+    group: FloatArray, seen: NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Values, weights and flags of the clients of one pattern, as few vectors as possible."""
+    n, d = len(group), int(seen.sum())
+    scores = group[:, seen]
+    if n > d + 1:
+        mean = scores.mean(axis=0)
+        scores = np.vstack([mean, np.linalg.qr(scores - mean, mode="r")])
+    values = np.zeros((len(scores), seen.size))
+    values[:, seen] = scores
+    weight, centred = np.ones(len(scores)), np.ones(len(scores))
+    if n > d + 1:
+        weight[0], centred[1:] = n, 0.0
+    return values, weight, centred
+
+
+def _offsets(sizes: Sequence[int]) -> IntArray:
+    return _read_only(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+
+
+def _read_only(array: NDArray) -> NDArray:
+    """PyTensor's data are read-only too: one compiled version serves both callers."""
+    array = np.array(array, order="C")
+    array.flags.writeable = False
+    return array
+
+
+Gradients = tuple[float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
+
+
+@_compiled
+def log_likelihood_and_gradient(
+    mean: FloatArray,
+    coefficients: FloatArray,
+    innovation: FloatArray,
+    first: FloatArray,
+    client: FloatArray,
+    same_session: FloatArray,
+    phase: IntArray,
+    loadings: FloatArray,
+    error: FloatArray,
+    values: FloatArray,
+    weight: FloatArray,
+    centred: FloatArray,
+    first_vector: IntArray,
+    length: IntArray,
+    n_clients: FloatArray,
+    missing: IntArray,
+    first_missing: IntArray,
+) -> Gradients:
+    """Log-likelihood and its derivatives.
+
+    Parameters
+    ----------
+    mean : (T, k). coefficients : (phases, k, k), effect of the latest value of the column series on
+        the row series; the diagonal holds the autoregressions.
+    innovation, first, client : lower Cholesky factors (k, k), (k, k), (q k, q k) of the covariance
+        of the structural innovations, of the first session and of the client effects.
+    same_session ... error : :class:`VarStructure`. values ... first_missing : :class:`VarData`.
+
+    Returns
+    -------
+    value (NaN where V is not positive definite), then derivatives by ``mean``, ``coefficients`` and
+    the three factors (lower triangles).
+    """
+    k = error.size
+    A, Q, lead = _reduced(coefficients, innovation, same_session)
+    within = _within_covariance(A, Q, _outer(first), phase)
+    V = _total_covariance(within, _outer(client), loadings, error)
+    value, score, by_V, _ = _over_clients(
+        V, mean.copy().reshape(-1), k, values, weight, centred, first_vector, length, n_clients,
+        missing, first_missing,
+    )  # fmt: skip
+    by_client = _by_client_covariance(by_V, loadings, k)
+    by_A, by_Q, by_first = _back_through_sessions(by_V, within, A, phase)
+    by_coefficients, by_innovation = _back_to_structure(
+        by_A, by_Q, A, lead, innovation, same_session
+    )
+    return (
+        value,
+        score.reshape(mean.shape),
+        by_coefficients,
+        by_innovation,
+        _by_factor(by_first, first),
+        _by_factor(by_client, client),
+    )
+
+
+@_compiled
+def covariance(
+    coefficients: FloatArray,
+    innovation: FloatArray,
+    first: FloatArray,
+    client: FloatArray,
+    same_session: FloatArray,
+    phase: IntArray,
+    loadings: FloatArray,
+    error: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Covariance (T k, T k) of a client's scores, and its part without client effects and error."""
+    A, Q, _ = _reduced(coefficients, innovation, same_session)
+    within = _within_covariance(A, Q, _outer(first), phase)
+    return _total_covariance(within, _outer(client), loadings, error), within
+
+
+def mean_information(V: FloatArray, data: VarData) -> tuple[FloatArray, FloatArray]:
+    """Information about the means and the score at mean zero: the generalised least squares system.
+
+    Returns
+    -------
+    (T k, T k) sum over clients of the inverse of V at their observed scores, filled up with zeros,
+    and (T k,) sum of these inverses times the scores.
+    """
+    zero = np.zeros(V.shape[0])
+    _, score, _, information = _over_clients(V, zero, data.n_series, *data.arrays())
+    return information, score
+
+
+# From parameters to the covariance
+
+
+@_compiled
+def _outer(factor: FloatArray) -> FloatArray:
+    """factor factor'"""
+    n = factor.shape[0]
+    M = np.zeros((n, n))
+    for a in range(n):
+        for b in range(n):
+            value = 0.0
+            for c in range(min(a, b) + 1):
+                value += factor[a, c] * factor[b, c]
+            M[a, b] = value
+    return M
+
+
+@_compiled
+def _product(X: FloatArray, Y: FloatArray) -> FloatArray:
+    """X Y for small matrices."""
+    Z = np.zeros((X.shape[0], Y.shape[1]))
+    for a in range(X.shape[0]):
+        for c in range(X.shape[1]):
+            for b in range(Y.shape[1]):
+                Z[a, b] += X[a, c] * Y[c, b]
+    return Z
+
+
+@_compiled
+def _lead(same: FloatArray) -> FloatArray:
+    """(I - A0)^-1 = I + A0 + A0^2 + ...; A0 is nilpotent because no series precedes itself."""
+    k = same.shape[0]
+    lead, power = np.eye(k), np.eye(k)
+    for _ in range(k - 1):
+        power = _product(power, same)
+        lead += power
+    return lead
+
+
+@_compiled
+def _reduced(
+    coefficients: FloatArray, innovation: FloatArray, same_session: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """A and Q of the reduced form per phase, and the (I - A0)^-1 that lead there."""
+    n, k = coefficients.shape[0], coefficients.shape[1]
+    A, Q, lead = np.empty((n, k, k)), np.empty((n, k, k)), np.empty((n, k, k))
+    structural = _outer(innovation)
+    for p in range(n):
+        lead[p] = _lead(coefficients[p] * same_session)
+        A[p] = _product(lead[p], coefficients[p] * (1.0 - same_session))
+        Q[p] = _product(_product(lead[p], structural), lead[p].T)
+    return A, Q, lead
+
+
+@_compiled
+def _within_covariance(
+    A: FloatArray, Q: FloatArray, first: FloatArray, phase: IntArray
+) -> FloatArray:
+    """Covariance of the within-client process over sessions, (T k, T k)."""
+    k, T = first.shape[0], phase.size
+    W = np.zeros((T * k, T * k))
+    W[:k, :k] = first
+    for t in range(1, T):
+        now, before = t * k, (t - 1) * k
+        P = A[phase[t]]
+        W[now : now + k, :now] = _product(P, W[before : before + k, :now])
+        W[:now, now : now + k] = W[now : now + k, :now].T
+        W[now : now + k, now : now + k] = (
+            _product(W[now : now + k, before : before + k], P.T) + Q[phase[t]]
+        )
+    return W
+
+
+@_compiled
+def _total_covariance(
+    within: FloatArray, client: FloatArray, loadings: FloatArray, error: FloatArray
+) -> FloatArray:
+    """Add client effects and measurement error."""
+    T, q = loadings.shape
+    k = error.size
+    V = within.copy()
+    for t in range(T):
+        for s in range(T):
+            for g in range(q):
+                for h in range(q):
+                    share = loadings[t, g] * loadings[s, h]
+                    for a in range(k):
+                        for b in range(k):
+                            V[t * k + a, s * k + b] += share * client[g * k + a, h * k + b]
+        for a in range(k):
+            V[t * k + a, t * k + a] += error[a]
+    return V
+
+
+# From the derivatives by the covariance back to the parameters
+
+
+@_compiled
+def _by_factor(by_matrix: FloatArray, factor: FloatArray) -> FloatArray:
+    """Derivatives by a lower factor F from those by F F' (symmetric)."""
+    n = factor.shape[0]
+    out = np.zeros((n, n))
+    for a in range(n):
+        for b in range(a + 1):
+            for c in range(n):
+                out[a, b] += 2.0 * by_matrix[a, c] * factor[c, b]
+    return out
+
+
+@_compiled
+def _by_client_covariance(by_V: FloatArray, loadings: FloatArray, k: int) -> FloatArray:
+    T, q = loadings.shape
+    out = np.zeros((q * k, q * k))
+    for t in range(T):
+        for s in range(T):
+            for g in range(q):
+                for h in range(q):
+                    share = loadings[t, g] * loadings[s, h]
+                    for a in range(k):
+                        for b in range(k):
+                            out[g * k + a, h * k + b] += share * by_V[t * k + a, s * k + b]
+    return out
+
+
+@_compiled
+def _back_through_sessions(
+    by_V: FloatArray, W: FloatArray, A: FloatArray, phase: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Reverse of :func:`_within_covariance`: derivatives by A, Q (per phase) and P1."""
+    n, k = A.shape[0], A.shape[1]
+    by_A, by_Q = np.zeros((n, k, k)), np.zeros((n, k, k))
+    R = 2.0 * by_V  # every block below the diagonal stands for its mirror image too
+    for t in range(phase.size - 1, 0, -1):
+        now, before = t * k, (t - 1) * k
+        p = phase[t]
+        by_P = _symmetric_half(R[now : now + k, now : now + k])
+        by_Q[p] += by_P
+        R[now : now + k, before : before + k] += _product(by_P, A[p])
+        by_A[p] += _product(by_P, W[now : now + k, before : before + k])
+        by_A[p] += _product(R[now : now + k, :now], W[:now, before : before + k])
+        moved = _product(A[p].T.copy(), R[now : now + k, :now])
+        R[before : before + k, :before] += moved[:, :before]
+        R[before : before + k, before : before + k] += 2.0 * moved[:, before:now]
+    return by_A, by_Q, _symmetric_half(R[:k, :k])
+
+
+@_compiled
+def _symmetric_half(block: FloatArray) -> FloatArray:
+    """A diagonal block was doubled too: half of it, symmetric."""
+    return 0.25 * (block + block.T)
+
+
+@_compiled
+def _back_to_structure(
+    by_A: FloatArray,
+    by_Q: FloatArray,
+    A: FloatArray,
+    lead: FloatArray,
+    innovation: FloatArray,
+    same_session: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Derivatives by coefficients and by the factor of the structural innovations."""
+    k = innovation.shape[0]
+    by_coefficients = np.empty_like(by_A)
+    by_structural = np.zeros((k, k))
+    structural = _outer(innovation)
+    for p in range(by_A.shape[0]):
+        up = lead[p].T.copy()
+        by_lagged = _product(up, by_A[p])
+        inner = _product(up, by_Q[p])
+        by_structural += _product(inner, lead[p])
+        # dA = lead dA0 A; dQ = lead dA0 Q + its transpose
+        Q = _product(_product(lead[p], structural), up)
+        by_same = _product(by_lagged, A[p].T) + 2.0 * _product(inner, Q)
+        by_coefficients[p] = by_lagged * (1.0 - same_session) + by_same * same_session
+    return by_coefficients, _by_factor(by_structural, innovation)
+
+
+# Over clients
+
+
+@_compiled
+def _over_clients(
+    V: FloatArray,
+    mean: FloatArray,
+    k: int,
+    values: FloatArray,
+    weight: FloatArray,
+    centred: FloatArray,
+    first_vector: IntArray,
+    length: IntArray,
+    n_clients: FloatArray,
+    missing: IntArray,
+    first_missing: IntArray,
+) -> tuple[float, FloatArray, FloatArray, FloatArray]:
+    """Log-likelihood, its derivatives by the mean and by V, and the information of the mean."""
+    d = V.shape[0]
+    whiten, log_pivots = _inverse_root(V)
+    P, score, squares, information = (
+        np.zeros((d, d)),
+        np.zeros(d),
+        np.zeros((d, d)),
+        np.zeros((d, d)),
+    )
+    log_det, value, sessions = 0.0, 0.0, 0
+    for g in range(length.size):
+        while sessions < length[g]:
+            log_det += _extend(P, whiten, log_pivots, sessions * k, (sessions + 1) * k)
+            sessions += 1
+        size = length[g] * k
+        holes = missing[first_missing[g] : first_missing[g + 1]]
+        W, more = _projection(P, holes, size)
+        _add_information(information, P, W, size, n_clients[g])
+        quadratic = 0.0
+        for v in range(first_vector[g], first_vector[g + 1]):
+            quadratic += _add_vector(
+                values[v], mean, weight[v], centred[v], P, W, holes, size, score, squares
+            )
+        n_cells = size - holes.size
+        value -= 0.5 * (n_clients[g] * (n_cells * np.log(2.0 * np.pi) + log_det + more) + quadratic)
+    by_V = np.empty((d, d))
+    for a in range(d):
+        for b in range(a + 1):
+            by_V[a, b] = by_V[b, a] = 0.5 * (squares[a, b] - information[a, b])
+            information[b, a] = information[a, b]
+    return value, score, by_V, information
+
+
+@_compiled
+def _inverse_root(V: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Inverse of the Cholesky factor of V and its log squared pivots; NaN if not positive."""
+    d = V.shape[0]
+    L, inverse, log_pivots = np.zeros((d, d)), np.zeros((d, d)), np.empty(d)
+    for a in range(d):
+        for b in range(a):
+            value = V[a, b]
+            for c in range(b):
+                value -= L[a, c] * L[b, c]
+            L[a, b] = value / L[b, b]
+        pivot = V[a, a]
+        for c in range(a):
+            pivot -= L[a, c] * L[a, c]
+        L[a, a] = np.sqrt(pivot) if pivot > 0.0 else np.nan
+        log_pivots[a] = np.log(pivot) if pivot > 0.0 else np.nan
+        inverse[a, a] = 1.0 / L[a, a]
+        for c in range(a):
+            for b in range(c + 1):
+                inverse[a, b] -= L[a, c] * inverse[c, b]
+        for b in range(a):
+            inverse[a, b] *= inverse[a, a]
+    return inverse, log_pivots
+
+
+@_compiled
+def _extend(
+    P: FloatArray, whiten: FloatArray, log_pivots: FloatArray, start: int, stop: int
+) -> float:
+    """Turn the precision of the first ``start`` cells into that of ``stop``; gain of log|V|."""
+    gain = 0.0
+    for r in range(start, stop):
+        gain += log_pivots[r]
+        for a in range(r + 1):
+            for b in range(r + 1):
+                P[a, b] += whiten[r, a] * whiten[r, b]
+    return gain
+
+
+@_compiled
+def _projection(P: FloatArray, holes: IntArray, size: int) -> tuple[FloatArray, float]:
+    """W with ``W'W`` what missing cells take from the precision, and the change of log|V|."""
+    m = holes.size
+    W, L = np.zeros((m, size)), np.zeros((m, m))
+    log_det = 0.0
+    for a in range(m):
+        row = W[a]
+        for j in range(size):
+            row[j] = P[holes[a], j]
+        for b in range(a):
+            value = W[a, holes[b]]
+            L[a, b] = value / L[b, b]
+            for j in range(size):
+                row[j] -= L[a, b] * W[b, j]
+        pivot = W[a, holes[a]]
+        L[a, a] = np.sqrt(pivot) if pivot > 0.0 else np.nan
+        log_det += np.log(pivot) if pivot > 0.0 else np.nan
+        for j in range(size):
+            row[j] /= L[a, a]
+    return W, log_det
+
+
+@_compiled
+def _add_information(
+    information: FloatArray, P: FloatArray, W: FloatArray, size: int, n: float
+) -> None:
+    """Add ``n (P - W'W)``, lower triangle."""
+    for a in range(size):
+        for b in range(a + 1):
+            information[a, b] += n * P[a, b]
+        for c in range(W.shape[0]):
+            share = n * W[c, a]
+            for b in range(a + 1):
+                information[a, b] -= share * W[c, b]
+
+
+@_compiled
+def _add_vector(
+    scores: FloatArray,
+    mean: FloatArray,
+    weight: float,
+    centred: float,
+    P: FloatArray,
+    W: FloatArray,
+    holes: IntArray,
+    size: int,
+    score: FloatArray,
+    squares: FloatArray,
+) -> float:
+    """Quadratic form of one vector; adds to the score of the mean and the sum of squares."""
+    r, y = scores[:size] - centred * mean[:size], np.zeros(size)
+    for h in holes:
+        r[h] = 0.0
+    for a in range(size):
+        for b in range(size):
+            y[b] += r[a] * P[a, b]
+    for c in range(W.shape[0]):
+        share = 0.0
+        for a in range(size):
+            share += W[c, a] * r[a]
+        for b in range(size):
+            y[b] -= share * W[c, b]
+    quadratic = 0.0
+    for a in range(size):
+        quadratic += r[a] * y[a]
+        score[a] += weight * centred * y[a]
+        share = weight * y[a]
+        for b in range(a + 1):
+            squares[a, b] += share * y[b]
+    return weight * quadratic
