@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from alliance.reliability import coefficient_of
-from alliance.ruptures import agreement_matrix, detect_all, load_rules, pooled_scale, summarise
 from alliance.running import stage
+from alliance.ruptures import agreement_matrix, detect_all, load_rules, pooled_scale, summarise
 from alliance.study import read_excerpt
 
 if TYPE_CHECKING:

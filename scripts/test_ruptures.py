@@ -7,9 +7,9 @@ import pandas as pd
 
 from alliance.estimates import Estimate, to_frame, write_estimates
 from alliance.instruments import load_instruments
+from alliance.running import stage
 from alliance.ruptures import RuptureResult, client_outcome_rows, load_rules, prevalence_rows
 from alliance.ruptures.outcome_tests import RuptureAnalysis, first_and_last
-from alliance.running import stage
 from alliance.study import instruments_of, read_excerpt
 from alliance.within_between import direction, orient
 

@@ -13,6 +13,7 @@ sys.path.insert(0, str(SCRIPTS))
 from alliance.problems import StudyError
 from alliance.provenance import code_hash, file_hash
 from alliance.study import (
+    Study,
     absent_open_data,
     collect_studies,
     data_files,

@@ -89,6 +89,8 @@ rule fit_bayes:
         priors="config/priors.yaml",
     output:
         posterior="results/{study}/bayes/{model}.nc",
+        draws="results/{study}/bayes/{model}_draws.parquet",
+        priors="results/{study}/bayes/{model}_priors.csv",
         estimates="results/{study}/estimates/bayes/{model}.csv",
     log:
         "results/{study}/logs/fit_bayes_{model}.log",

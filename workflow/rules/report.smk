@@ -1,1 +1,201 @@
-# What people read. Everything here is rendered from the tables; nothing is computed.
+# What people read. Everything here is rendered from tables; nothing is estimated.
+
+# The tables that each figure is drawn from (alliance.figures.FIGURES says how).
+FIGURE_TABLES = {
+    "data_flow": ["flow", "estimates"],
+    "missingness": ["missingness"],
+    "reliability": ["reliability"],
+    "trajectories": ["trajectories", "sessions"],
+    "variance_decomposition": ["measures", "estimates"],
+    "within_between_slopes": ["estimates", "frame"],
+    "forest": ["estimates", "published"],
+    "posterior": ["estimates", "draws", "priors"],
+    "rupture_rules": ["rupture_summary", "rupture_clients"],
+    "rupture_timelines": [
+        "rupture_sessions",
+        "rupture_episodes",
+        "rupture_clients",
+        "rupture_summary",
+    ],
+}
+FIGURE_FORMATS = sorted({"png", *run_config().figure_formats})
+
+
+def headline_model(study):
+    """The within/between model that is marked as headline, else the first; None without any."""
+    candidates = {n: m for n, m in study.models.items() if m.kind == "within_between"}
+    marked = [name for name, model in candidates.items() if model.headline]
+    return (marked or list(candidates) or [None])[0]
+
+
+def table_files(wildcards):
+    """Every table that a figure or the report may need, by name; absent ones are left out."""
+    study = study_of(wildcards)
+    base = f"results/{wildcards.study}"
+    files = {
+        "flow": f"{base}/qc/flow.tsv",
+        "estimates": f"{base}/estimates.csv",
+        "sessions": f"{base}/data/scored/sessions.parquet",
+        "published": "data/published/effects.csv",
+        **{
+            name: f"{base}/tables/{name}.csv"
+            for name in ("measures", "missingness", "reliability", "trajectories")
+        },
+    }
+    headline = headline_model(study)
+    if headline:
+        files["frame"] = f"{base}/data/models/{headline}.parquet"
+        if study.models[headline].bayes:
+            files["draws"] = f"{base}/bayes/{headline}_draws.parquet"
+            files["priors"] = f"{base}/bayes/{headline}_priors.csv"
+    rupture = next(iter(study.ruptures), None)
+    if rupture:
+        files["rupture_summary"] = f"{base}/tables/ruptures/{rupture}.csv"
+        for part in ("sessions", "episodes", "clients"):
+            files[f"rupture_{part}"] = f"{base}/data/ruptures/{rupture}/{part}.parquet"
+    return files
+
+
+def tables_of_figure(wildcards):
+    files = table_files(wildcards)
+    return {
+        name: files[name] for name in FIGURE_TABLES[wildcards.figure] if name in files
+    }
+
+
+def truth_of(wildcards):
+    """The truth of a simulated study, as an input that may be absent."""
+    truth = study_of(wildcards).truth
+    return [truth] if truth else []
+
+
+def rupture_summaries(wildcards):
+    return [
+        f"results/{wildcards.study}/tables/ruptures/{name}.csv"
+        for name in study_of(wildcards).ruptures
+    ]
+
+
+rule draw_figure:
+    input:
+        unpack(tables_of_figure),
+    output:
+        pictures=report(
+            expand(
+                "results/{{study}}/figures/{{figure}}.{format}", format=FIGURE_FORMATS
+            ),
+            caption="../report/figure.rst",
+            category="{study}",
+            subcategory="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        numbers="results/{study}/figures/{figure}.csv",
+        words="results/{study}/figures/{figure}.json",
+    log:
+        "results/{study}/logs/draw_figure_{figure}.log",
+    benchmark:
+        "results/{study}/benchmarks/draw_figure_{figure}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections(
+            "id",
+            "title",
+            "measures",
+            "models",
+            "ruptures",
+            "timing",
+            "privacy",
+            "seed",
+        ),
+        formats=FIGURE_FORMATS,
+        code=code_of("draw_figure.py"),
+    message:
+        "{wildcards.study}: figure {wildcards.figure}"
+    script:
+        "../../scripts/draw_figure.py"
+
+
+rule write_tables:
+    input:
+        flow=rules.clean.output.flow,
+        sample=rules.describe.output.sample,
+        measures=rules.describe.output.measures,
+        correlations=rules.describe.output.correlations,
+        reliability=rules.estimate_reliability.output.reliability,
+        estimates=rules.collect_estimates.output.estimates,
+        ruptures=rupture_summaries,
+        truth=truth_of,
+        style="scripts/alliance/tables/table.css",
+    output:
+        index=report(
+            "results/{study}/tables/index.html",
+            caption="../report/tables.rst",
+            category="{study}",
+            subcategory="Tables",
+            labels={"figure": "all tables"},
+        ),
+        pages=directory("results/{study}/tables/apa"),
+    log:
+        "results/{study}/logs/write_tables.log",
+    benchmark:
+        "results/{study}/benchmarks/write_tables.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections(
+            "id", "title", "measures", "models", "ruptures", "privacy", "covariates"
+        ),
+        code=code_of("write_tables.py"),
+    message:
+        "{wildcards.study}: tables to paste into a manuscript"
+    script:
+        "../../scripts/write_tables.py"
+
+
+rule write_report:
+    input:
+        flow=rules.clean.output.flow,
+        cleaning_log=rules.clean.output.log,
+        validation=rules.validate.output.problems,
+        scoring_notes=rules.score.output.notes,
+        anonymity=rules.deidentify.output.anonymity,
+        sample=rules.describe.output.sample,
+        measures=rules.describe.output.measures,
+        correlations=rules.describe.output.correlations,
+        reliability=rules.estimate_reliability.output.reliability,
+        estimates=rules.collect_estimates.output.estimates,
+        ruptures=rupture_summaries,
+        pictures=expand("results/{{study}}/figures/{figure}.png", figure=FIGURE_TABLES),
+        words=expand("results/{{study}}/figures/{figure}.json", figure=FIGURE_TABLES),
+        tables=rules.write_tables.output.index,
+        instruments=instrument_files,
+        truth=truth_of,
+        data=raw_files,
+        templates=[
+            "scripts/alliance/report/templates/report.html",
+            "scripts/alliance/report/style.css",
+            "scripts/alliance/tables/table.css",
+        ],
+    output:
+        page=report(
+            "results/{study}/report.html",
+            caption="../report/study.rst",
+            category="{study}",
+            subcategory="Report",
+            labels={"figure": "the whole report"},
+        ),
+    log:
+        "results/{study}/logs/write_report.log",
+    benchmark:
+        "results/{study}/benchmarks/write_report.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections(*Study.model_fields),
+        effort=run_config().effort,
+        code=code_of("write_report.py"),
+    message:
+        "{wildcards.study}: the report"
+    script:
+        "../../scripts/write_report.py"

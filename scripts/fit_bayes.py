@@ -1,0 +1,56 @@
+"""Fit the Bayesian twin of one multilevel model, random effects integrated out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import yaml
+
+from alliance.estimates import to_frame, write_estimates
+from alliance.estimation.bayes import fit_bayes
+from alliance.estimation.bayes_rows import bayes_rows
+from alliance.estimation.context import row_context
+from alliance.estimation.design import Refusal, build_design
+from alliance.estimation.posterior_tables import draws_table, priors_table
+from alliance.estimation.priors import priors_from_mapping
+from alliance.instruments import load_instruments
+from alliance.running import stage
+from alliance.seeds import derive_seed
+from alliance.study import instruments_of, read_excerpt
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+with stage("Bayes", snakemake.log[0]) as say:
+    study = read_excerpt(snakemake.params.study)
+    model = snakemake.wildcards.model
+    spec = study.models[model]
+    instruments = load_instruments("config/instruments", instruments_of(study))
+    seed = derive_seed(study.seed, "bayes", model)
+    estimator = "NUTS (PyMC, nutpie)"
+    context = row_context(study, model, instruments, estimator, snakemake.params.code, seed)
+    priors = priors_from_mapping(yaml.safe_load(Path(snakemake.input.priors).read_text("utf-8")))
+    design = build_design(pd.read_parquet(snakemake.input.frame), spec, study.covariates)
+    out = snakemake.output
+    if isinstance(design, Refusal):
+        say(f"{model}: not estimated")
+        rows = bayes_rows(design, design, context)
+        draws = pd.DataFrame(columns=["analysis", "term", "value"])
+        prior_rows = pd.DataFrame(columns=["analysis", "term", "mean", "sd"])
+        Path(out.posterior).write_bytes(b"")
+    else:
+        fit = fit_bayes(
+            design,
+            priors,
+            snakemake.params.effort,
+            seed=seed,
+            progress=say,
+            label=model,
+            cores=snakemake.threads,
+        )
+        fit.tree.to_netcdf(out.posterior, engine="h5netcdf")
+        rows = bayes_rows(fit, design, context)
+        draws, prior_rows = draws_table(fit, model), priors_table(fit, model)
+    draws.to_parquet(out.draws, index=False)
+    prior_rows.to_csv(out.priors, index=False, float_format="%.10g", lineterminator="\n")
+    write_estimates(to_frame(rows), out.estimates)

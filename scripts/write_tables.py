@@ -1,0 +1,60 @@
+"""Write every table of a study as HTML to paste into a manuscript, and as CSV."""
+
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import yaml
+
+from alliance.estimates import read_estimates
+from alliance.running import stage
+from alliance.study import read_excerpt
+from alliance.tables import (
+    TABLE_STYLE,
+    TableInputs,
+    make_tables,
+    table_csv,
+    table_html,
+    table_page,
+    truth_frame,
+)
+
+if TYPE_CHECKING:
+    from snakemake.script import snakemake
+
+with stage("tables", snakemake.log[0]) as say:
+    study = read_excerpt(snakemake.params.study)
+    given = snakemake.input
+    truth = [yaml.safe_load(Path(path).read_text("utf-8"))["estimands"] for path in given.truth]
+    tables = make_tables(
+        TableInputs(
+            study,
+            estimates=read_estimates(given.estimates),
+            flow=pd.read_csv(given.flow, sep="\t"),
+            sample=pd.read_csv(given.sample),
+            measures=pd.read_csv(given.measures),
+            correlations=pd.read_csv(given.correlations),
+            reliability=pd.read_csv(given.reliability),
+            ruptures={
+                name: pd.read_csv(path)
+                for name, path in zip(study.ruptures, given.ruptures, strict=True)
+            },
+            truth=truth_frame(truth[0]) if truth else None,
+        )
+    )
+    folder = Path(snakemake.output.pages)
+    folder.mkdir(parents=True)
+    for name, table in tables.items():
+        (folder / f"{name}.html").write_text(table_page(table, TABLE_STYLE), encoding="utf-8")
+        (folder / f"{name}.csv").write_text(table_csv(table), encoding="utf-8")
+    bodies = "\n".join(
+        table_html(table, f"Table {number}") for number, table in enumerate(tables.values(), 1)
+    )
+    Path(snakemake.output.index).write_text(
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{html.escape(study.title)}: tables</title><style>{TABLE_STYLE}</style></head>\n"
+        f"<body>\n{bodies}\n</body></html>\n",
+        encoding="utf-8",
+    )
+    say(f"{len(tables)} tables")
