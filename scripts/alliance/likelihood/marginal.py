@@ -11,7 +11,6 @@ neighbouring numbers. The last block is filled up with clients without rows, who
 nothing. ``fastmath`` is off and every sum has a fixed order: the same input gives the same bits.
 """
 
-# ruff: noqa: PLR0917  (numba functions take positional arguments)
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -75,16 +74,24 @@ def pack(statistics: NestedStatistics) -> MarginalData:
     if n_therapists:
         np.add.at(sums, s.therapist, s.cross[:, s.therapist_columns, :])
     wx = _blocks(sums)
-    return MarginalData(
-        total=s.cross.sum(axis=0),
-        n_rows=float(s.n_rows.sum()),
-        zx=zx,
-        gram=np.ascontiguousarray(zx[:, :, s.client_columns]),
-        zw=np.ascontiguousarray(zx[:, :, s.therapist_columns]),
-        therapist=_blocks(s.therapist),
-        wx=wx,
-        ww=np.ascontiguousarray(wx[:, :, s.therapist_columns]),
+    arrays = (
+        s.cross.sum(axis=0),
+        zx,
+        zx[:, :, s.client_columns],
+        zx[:, :, s.therapist_columns],
+        _blocks(s.therapist),
+        wx,
+        wx[:, :, s.therapist_columns],
     )
+    total, zx, gram, zw, therapist, wx, ww = (_read_only(array) for array in arrays)
+    return MarginalData(total, float(s.n_rows.sum()), zx, gram, zw, therapist, wx, ww)
+
+
+def _read_only(array: NDArray) -> NDArray:
+    """PyTensor's data are read-only too: one compiled version serves both callers."""
+    array = np.array(array, order="C")
+    array.flags.writeable = False
+    return array
 
 
 def _blocks(values: NDArray) -> NDArray:
@@ -129,10 +136,12 @@ def log_likelihood_and_gradient(
     -------
     value, gradient by ``beta`` (p,), by ``log_sigma``, by ``Lc`` and by ``Lt`` (lower triangles).
     """
-    gamma = np.append(-beta, 1.0)
-    variance = np.exp(2.0 * log_sigma)
-    Lc_rel, Lt_rel = Lc / np.sqrt(variance), Lt / np.sqrt(variance)
-    parts = _moments(gamma, Lc_rel, Lt_rel, total, zx, gram, zw, therapist, wx, ww)
+    gamma = np.ones(beta.size + 1)
+    for k in range(beta.size):
+        gamma[k] = -beta[k]
+    sigma = np.exp(log_sigma)
+    variance = sigma * sigma
+    parts = _moments(gamma, Lc / sigma, Lt / sigma, total, zx, gram, zw, therapist, wx, ww)
     log_det, quadratic, xr, squares, trace, score_c, score_t = parts
     value = -0.5 * (
         n_rows * (np.log(2.0 * np.pi) + 2.0 * log_sigma) + log_det + quadratic / variance
@@ -141,8 +150,8 @@ def log_likelihood_and_gradient(
         value,
         xr / variance,
         squares[0] / variance + squares[1] - n_rows + trace,
-        _by_factor(score_c[0] / variance + score_c[1], Lc / variance),
-        _by_factor(score_t[0] / variance + score_t[1], Lt / variance),
+        _by_factor(score_c, Lc, variance),
+        _by_factor(score_t, Lt, variance),
     )
 
 
@@ -245,9 +254,24 @@ def _batched_covariance(gram: FloatArray, L: FloatArray) -> tuple[FloatArray, Fl
 
 
 @_compiled
-def _by_factor(by_covariance: FloatArray, L: FloatArray) -> FloatArray:
+def _by_factor(score: FloatArray, L: FloatArray, variance: float) -> FloatArray:
     """Chain rule from a covariance ``L L'`` to the lower triangle of L."""
-    return np.tril(by_covariance @ L)
+    out = np.zeros_like(L)
+    for a in range(L.shape[0]):
+        for b in range(a + 1):
+            for c in range(L.shape[0]):
+                by_covariance = score[0, a, c] / variance + score[1, a, c]
+                out[a, b] += by_covariance * L[c, b] / variance
+    return out
+
+
+@_compiled
+def _multiply(matrix: FloatArray, x: FloatArray) -> FloatArray:
+    out = np.zeros(matrix.shape[0])
+    for a in range(matrix.shape[0]):
+        for b in range(matrix.shape[1]):
+            out[a] += matrix[a, b] * x[b]
+    return out
 
 
 @_compiled
@@ -268,8 +292,9 @@ def _moments(
     Scores of covariances come in two parts: ``[0]`` scales with 1 / sigma^2, ``[1]`` does not.
     """
     p, q, r = gamma.size - 1, Lc.shape[0], Lt.shape[0]
-    xr = total[:p] @ gamma
-    residual = gamma @ (total @ gamma)
+    products = _multiply(total, gamma)
+    residual = (gamma * products).sum()
+    xr = products[:p].copy()
     squares, trace = np.zeros(2), 0.0
     score_c, score_t = np.zeros((2, q, q)), np.zeros((2, r, r))
     if r == 0:
@@ -323,7 +348,9 @@ def _moments_three_levels(
     for j in range(wx.shape[0]):
         log_det += _relative_covariance(left[j], Lt, Kt, Dt)
         gained += _score(nothing, left[j], Dt, rest[j], xr, score_t)[0]
-        cov[j] = Dt
+        for a in range(r):
+            for c in range(r):
+                _copy(Dt[a, c], cov[j, a, c])
         _apply(Dt, rest[j], mean[j])
         residual_shift = _shift(wx[j], ww[j], mean[j], gamma, xr)
         squares[0] += residual_shift
@@ -376,7 +403,7 @@ def _sweep_clients(
         for a in range(r):
             _apply(D[b], zw[b, :, a], Q[a])
             for c in range(q):
-                R[b, c, a] = zw[b, c, a]
+                _copy(zw[b, c, a], R[b, c, a])
                 for d in range(q):
                     _subtract_product(gram[b, c, d], Q[a, d], R[b, c, a])
         for a in range(r):
@@ -468,19 +495,19 @@ def _relative_covariance(gram: FloatArray, L: FloatArray, K: FloatArray, D: Floa
     q = L.shape[0]
     for a in range(q):
         for b in range(a + 1):
-            K[a, b] = 1.0 if a == b else 0.0
+            _fill(K[a, b], 1.0 if a == b else 0.0)
             for c in range(a, q):
                 for d in range(b, q):
                     _add_scaled(L[c, a] * L[d, b], gram[c, d], K[a, b])
-            K[b, a] = K[a, b]
+            _copy(K[a, b], K[b, a])
     log_det = _invert(K)
     for c in range(q):
         for d in range(c + 1):
-            D[c, d] = 0.0
+            _fill(D[c, d], 0.0)
             for a in range(c + 1):
                 for b in range(d + 1):
                     _add_scaled(L[c, a] * L[d, b], K[a, b], D[c, d])
-            D[d, c] = D[c, d]
+            _copy(D[c, d], D[d, c])
     return log_det
 
 
@@ -523,7 +550,7 @@ def _eliminate(K: FloatArray, a: int, b: int) -> None:
 def _project(zx: FloatArray, gamma: FloatArray, z: FloatArray) -> None:
     """``Z' (y - X beta)`` per client."""
     for c in range(zx.shape[0]):
-        z[c] = 0.0
+        _fill(z[c], 0.0)
         for k in range(gamma.size):
             _add_scaled(gamma[k], zx[c, k], z[c])
 
@@ -549,7 +576,7 @@ def _score(
         for d in range(q):
             _subtract_product(gram[c, d], a[d], e[c])
             trace += _dot(D[c, d], gram[c, d])
-            T[c, d] = 1.0 if c == d else 0.0
+            _fill(T[c, d], 1.0 if c == d else 0.0)
             for f in range(q):
                 _subtract_product(D[c, f], gram[f, d], T[c, d])
         for k in range(p):
@@ -573,6 +600,18 @@ def _apply(D: FloatArray, z: FloatArray, a: FloatArray) -> None:
         for d in range(D.shape[0]):
             for k in range(BLOCK):
                 a[c, k] += D[c, d, k] * z[d, k]
+
+
+@_compiled
+def _fill(out: FloatArray, value: float) -> None:
+    for k in range(BLOCK):
+        out[k] = value
+
+
+@_compiled
+def _copy(x: FloatArray, out: FloatArray) -> None:
+    for k in range(BLOCK):
+        out[k] = x[k]
 
 
 @_compiled
