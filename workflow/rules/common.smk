@@ -85,6 +85,11 @@ def code_of(script):
     return lambda wildcards: code_hash(SCRIPTS / script, LOCK)
 
 
+def part_of_code(name):
+    """A file of the package that no import shows, such as a page template."""
+    return os.path.relpath(SCRIPTS / "alliance" / name)
+
+
 def sections(*names, labels=True):
     """Parameter of a rule: these sections of the study file, and no others."""
     return lambda wildcards: write_excerpt(study_of(wildcards), *names, labels=labels)
@@ -112,35 +117,6 @@ def sections_of_rupture(*names, labels=True):
         return write_excerpt(study, *names, labels=labels, only=only)
 
     return excerpt
-
-
-def raw_files(wildcards):
-    """The data files of a study, in the order of its file."""
-    files = data_files(study_of(wildcards), Path())
-    reason = absent_open_data(study_of(wildcards), files)
-    if reason:
-        tell(reason)
-        sys.exit(1)
-    return [path.as_posix() for path in files.values()]
-
-
-def instrument_files(wildcards):
-    """The scoring keys that a study needs, or one of its models or rupture analyses."""
-    study = study_of(wildcards)
-    measures = list(study.measures)
-    if "model" in wildcards.keys():
-        measures = parts_of_model(study, wildcards.model)["measures"]
-    if "rupture" in wildcards.keys():
-        measures = parts_of_rupture(study, wildcards.rupture)["measures"]
-    return [
-        f"config/instruments/{name}.yaml" for name in instruments_of(study, measures)
-    ]
-
-
-def rule_files(wildcards):
-    """The rupture rules that one rupture analysis names."""
-    rules = study_of(wildcards).ruptures[wildcards.rupture].rules
-    return [f"config/ruptures/{name}.yaml" for name in rules]
 
 
 MARK_OF_RUN = Path(".snakemake/alliance.pid")

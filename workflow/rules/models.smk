@@ -2,19 +2,6 @@
 # tidy table of estimates.
 
 
-def parts_of_estimates(wildcards):
-    """Every file of estimates that the study file asks for."""
-    study = study_of(wildcards)
-    folder = f"results/{wildcards.study}/estimates"
-    bayesian = [name for name, model in study.models.items() if model.bayes]
-    return [
-        *(f"{folder}/reml/{name}.csv" for name in study.models),
-        *(f"{folder}/mixedlm/{name}.csv" for name in study.models),
-        *(f"{folder}/bayes/{name}.csv" for name in bayesian),
-        *(f"{folder}/ruptures/{name}.csv" for name in study.ruptures),
-    ]
-
-
 rule split_within_between:
     input:
         sessions=rules.score.output.sessions,

@@ -21,61 +21,6 @@ FIGURE_TABLES = {
 FIGURE_FORMATS = sorted({"png", *run_config().figure_formats})
 
 
-def headline_model(study):
-    """The within/between model that is marked as headline, else the first; None without any."""
-    candidates = {n: m for n, m in study.models.items() if m.kind == "within_between"}
-    marked = [name for name, model in candidates.items() if model.headline]
-    return (marked or list(candidates) or [None])[0]
-
-
-def table_files(wildcards):
-    """Every table that a figure or the report may need, by name; absent ones are left out."""
-    study = study_of(wildcards)
-    base = f"results/{wildcards.study}"
-    files = {
-        "flow": f"{base}/qc/flow.tsv",
-        "estimates": f"{base}/estimates.csv",
-        "sessions": f"{base}/data/scored/sessions.parquet",
-        "published": "data/published/effects.csv",
-        **{
-            name: f"{base}/tables/{name}.csv"
-            for name in ("measures", "missingness", "reliability", "trajectories")
-        },
-    }
-    headline = headline_model(study)
-    if headline:
-        files["frame"] = f"{base}/data/models/{headline}.parquet"
-        if study.models[headline].bayes:
-            files["draws"] = f"{base}/bayes/{headline}_draws.parquet"
-            files["priors"] = f"{base}/bayes/{headline}_priors.csv"
-    rupture = next(iter(study.ruptures), None)
-    if rupture:
-        files["rupture_summary"] = f"{base}/tables/ruptures/{rupture}.csv"
-        for part in ("sessions", "episodes", "clients"):
-            files[f"rupture_{part}"] = f"{base}/data/ruptures/{rupture}/{part}.parquet"
-    return files
-
-
-def tables_of_figure(wildcards):
-    files = table_files(wildcards)
-    return {
-        name: files[name] for name in FIGURE_TABLES[wildcards.figure] if name in files
-    }
-
-
-def truth_of(wildcards):
-    """The truth of a simulated study, as an input that may be absent."""
-    truth = study_of(wildcards).truth
-    return [truth] if truth else []
-
-
-def rupture_summaries(wildcards):
-    return [
-        f"results/{wildcards.study}/tables/ruptures/{name}.csv"
-        for name in study_of(wildcards).ruptures
-    ]
-
-
 rule draw_figure:
     input:
         unpack(tables_of_figure),
@@ -126,7 +71,7 @@ rule write_tables:
         estimates=rules.collect_estimates.output.estimates,
         ruptures=rupture_summaries,
         truth=truth_of,
-        style="scripts/alliance/tables/table.css",
+        style=part_of_code("tables/table.css"),
     output:
         index=report(
             "results/{study}/tables/index.html",
@@ -173,9 +118,9 @@ rule write_report:
         truth=truth_of,
         data=raw_files,
         templates=[
-            "scripts/alliance/report/templates/report.html",
-            "scripts/alliance/report/style.css",
-            "scripts/alliance/tables/table.css",
+            part_of_code("report/templates/report.html"),
+            part_of_code("report/style.css"),
+            part_of_code("tables/table.css"),
         ],
     output:
         page=report(

@@ -9,6 +9,9 @@ import pooch
 
 from alliance.problems import Problem, StudyError, suggest
 from alliance.study import Download, Study, Table
+from alliance.study.files import downloaded_name, resolve_path
+
+__all__ = ["Format", "download", "format_of", "resolve_path"]
 
 Format = Literal["csv", "xlsx", "sav", "dta", "rds", "rdata", "parquet"]
 
@@ -29,29 +32,6 @@ FORMAT_OF_ENDING: dict[str, Format] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
-EXTERNAL_FOLDER = "data/external"
-
-
-def downloaded_name(source: Download) -> str:
-    """Name of the downloaded copy; the checksum in it tells versions apart."""
-    return f"{source.sha256[:12]}-{source.url.rstrip('/').rsplit('/', 1)[-1]}"
-
-
-def resolve_path(table: Table, root: Path) -> Path | None:
-    """The file of ``table``: the user's own, else its downloaded copy, else ``None``.
-
-    Parameters
-    ----------
-    table : section of the study file.
-    root : folder of the project, which relative paths start from.
-    """
-    own = Path(root) / table.path
-    if own.is_file():
-        return own
-    if table.download is None:
-        return None
-    copy = Path(root) / EXTERNAL_FOLDER / downloaded_name(table.download)
-    return copy if copy.is_file() else None
 
 
 def format_of(table: Table, path: Path) -> Format:

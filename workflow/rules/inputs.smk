@@ -1,0 +1,98 @@
+# Which files a rule needs, where that depends on the study file.
+
+
+def raw_files(wildcards):
+    """The data files of a study, in the order of its file."""
+    files = data_files(study_of(wildcards), Path())
+    reason = absent_open_data(study_of(wildcards), files)
+    if reason:
+        tell(reason)
+        sys.exit(1)
+    return [path.as_posix() for path in files.values()]
+
+
+def instrument_files(wildcards):
+    """The scoring keys that a study needs, or one of its models or rupture analyses."""
+    study = study_of(wildcards)
+    measures = list(study.measures)
+    if "model" in wildcards.keys():
+        measures = parts_of_model(study, wildcards.model)["measures"]
+    if "rupture" in wildcards.keys():
+        measures = parts_of_rupture(study, wildcards.rupture)["measures"]
+    return [
+        f"config/instruments/{name}.yaml" for name in instruments_of(study, measures)
+    ]
+
+
+def rule_files(wildcards):
+    """The rupture rules that one rupture analysis names."""
+    rules = study_of(wildcards).ruptures[wildcards.rupture].rules
+    return [f"config/ruptures/{name}.yaml" for name in rules]
+
+
+def parts_of_estimates(wildcards):
+    """Every file of estimates that the study file asks for."""
+    study = study_of(wildcards)
+    folder = f"results/{wildcards.study}/estimates"
+    bayesian = [name for name, model in study.models.items() if model.bayes]
+    return [
+        *(f"{folder}/reml/{name}.csv" for name in study.models),
+        *(f"{folder}/mixedlm/{name}.csv" for name in study.models),
+        *(f"{folder}/bayes/{name}.csv" for name in bayesian),
+        *(f"{folder}/ruptures/{name}.csv" for name in study.ruptures),
+    ]
+
+
+def headline_model(study):
+    """The within/between model that is marked as headline, else the first; None without any."""
+    candidates = {n: m for n, m in study.models.items() if m.kind == "within_between"}
+    marked = [name for name, model in candidates.items() if model.headline]
+    return (marked or list(candidates) or [None])[0]
+
+
+def table_files(wildcards):
+    """Every table that a figure or the report may need, by name; absent ones are left out."""
+    study = study_of(wildcards)
+    base = f"results/{wildcards.study}"
+    files = {
+        "flow": f"{base}/qc/flow.tsv",
+        "estimates": f"{base}/estimates.csv",
+        "sessions": f"{base}/data/scored/sessions.parquet",
+        "published": "data/published/effects.csv",
+        **{
+            name: f"{base}/tables/{name}.csv"
+            for name in ("measures", "missingness", "reliability", "trajectories")
+        },
+    }
+    headline = headline_model(study)
+    if headline:
+        files["frame"] = f"{base}/data/models/{headline}.parquet"
+        if study.models[headline].bayes:
+            files["draws"] = f"{base}/bayes/{headline}_draws.parquet"
+            files["priors"] = f"{base}/bayes/{headline}_priors.csv"
+    rupture = next(iter(study.ruptures), None)
+    if rupture:
+        files["rupture_summary"] = f"{base}/tables/ruptures/{rupture}.csv"
+        for part in ("sessions", "episodes", "clients"):
+            files[f"rupture_{part}"] = f"{base}/data/ruptures/{rupture}/{part}.parquet"
+    return files
+
+
+def tables_of_figure(wildcards):
+    files = table_files(wildcards)
+    return {
+        name: files[name] for name in FIGURE_TABLES[wildcards.figure] if name in files
+    }
+
+
+def truth_of(wildcards):
+    """The truth of a simulated study, as an input that may be absent."""
+    truth = study_of(wildcards).truth
+    return [truth] if truth else []
+
+
+def rupture_summaries(wildcards):
+    return [
+        f"results/{wildcards.study}/tables/ruptures/{name}.csv"
+        for name in study_of(wildcards).ruptures
+    ]
