@@ -16,6 +16,7 @@ FloatArray = NDArray[np.float64]
 Criterion = Callable[[FloatArray], tuple[float, FloatArray]]
 
 _ARMIJO = 1e-4
+_ROUNDING = 1e-13  # of a criterion that sums over thousands of clients
 _LARGEST_FIRST_STEP = 0.5
 
 
@@ -44,18 +45,13 @@ def minimise(
     for _ in range(max_steps):
         free = ~((x <= lower) & (gradient > 0))
         step = _direction(inverse, gradient, free)
-        if -0.5 * float(gradient @ step) < gain:
-            if inverse is None:
-                break
-            inverse = None  # make sure with a step of steepest descent
-            step = _direction(inverse, gradient, free)
-            if float(np.abs(gradient[free]).max(initial=0.0)) < np.sqrt(gain):
-                break
+        if -0.5 * float(gradient @ step) < max(gain, 10 * _ROUNDING * abs(value)):
+            break
         found = _line_search(criterion, x, step, lower, value, gradient)
         if found is None:
             if inverse is None:
                 break
-            inverse = None
+            inverse = None  # once more, by steepest descent
             continue
         moved, value, after = found
         inverse = _update(inverse, moved - x, after - gradient)
@@ -93,7 +89,8 @@ def _line_search(
         trial = np.maximum(x + length * step, lower)
         expected = float(gradient @ (trial - x))
         after, slope = criterion(trial)
-        if np.isfinite(after) and after <= value + _ARMIJO * expected:
+        allowed = value + _ARMIJO * expected + _ROUNDING * abs(value)
+        if np.isfinite(after) and after <= allowed:
             return trial, after, slope
         curve = after - value - expected
         shrink = -0.5 * expected / curve if np.isfinite(curve) and curve > 0 else 0.1
