@@ -48,7 +48,7 @@ def example(occasions, trends, phases, seed=3):
 
 
 def scores(k, n=60, seed=5):
-    """Complete, ended early, with gaps, single scores missing, late starts; some patterns shared."""
+    """Complete, ended early, gaps, single scores missing, late starts; some patterns shared."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(n, N_SESSIONS, k))
     z[20:34, 3:] = np.nan
@@ -62,7 +62,7 @@ def scores(k, n=60, seed=5):
 
 def recursion(structure, parameters):
     """V by simulating the definition with unit shocks, one linear map from all of them."""
-    mean, coefficients, innovation, first, client = parameters
+    _, coefficients, innovation, first, client = parameters
     k, T = structure.n_series, structure.n_sessions
     shocks, w = [], None
     rows = []
