@@ -22,6 +22,7 @@ from alliance.figures import (
     variance,
 )
 from alliance.figures.saving import Drawn, FigureText, NotDrawn
+from alliance.figures.words import fill_words
 from alliance.study import ModelSpec, Study
 
 
@@ -53,6 +54,11 @@ class FigureInputs:
     draws: pd.DataFrame | None = None
     priors: pd.DataFrame | None = None
     published: pd.DataFrame | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, pd.DataFrame):
+                object.__setattr__(self, name, fill_words(value))
 
     @property
     def labels(self) -> dict[str, str]:

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from alliance.figures.saving import FigureText, NotDrawn
 from alliance.figures.style import (
     FULL_WIDTH_MM,
-    LEVEL_NAME,
     MUTED,
     SERIES,
     grid_lines,
@@ -28,7 +27,11 @@ COEFFICIENT_NAME: dict[str, str] = {
     "Rcn": "Rcn (change within clients)",
     "RkRn": "RkRn (mean over sessions)",
 }
-_LEVELS = ("within_client", "between_client", "total")
+_LEVELS = {
+    "within_client": "Within clients",
+    "between_client": "Between clients",
+    "total": "Single ratings",
+}
 
 
 def numbers_reliability(reliability: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
@@ -59,7 +62,7 @@ def draw_reliability(numbers: pd.DataFrame) -> Figure | NotDrawn:
         panels = figure.subplots(1, len(levels), sharey=True, squeeze=False)[0]
         for axes, level in zip(panels, levels, strict=True):
             _panel(axes, numbers[numbers["level"] == level], rows, names)
-            axes.set_title(LEVEL_NAME[level].capitalize())
+            axes.set_title(_LEVELS[level])
         panels[0].set_yticks(range(len(rows)), [wrap(row, 36) for row in rows])
         panels[0].set_ylim(len(rows) - 0.5, -0.5)
         _legend(figure, panels[0], names)
@@ -105,7 +108,7 @@ def describe_reliability(numbers: pd.DataFrame) -> FigureText:
     )
     shown = numbers[numbers["estimate"].notna()]
     parts = [
-        f"{r.row}, {r.coefficient} {LEVEL_NAME.get(r.level, r.level)}: {r.estimate:.2f}."
+        f"{r.row}, {r.coefficient} {_LEVELS.get(r.level, r.level).lower()}: {r.estimate:.2f}."
         for r in shown.itertuples()
     ]
     return FigureText(title, caption, "Dot plot. " + " ".join(parts))

@@ -60,6 +60,7 @@ def build_report(inputs: ReportInputs) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["keep_together"] = sentences.keep_together
     style = (_HERE / "style.css").read_text(encoding="utf-8")
     return environment.get_template("report.html").render(
         study=inputs.study,
@@ -129,32 +130,53 @@ def _table_inputs(x: ReportInputs) -> TableInputs:
 
 def _sections(x: ReportInputs, place: _Numbering) -> list[Section]:
     """The sections in order; the order of these calls numbers figures and tables."""
+    flow = place.figures("data_flow") + place.tables("flow")
     sections = [
-        Section("flow", "Data flow", (sentences.data_sentence(x.flow),),
-                items=place.figures("data_flow") + place.tables("flow")),
+        Section("flow", "Data flow", items=flow),
         _quality(x, place),
-        Section("instruments", "Instruments and reliability", _instrument_words(x),
-                tuple(_instrument_lines(x)),
-                place.figures("reliability") + place.tables("reliability")),
-        Section("descriptives", "Sample and descriptives",
-                items=place.tables("sample", "descriptives")
-                + place.figures("trajectories", "variance_decomposition")),
-        Section("models", "Within and between clients", (_LEVELS_EXPLAINED,),
-                items=place.figures("within_between_slopes", "forest")
-                + place.tables("model_", "triangulation")),
-        Section("bayes", "Bayesian models", (_BAYES_EXPLAINED,),
-                items=place.figures("posterior") + place.tables("diagnostics")),
-        Section("ruptures", "Ruptures and repairs",
-                (_RUPTURES_EXPLAINED,) if x.study.ruptures else (_NO_RUPTURES,),
-                items=place.figures("rupture_rules", "rupture_timelines")
-                + place.tables("ruptures_", "rupture_outcome_")),
-    ]  # fmt: skip
+        _instruments(x, place),
+        _descriptives(place),
+        _models(place),
+        _bayes(place),
+        _ruptures(x, place),
+    ]
     if x.truth is not None and len(x.truth):
-        sections.append(
-            Section("truth", "Estimated and true values", (_TRUTH_EXPLAINED,),
-                    items=place.tables("truth"))
-        )  # fmt: skip
+        truth = place.tables("truth")
+        words = (_TRUTH_EXPLAINED,)
+        sections.append(Section("truth", "Estimated and true values", words, items=truth))
     return [*sections, _left_out(x)]
+
+
+def _instruments(x: ReportInputs, place: _Numbering) -> Section:
+    items = place.figures("reliability") + place.tables("reliability")
+    heading, lines = "Instruments and reliability", tuple(_instrument_lines(x))
+    return Section("instruments", heading, _instrument_words(x), lines, items)
+
+
+def _descriptives(place: _Numbering) -> Section:
+    items = place.tables("sample", "descriptives")
+    items += place.figures("trajectories", "variance_decomposition")
+    return Section("descriptives", "Sample and descriptives", items=items)
+
+
+def _models(place: _Numbering) -> Section:
+    items = place.figures("within_between_slopes", "forest")
+    items += place.tables("model_", "triangulation")
+    words = _LEVELS_EXPLAINED if items else "No model was fitted."
+    return Section("models", "Within and between clients", (words,), items=items)
+
+
+def _bayes(place: _Numbering) -> Section:
+    items = place.figures("posterior") + place.tables("diagnostics")
+    words = _BAYES_EXPLAINED if items else "No Bayesian model was fitted."
+    return Section("bayes", "Bayesian models", (words,), items=items)
+
+
+def _ruptures(x: ReportInputs, place: _Numbering) -> Section:
+    items = place.figures("rupture_rules", "rupture_timelines")
+    items += place.tables("ruptures_", "rupture_outcome_")
+    words = _RUPTURES_EXPLAINED if x.study.ruptures else _NO_RUPTURES
+    return Section("ruptures", "Ruptures and repairs", (words,), items=items)
 
 
 _LEVELS_EXPLAINED = (

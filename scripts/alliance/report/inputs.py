@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from alliance.figures import Drawn, NotDrawn
+from alliance.figures.words import fill_words
 from alliance.instruments import Instrument
 from alliance.study import Study
 
@@ -78,3 +79,8 @@ class ReportInputs:
     run_times: pd.DataFrame | None = None
     citation: str = ""
     extra_notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, pd.DataFrame):
+                object.__setattr__(self, name, fill_words(value))

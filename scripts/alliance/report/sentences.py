@@ -7,6 +7,7 @@ is missing gives a sentence that says so, never a gap.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -243,7 +244,7 @@ def rupture_answer(
     """Ruptures and repairs under the study's first rule, and the last outcome."""
     spec = study.ruptures[key]
     measure = study.measures[spec.measure].label
-    question = f"Do ruptures and repairs ({measure}) go with the outcome?"
+    question = f"{measure}: do ruptures and repairs go with the outcome?"
     own = estimates[estimates["analysis"] == key]
     parts = own["term"].map(split_term)
     own = own.assign(quantity=parts.str[0], rule=parts.str[1])
@@ -389,6 +390,13 @@ def truth_sentence(truth: pd.DataFrame | None) -> str:
     if truth is not None and len(truth):
         text += " Estimated values stand beside the true ones further down."
     return text
+
+
+def keep_together(text: str) -> str:
+    """No line break inside ``b = 1``, ``p < .001`` or an interval."""
+    text = re.sub(r" ([=<>]) ", "\u00a0\\1\u00a0", text)
+    text = text.replace("95% C", "95%\u00a0C").replace("CI [", "CI\u00a0[")
+    return re.sub(r"\[[^\]]*\]", lambda found: found[0].replace(" ", "\u00a0"), text)
 
 
 def _sentence(text: str) -> str:

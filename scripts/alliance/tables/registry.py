@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from alliance.figures.words import fill_words
 from alliance.study import Study
 from alliance.tables.apa import ApaTable
 from alliance.tables.descriptives import descriptives_table, reliability_table
@@ -34,6 +35,13 @@ class TableInputs:
     reliability: pd.DataFrame | None = None
     ruptures: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     truth: pd.DataFrame | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, pd.DataFrame):
+                object.__setattr__(self, name, fill_words(value))
+        filled = {key: fill_words(summary) for key, summary in self.ruptures.items()}
+        object.__setattr__(self, "ruptures", filled)
 
 
 def make_tables(x: TableInputs) -> dict[str, ApaTable]:
@@ -82,5 +90,13 @@ def _rupture_tables(x: TableInputs) -> list[ApaTable | None]:
         if _present(x.ruptures.get(name)):
             tables.append(rupture_rules_table(x.ruptures[name], name, label))
         if _present(x.estimates):
-            tables.append(rupture_outcome_table(x.estimates, name, label))
+            tables.append(rupture_outcome_table(x.estimates, name, label, _rule_labels(x, name)))
     return tables
+
+
+def _rule_labels(x: TableInputs, name: str) -> dict[str, str]:
+    """Rule -> its name for readers, from the summary of the analysis."""
+    if not _present(x.ruptures.get(name)):
+        return {}
+    summary = x.ruptures[name]
+    return dict(zip(summary["rule"].astype(str), summary["label"].astype(str), strict=True))

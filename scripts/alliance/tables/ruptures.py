@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from alliance.tables.apa import ApaTable, Column, Row, section
@@ -70,8 +72,15 @@ def rupture_rules_table(summary: pd.DataFrame, name: str, label: str) -> ApaTabl
     )  # fmt: skip
 
 
-def rupture_outcome_table(estimates: pd.DataFrame, name: str, label: str) -> ApaTable | None:
-    """Contrasts of the last outcome between clients by label; None when there are no such rows."""
+def rupture_outcome_table(
+    estimates: pd.DataFrame, name: str, label: str, rule_labels: Mapping[str, str]
+) -> ApaTable | None:
+    """Contrasts of the last outcome between clients by label; None when there are no such rows.
+
+    Parameters
+    ----------
+    name : key of the rupture analysis. label : its measure. rule_labels : rule -> its name.
+    """
     own = estimates[(estimates["analysis"] == name) & (estimates["kind"] == "contrast")]
     if own.empty:
         return None
@@ -79,7 +88,7 @@ def rupture_outcome_table(estimates: pd.DataFrame, name: str, label: str) -> Apa
     own = own.assign(quantity=parts.str[0], rule=parts.str[1])
     rows: list[Row] = []
     for rule, group in own.groupby("rule", sort=False):
-        rows.append(section(f"Rule {str(rule).replace('_', ' ')}"))
+        rows.append(section(f"Rule: {rule_labels.get(str(rule), str(rule))}"))
         rows += [_contrast_row(r) for r in group.itertuples()]
     refused = own.loc[own["status"] == "not_estimated"]
     bias = [text for text in own["known_bias"].unique() if text]
@@ -89,7 +98,7 @@ def rupture_outcome_table(estimates: pd.DataFrame, name: str, label: str) -> Apa
         "of the rating.",
         *(f"{text.rstrip('.')}." for text in bias[:1]),
         *(
-            f"Not estimated, {r.rule.replace('_', ' ')}, "
+            f"Not estimated, {rule_labels.get(r.rule, r.rule)}, "
             f"{CONTRAST_WORDS.get(r.quantity, r.quantity).lower()}: {r.reason}."
             for r in refused.itertuples()
         ),

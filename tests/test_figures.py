@@ -1,0 +1,298 @@
+"""Figures: drawn from the numbers saved beside them, stable in bytes, honest when empty."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+from matplotlib.figure import Figure
+
+from alliance.figures import (
+    FIGURES,
+    FORMATS,
+    NotDrawn,
+    figure_bytes,
+    forest,
+    headline_model,
+    make_figure,
+    numbers_csv,
+    posterior,
+    ruptures,
+    slopes,
+    trajectories,
+    variance,
+)
+from alliance.figures import flow as flow_family
+from alliance.figures.style import (
+    FULL_WIDTH_MM,
+    LEVEL_COLOUR,
+    MM_PER_INCH,
+    SERIES,
+    SINGLE_COLUMN_MM,
+    settle,
+    sheet,
+)
+from alliance.figures.thinning import thin_clients
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return synthetic.figure_inputs()
+
+
+@pytest.fixture(scope="module")
+def drawn(inputs):
+    return {name: make_figure(name, inputs) for name in FIGURES}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_with_numbers_and_words(drawn, name):
+    figure = drawn[name]
+    assert isinstance(figure.figure, Figure)
+    assert len(figure.numbers) > 0
+    assert figure.text.caption
+    assert len(figure.text.alt) > 40
+    assert "nan" not in (figure.text.caption + figure.text.alt).lower().split()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_have_journal_widths(drawn, name):
+    width_mm = drawn[name].figure.get_size_inches()[0] * MM_PER_INCH
+    assert SINGLE_COLUMN_MM - 0.1 <= width_mm <= FULL_WIDTH_MM + 0.1
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_same_figure_same_bytes(inputs, drawn, file_format):
+    figure_bytes(drawn["forest"].figure, "png")  # an earlier save must not move anything
+    again = figure_bytes(make_figure("forest", inputs).figure, file_format)
+    assert figure_bytes(drawn["forest"].figure, file_format) == again
+    assert b"CreationDate" not in again
+    assert b"dc:date" not in again
+
+
+def laid_out(figure: Figure):
+    """The figure as it will be saved, ready to be measured."""
+    with sheet():
+        settle(figure)
+        figure.draw_without_rendering()
+    return figure.canvas.get_renderer()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_texts_overlap_on_an_axis(drawn, name):
+    renderer = laid_out(drawn[name].figure)
+    for axes in (axes for axes in drawn[name].figure.axes if axes.axison):
+        for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+            seen = [text for text in labels if text.get_text() and text.get_visible()]
+            boxes = [text.get_window_extent(renderer) for text in seen]
+            for first, second in pairwise(boxes):
+                assert not first.overlaps(second), [text.get_text() for text in seen]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_runs_out_of_the_figure(drawn, name):
+    figure = drawn[name].figure
+    renderer = laid_out(figure)
+    width, height = figure.get_size_inches() * figure.dpi
+    for axes in figure.axes:
+        labels = [*axes.texts]
+        if axes.axison:
+            labels += [axes._left_title, axes.xaxis.label, axes.yaxis.label]
+            low, high = sorted(axes.get_ylim())
+            ticks = axes.get_yticklabels()
+            labels += [text for text in ticks if low <= text.get_position()[1] <= high]
+        for text in (text for text in labels if text.get_text()):
+            box = text.get_window_extent(renderer)
+            assert -1 < box.x0 <= box.x1 < width + 1, text.get_text()
+            assert -1 < box.y0 <= box.y1 < height + 1, text.get_text()
+
+
+def test_boxes_of_the_flow_hold_their_text(drawn):
+    axes = drawn["data_flow"].figure.axes[0]
+    renderer = laid_out(drawn["data_flow"].figure)
+    boxes = [patch.get_window_extent(renderer) for patch in axes.patches]
+    texts = [t.get_window_extent(renderer) for t in axes.texts if t.get_text()]
+    for text in texts:
+        assert any(
+            b.x0 <= text.x0 and text.x1 <= b.x1 and b.y0 <= text.y0 and text.y1 <= b.y1
+            for b in boxes
+        )
+
+
+def test_a_missing_table_gives_the_reason_and_a_card():
+    inputs = synthetic.figure_inputs(
+        rupture_sessions=None, rupture_episodes=None, rupture_clients=None, rupture_summary=None,
+        draws=None, reliability=None,
+    )  # fmt: skip
+    for name in ("rupture_timelines", "rupture_rules", "posterior", "reliability"):
+        figure = make_figure(name, inputs)
+        assert isinstance(figure.figure, NotDrawn)
+        assert figure.figure.reason in figure.text.alt
+        assert figure.figure.reason in numbers_csv(figure.numbers)
+        assert figure_bytes(figure.figure, "png").startswith(b"\x89PNG")
+
+
+def test_empty_tables_are_not_drawn():
+    inputs = synthetic.figure_inputs(
+        trajectories=synthetic.trajectories().iloc[:0], flow=synthetic.flow().iloc[:0],
+        estimates=synthetic.estimates().iloc[:0],
+    )  # fmt: skip
+    for name in ("trajectories", "data_flow", "forest", "within_between_slopes"):
+        assert isinstance(make_figure(name, inputs).figure, NotDrawn)
+
+
+def test_thinning_is_seeded_and_never_above_thirty():
+    clients = pd.Series([f"C{i}" for i in range(10_000)])
+    chosen = thin_clients(clients, seed=1)
+    assert len(chosen) == 30 == len(set(chosen))
+    assert chosen == thin_clients(clients.sample(frac=1, random_state=3), seed=1)
+    assert chosen != thin_clients(clients, seed=2)
+    with pytest.raises(ValueError, match="30"):
+        thin_clients(clients, seed=1, most=31)
+
+
+def test_single_clients_stay_below_thirty_in_figures(drawn):
+    lines = drawn["trajectories"].numbers
+    assert lines.loc[lines["series"] != "mean"].groupby("measure")["series"].nunique().max() <= 30
+    slopes_drawn = drawn["within_between_slopes"].numbers
+    single = slopes_drawn[slopes_drawn["element"] == "client"]
+    assert single.groupby("level")["series"].nunique().max() <= 30
+    assert drawn["rupture_timelines"].numbers["panel"].nunique() <= 8
+
+
+def test_flow_numbers_hold_every_loss():
+    numbers = flow_family.numbers_data_flow(synthetic.flow())
+    read, used = (numbers[numbers["kind"] == kind].iloc[0] for kind in ("read", "analysed"))
+    assert read["sessions"] - numbers["sessions_lost"].sum() == used["sessions"]
+    assert read["clients"] - numbers["clients_lost"].sum() == used["clients"]
+    assert (numbers["kind"] == "step").sum() == 4  # steps that removed nothing are not boxes
+
+
+def test_flow_says_why_a_model_has_no_box_with_numbers(inputs):
+    numbers = flow_family.numbers_data_flow(inputs.flow, inputs.estimates, inputs.model_labels)
+    refused = numbers[(numbers["kind"] == "model") & numbers["sessions"].isna()]
+    assert refused["reason"].tolist() == [
+        "only 12 therapists treated three clients or more; 20 are needed"
+    ]
+
+
+def test_forest_numbers_are_the_rows_of_the_estimates(inputs):
+    numbers = forest.numbers_forest(inputs.estimates, inputs.model_labels)
+    row = numbers[(numbers["level"] == "within_client") & (numbers["estimator"] == "REML")].iloc[0]
+    source = inputs.estimates[
+        (inputs.estimates["analysis"] == "main")
+        & (inputs.estimates["term"] == "within")
+        & (inputs.estimates["estimator"] == "REML")
+    ].iloc[0]
+    assert row["estimate"] == source["std_within"]
+    assert (row["ci_low"], row["ci_high"]) == (
+        source["std_within_low"], source["std_within_high"],
+    )  # fmt: skip
+    assert "MixedLM" not in set(numbers["estimator"])
+
+
+def test_published_values_stay_in_their_own_panel(inputs):
+    published = forest.published_rows(inputs.published)
+    assert published.loc[published["level"] == "within_client", "metric"].tolist() == ["raw points"]
+    numbers = forest.numbers_forest(inputs.estimates, inputs.model_labels, published)
+    study = numbers[numbers["panel"] == forest.STUDY]
+    assert set(study["metric"]) == {"within-client SD"}
+    assert 0.278 in numbers.loc[numbers["panel"] == forest.PUBLISHED, "estimate"].tolist()
+
+
+def test_variance_shares_add_to_one(inputs):
+    numbers = variance.numbers_variance_decomposition(
+        inputs.measures, inputs.estimates, inputs.model_labels
+    )
+    np.testing.assert_allclose(numbers.groupby("bar")["share"].sum(), 1)
+    assert len(numbers["bar"].unique()) == 3  # totals, not subscales
+
+
+def test_a_three_level_model_gives_a_bar_with_therapists(inputs):
+    table = inputs.estimates
+    extra = table[(table["analysis"] == "main") & (table["term"] == "sd_intercept")].assign(
+        term="sd_therapist", level="between_therapist", estimate=1.0
+    )
+    numbers = variance.numbers_variance_decomposition(
+        inputs.measures, pd.concat([table, extra]), inputs.model_labels
+    )
+    own = numbers[numbers["source"] == "model"]
+    assert set(own["level"]) == {"within_client", "between_client", "between_therapist"}
+    assert own["variance"].tolist() == pytest.approx([3.9**2, 4.9**2, 1.0])
+
+
+def test_slope_lines_pass_through_the_estimate(inputs):
+    numbers = slopes.numbers_within_between_slopes(inputs.estimates, None, "main", seed=1)
+    end = numbers[(numbers["level"] == "within_client") & (numbers["x"] == 1)].iloc[0]
+    assert end["y"] == pytest.approx(-1.21)
+    assert end["y_low"] < end["y"] < end["y_high"]
+
+
+def test_posterior_curve_is_a_density(inputs):
+    numbers = posterior.numbers_posterior(
+        inputs.draws, inputs.priors, inputs.estimates, {"main": "Main"}
+    )
+    for _, curve in numbers[numbers["curve"] == "posterior"].groupby("term"):
+        assert np.trapezoid(curve["density"], curve["x"]) == pytest.approx(1, abs=0.01)
+    with_prior = numbers.loc[numbers["curve"] == "prior", "term"].unique().tolist()
+    assert with_prior == ["within", "between"]
+
+
+def test_repair_is_the_first_rating_after_the_episode():
+    tables = synthetic.ruptures()
+    numbers = ruptures.numbers_rupture_timelines(
+        tables["rupture_sessions"], tables["rupture_episodes"], tables["rupture_clients"],
+        "mean_prior", seed=1,
+    )  # fmt: skip
+    repaired = numbers[numbers["label"] == "repaired"]
+    for _, own in repaired.groupby("panel"):
+        last_ruptured = own.loc[own["ruptured"], "session"].max()
+        assert own.loc[own["repair"], "session"].tolist() == [last_ruptured + 1]
+
+
+def test_labels_with_few_clients_give_no_example():
+    tables = synthetic.ruptures()
+    arguments = (tables["rupture_sessions"], tables["rupture_episodes"], tables["rupture_clients"])
+    numbers = ruptures.numbers_rupture_timelines(*arguments, "mean_prior", seed=1, smallest_cell=12)
+    assert set(numbers["label"]) == {"none"}
+
+
+def test_rule_bars_add_to_a_hundred():
+    numbers = ruptures.numbers_rupture_rules(synthetic.ruptures()["rupture_summary"])
+    np.testing.assert_allclose(numbers.groupby("rule")["percent"].sum(), 100)
+
+
+def test_colours_differ_in_grey():
+    """Lightness of the colours that meet in one figure differs, so grey print can be read."""
+    levels = [LEVEL_COLOUR[k] for k in ("within_client", "between_client", "between_therapist")]
+    assert _smallest_gap(levels) > 0.12
+    assert _smallest_gap([colour for colour, *_ in SERIES[:3]]) > 0.12
+    assert len({(line, marker) for _, line, marker in SERIES}) == len(SERIES)
+
+
+def _smallest_gap(colours: list[str]) -> float:
+    grey = sorted(
+        sum(
+            w * int(c[i : i + 2], 16) / 255
+            for w, i in zip((0.2126, 0.7152, 0.0722), (1, 3, 5), strict=True)
+        )
+        for c in colours
+    )
+    return min(b - a for a, b in pairwise(grey))
+
+
+def test_a_dollar_sign_in_a_label_is_text():
+    rows = synthetic.trajectories()
+    numbers = trajectories.numbers_trajectories(
+        rows, {"symptoms": "Cost $x_1$ & <b>"}, None, seed=1
+    )
+    figure = trajectories.draw_trajectories(numbers)
+    assert b"PNG" in figure_bytes(figure, "png")
+    assert not figure.axes[0]._left_title.get_parse_math()
+
+
+def test_headline_is_the_marked_model():
+    assert headline_model(synthetic.study())[0] == "main"

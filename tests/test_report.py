@@ -1,0 +1,392 @@
+"""The report: says what the estimates say, escapes everything, needs nothing but itself."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import synthetic_results as synthetic
+
+from alliance.figures import Drawn, FigureText, NotDrawn, figure_bytes, make_figure
+from alliance.instruments import load_instruments
+from alliance.report import build_report, figure_words, read_figure, sentences
+from alliance.study import Study
+
+RULES = {"mean_prior": "Below the mean of earlier sessions"}
+CAUSAL = re.compile(
+    r"\b(caus\w*|leads? to|led to|effects? of|impacts?|improv\w*|reduc\w*|influenc\w*|due to|"
+    r"because of|produc\w*|result(s|ed)? in)\b",
+    re.IGNORECASE,
+)
+
+
+@pytest.fixture(scope="module")
+def study():
+    return synthetic.study()
+
+
+@pytest.fixture(scope="module")
+def estimates():
+    return synthetic.estimates()
+
+
+def change(estimates, analysis, term, **values):
+    """The estimates with some values of some rows replaced."""
+    table = estimates.copy()
+    rows = (table["analysis"] == analysis) & (table["term"] == term)
+    assert rows.any()
+    for name, value in values.items():
+        table.loc[rows, name] = value
+    return table
+
+
+# --- sentences -------------------------------------------------------------------------------
+
+
+def test_the_within_answer_word_by_word(estimates, study):
+    answer = sentences.model_answer(estimates, study, "main", "within")
+    assert answer.question == (
+        "Within clients: does Alliance, client (WAI-SR) predict Symptoms (CORE-10) at the next "
+        "session?"
+    )
+    assert answer.verdict == "Yes: a higher rating goes with a better outcome."
+    assert answer.sentences == (
+        "When a client rated Alliance, client (WAI-SR) one WAI-SR point above the own mean, "
+        "Symptoms (CORE-10) at the next session was 1.21 CORE-10 points better on average "
+        "(b = −1.21, 95% CI [−1.64, −0.78], p < .001, REML; 2,190 observations of 228 clients).",
+        "In within-client standard deviations: −0.12 [−0.16, −0.07] of the outcome per SD of the "
+        "rating.",
+        "The Bayesian twin: b = −1.20, 95% CrI [−1.63, −0.77], probability of the direction 99.9%.",
+    )
+
+
+def test_the_between_answer_word_by_word(estimates, study):
+    answer = sentences.model_answer(estimates, study, "main", "between")
+    assert answer.sentences[0] == (
+        "Clients with a mean Alliance, client (WAI-SR) one WAI-SR point higher had Symptoms "
+        "(CORE-10) 2.40 CORE-10 points better on average (b = −2.40, 95% CI [−3.40, −1.40], "
+        "p < .001, REML; 2,190 observations of 228 clients)."
+    )
+
+
+def test_an_interval_over_zero_is_not_clear(estimates, study):
+    answer = sentences.model_answer(estimates, study, "therapist_rated", "within")
+    assert answer.verdict == "Not clear: the interval includes no difference."
+
+
+def test_the_other_direction_is_said(estimates, study):
+    table = change(estimates, "main", "within", estimate=1.2, ci_low=0.8, ci_high=1.6)
+    answer = sentences.model_answer(table, study, "main", "within")
+    assert answer.verdict == "Yes: a higher rating goes with a worse outcome."
+    assert "1.20 CORE-10 points worse" in answer.sentences[0]
+
+
+def test_a_refused_model_gives_its_reason(estimates, study):
+    answer = sentences.model_answer(estimates, study, "three_level", "between_therapist")
+    assert answer.verdict == "Not estimated."
+    assert answer.sentences == ("Only 12 therapists treated three clients or more; 20 are needed.",)
+
+
+def test_no_row_at_all_is_said(estimates, study):
+    answer = sentences.model_answer(estimates.iloc[:0], study, "main", "within")
+    assert answer.sentences == ("The estimates table has no row for it.",)
+
+
+def test_failed_diagnostics_give_no_verdict(estimates, study):
+    only_bayes = estimates[estimates["estimator"].str.startswith("NUTS")]
+    table = change(only_bayes, "main", "within", status="diagnostics_failed", reason="R-hat 1.2")
+    answer = sentences.model_answer(table, study, "main", "within")
+    assert answer.verdict == "Not to be relied on: diagnostics failed."
+    both = change(estimates, "main", "within", status="diagnostics_failed", reason="R-hat 1.2")
+    twin = sentences.model_answer(both, study, "main", "within").sentences[-1]
+    assert twin.endswith("; its diagnostics failed (R-hat 1.2), so it does not count.")
+
+
+def test_a_singular_fit_without_interval_has_no_gap(estimates, study):
+    absent = dict.fromkeys(("ci_low", "ci_high", "p", "se", "std_within", "n_obs"), np.nan)
+    answer = sentences.model_answer(
+        change(estimates, "main", "within", **absent), study, "main", "within"
+    )
+    assert answer.verdict == "Estimated without an interval."
+    assert answer.sentences[0].endswith(
+        "(b = −1.21, REML; an unknown number of observations of 228 clients)."
+    )
+    assert "nan" not in " ".join(answer.sentences).lower()
+
+
+def test_one_client_is_singular(estimates, study):
+    table = change(estimates, "main", "within", n_clients=1, n_obs=1)
+    first = sentences.model_answer(table, study, "main", "within").sentences[0]
+    assert "1 observation of 1 client)" in first
+
+
+def test_spread_of_clients_is_told(estimates, study):
+    table = change(estimates, "main", "within", sd_random_slope=0.8, pct_clients_same_sign=93.4)
+    last = sentences.model_answer(table, study, "main", "within").sentences[-1]
+    assert last == (
+        "Clients differ: the SD of their slopes is 0.80; an estimated 93% of clients have a slope "
+        "of the same sign."
+    )
+
+
+def test_rupture_answer_word_by_word(estimates, study):
+    answer = sentences.rupture_answer(estimates, study, "client_rated", RULES)
+    assert answer.verdict == "Possibly: some groups end differently; read with care."
+    assert answer.sentences == (
+        "Under the rule 'Below the mean of earlier sessions', 34% (95% CI [28%, 40%]) of 234 "
+        "clients who could be evaluated had at least one rupture.",
+        "Of the 234 clients whose ruptures could be followed up, 55% (95% CI [49%, 61%]) had them "
+        "repaired.",
+        "Clients with repaired ruptures ended 0.40 CORE-10 points better than clients without "
+        "ruptures (difference −0.40, 95% CI [−2.56, 1.76]; 234 clients), at equal baseline, number "
+        "of sessions, and mean and slope of the rating.",
+        "Clients with unrepaired ruptures ended 3.10 CORE-10 points worse than clients without "
+        "ruptures (difference 3.10, 95% CI [0.75, 5.45]; 234 clients), at equal baseline, number "
+        "of sessions, and mean and slope of the rating.",
+        "Clients with repaired ruptures could not be compared with clients with unrepaired "
+        "ruptures: Fewer than 10 clients: unrepaired (8).",
+        "These intervals are too narrow to decide the question alone: linked courses of rating and "
+        "outcome give such differences without any role of ruptures.",
+    )
+
+
+def test_ruptures_without_rows(estimates, study):
+    none = estimates[estimates["analysis"] != "client_rated"]
+    assert sentences.rupture_answer(none, study, "client_rated", {}).verdict == "Not estimated."
+
+
+@pytest.mark.parametrize(
+    ("timing", "lag", "words", "verb"),
+    [
+        (("post", "pre", "session"), "forward", "at the next session", "predict"),
+        (("pre", "post", "session"), "forward", "at the same session", "predict"),
+        (("post", "post", "session"), "same_session", "at the same session", "go with"),
+        (("post", "pre", "session"), 3, "three sessions later", "predict"),
+        (("post", "pre", "week"), "forward", "one week later", "predict"),
+        (("post", "pre", "month"), 2, "two months later", "predict"),
+    ],
+)
+def test_the_question_follows_the_timing(study, timing, lag, words, verb):
+    when = dict(zip(("alliance_when", "outcome_when", "unit"), timing, strict=True))
+    content = study.model_dump()
+    content["timing"] = when
+    content["models"]["main"]["lag"] = lag
+    question = sentences.model_question(Study.model_validate(content), "main", "within")
+    assert question.endswith(f"{words}?")
+    assert f") {verb} Symptoms" in question
+
+
+def test_a_course_model_tells_the_change_over_time(estimates, study):
+    content = study.model_dump()
+    content["models"] = {"main": {"kind": "course", "label": "Course", "outcome": "symptoms"}}
+    course = Study.model_validate(content)
+    answer = sentences.study_answers(estimates, course, RULES)[0]
+    assert answer.question == "How does Symptoms (CORE-10) change over time?"
+    assert answer.verdict == "It gets better on average."
+    assert answer.sentences[0].startswith(
+        "Symptoms (CORE-10) was 0.310 CORE-10 points better with each further session (b = −0.310,"
+    )
+
+
+def test_no_causal_words(estimates, study):
+    for answer in sentences.study_answers(estimates, study, RULES):
+        for text in (answer.question, answer.verdict, *answer.sentences):
+            assert not CAUSAL.search(text), text
+
+
+def test_every_row_that_is_not_ok_is_listed(estimates, study):
+    listed = sentences.left_out(estimates, study)
+    assert listed == [
+        "Client-rated alliance: within clients, between clients, between therapists (REML), "
+        "within clients: not estimated. Only 12 therapists treated three clients or more; 20 are "
+        "needed.",
+        "Client-rated alliance: within clients, between clients, between therapists "
+        "(NUTS (PyMC, nutpie)), within clients: not estimated. Only 12 therapists treated three "
+        "clients or more; 20 are needed.",
+        "Ruptures, Alliance, client (WAI-SR) (OLS), repaired minus not repaired "
+        "(rule mean prior): not estimated. Fewer than 10 clients: unrepaired (8).",
+    ]
+
+
+def test_validation_and_data_sentences():
+    assert sentences.data_sentence(None) == ""
+    assert sentences.data_sentence(synthetic.flow()) == (
+        "2,735 sessions of 234 clients analysed, of 3,012 sessions of 240 clients read."
+    )
+    none = synthetic.validation().iloc[:0]
+    assert "without warnings" in sentences.validation_sentence(none)
+    assert "1 warning:" in sentences.validation_sentence(synthetic.validation())
+
+
+# --- the page --------------------------------------------------------------------------------
+
+
+class _Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        values = dict(attrs)
+        self.tags.append(tag)
+        self.ids += [values["id"]] if "id" in values else []
+        self.links += [values["href"]] if tag == "a" else []
+        self.images += [values] if tag == "img" else []
+
+
+@pytest.fixture(scope="module")
+def figures():
+    inputs = synthetic.figure_inputs()
+    drawn = [make_figure(name, inputs) for name in ("data_flow", "forest")]
+    return tuple(read_figure(figure_words(d), figure_bytes(d.figure, "png")) for d in drawn)
+
+
+@pytest.fixture(scope="module")
+def page(figures):
+    instruments = load_instruments(synthetic.ROOT / "config" / "instruments", ["core10"])
+    return build_report(synthetic.report_inputs(figures, instruments=instruments))
+
+
+def test_the_page_needs_nothing_else(page):
+    parsed = _Page(page)
+    assert "script" not in parsed.tags
+    assert not re.search(r"(src|href)=[\"'](?!#|data:)", page)
+    assert "@import" not in page
+    assert "url(" not in page
+    assert len(page) < 8_000_000
+
+
+def test_links_resolve_and_ids_are_unique(page):
+    parsed = _Page(page)
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert all(link.removeprefix("#") in parsed.ids for link in parsed.links)
+
+
+def test_images_have_text_that_states_the_finding(page):
+    images = _Page(page).images
+    assert len(images) == 2
+    assert "2,735 sessions of 234 clients were analysed" in images[0]["alt"]
+    assert "within clients, REML: -0.12" in images[1]["alt"]
+
+
+def test_headings_go_down_step_by_step(page):
+    levels = [int(tag[1]) for tag in _Page(page).tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+
+
+def test_the_main_finding_comes_first(page):
+    body = page[page.index("<main") :]
+    assert body.index("Within clients: does") < body.index("Between clients: does")
+    assert body.index("Between clients: does") < body.index("do ruptures and repairs go with")
+    assert body.index("do ruptures and repairs go with") < body.index('id="flow"')
+
+
+def test_a_simulated_study_says_so_and_shows_the_truth(page, study):
+    assert "These data are simulated." in page
+    assert 'id="table-truth"' in page
+    real = Study.model_validate(study.model_dump() | {"simulated": False, "truth": None})
+    other = build_report(synthetic.report_inputs(study=real, truth=None))
+    assert "simulated." not in other.split('id="glance"')[0]
+    assert 'id="table-truth"' not in other
+
+
+def test_same_inputs_same_bytes(figures, page):
+    instruments = load_instruments(synthetic.ROOT / "config" / "instruments", ["core10"])
+    again = build_report(synthetic.report_inputs(figures, instruments=instruments))
+    assert again == page
+
+
+def test_everything_from_data_and_configuration_is_escaped(study):
+    evil = "<img src=x onerror=alert(1)>\"'&"
+    content = study.model_dump()
+    content |= {"title": evil, "description": evil, "source": evil}
+    for measure in content["measures"].values():
+        measure["label"] = evil
+    for model in content["models"].values():
+        model["label"] = evil
+    drawn = Drawn("forest", NotDrawn(evil), synthetic.flow(), FigureText(evil, evil, evil))
+    page = build_report(
+        synthetic.report_inputs(
+            (read_figure(figure_words(drawn), None),),
+            study=Study.model_validate(content),
+            estimates=synthetic.estimates().assign(estimand=evil, timing_order=evil, units=evil),
+            flow=synthetic.flow().assign(reason=evil, step=evil),
+            validation=synthetic.validation().assign(file=evil, where=evil, found=evil),
+            cleaning_log=synthetic.cleaning_log().assign(rule=evil),
+            sample=synthetic.sample().assign(label=evil, category=evil),
+            measures=synthetic.measures().assign(label=evil),
+            reliability=synthetic.reliability().assign(scale=evil, reason=evil),
+            ruptures={"client_rated": synthetic.ruptures()["rupture_summary"].assign(label=evil)},
+            versions={evil: evil}, hashes={evil: evil}, citation=evil, extra_notes=(evil,),
+        )
+    )  # fmt: skip
+    assert "<img" not in page
+    assert "onerror" in page  # shown as text
+
+
+def test_an_almost_empty_study_renders(study):
+    content = study.model_dump()
+    content |= {"models": {}, "ruptures": {}, "simulated": False, "truth": None}
+    bare = Study.model_validate(content)
+    page = build_report(
+        synthetic.report_inputs(
+            study=bare, estimates=synthetic.estimates().iloc[:0], flow=None, validation=None,
+            cleaning_log=None, sample=None, measures=None, correlations=None, reliability=None,
+            ruptures={}, truth=None, versions={}, hashes={}, citation="",
+        )
+    )  # fmt: skip
+    assert "The study file asks for no model" in page
+    assert "The study file asks for no rupture analysis." in page
+    assert ">nan<" not in page
+    assert ">None<" not in page
+    assert "No Bayesian model was fitted." in page
+
+
+def test_a_figure_without_picture_is_named_with_its_reason():
+    reason = "no measure of the study has items"
+    drawn = Drawn("reliability", NotDrawn(reason), synthetic.flow(), FigureText("R", "c", "a"))
+    page = build_report(synthetic.report_inputs((read_figure(figure_words(drawn), b"x"),)))
+    assert "<img" not in page
+    assert f"Figure &#39;R&#39;: {reason}." in page
+
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+MEASURE = """<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">
+<iframe id="f" style="width:{width}px;height:4000px;border:0" src="report.html"></iframe><script>
+document.getElementById('f').onload = function () {{
+  const page = this.contentDocument;
+  const broken = [...page.images].filter(i => !i.complete || !i.naturalWidth).length;
+  const root = page.documentElement, over = root.scrollWidth - root.clientWidth;
+  document.body.innerHTML = `<p id="r">${{over}} ${{broken}}</p>`;
+}};</script>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize("width", [400, 1400])
+def test_nothing_overflows_in_a_browser(page, tmp_path, width):
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    (tmp_path / "measure.html").write_text(MEASURE.format(width=width), encoding="utf-8")
+    options = (
+        "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --allow-file-access-from-files --dump-dom "
+        f"--virtual-time-budget=10000 --user-data-dir={tmp_path}/browser"
+    )
+    done = subprocess.run(
+        [str(BROWSER), *options.split(), (tmp_path / "measure.html").as_uri()],
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    found = re.search(r'<p id="r">(-?\d+) (\d+)</p>', done.stdout)
+    assert found, done.stderr[-500:] + sys.platform
+    assert found.groups() == ("0", "0")  # pixels beyond the window, broken images

@@ -1,0 +1,215 @@
+"""Tables: numbers in APA style, cells where they belong, everything escaped."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+
+from alliance.tables import (
+    TABLE_STYLE,
+    ApaTable,
+    Column,
+    Row,
+    TableInputs,
+    make_tables,
+    table_csv,
+    table_html,
+    table_page,
+    truth_frame,
+)
+from alliance.tables import format as fmt
+from alliance.tables.models import triangulation_table, truth_table
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (fmt.number(-0.834), "−0.83"),
+        (fmt.number(-0.834, bounded=True), "−.83"),
+        (fmt.number(1.0, bounded=True), "1.00"),
+        (fmt.number(-0.0004), "0.00"),
+        (fmt.number(1938.0, 0), "1,938"),
+        (fmt.number(float("nan")), "–"),
+        (fmt.interval(-1.2, 0.3), "[−1.20, 0.30]"),
+        (fmt.with_interval(0.5, float("nan"), 1.0), "0.50"),
+        (fmt.p_value(0.00004), "< .001"),
+        (fmt.p_value(0.0344), ".034"),
+        (fmt.p_value(0.9999), "> .999"),
+        (fmt.p_text(0.0344), "p = .034"),
+        (fmt.p_text(0.0001), "p < .001"),
+        (fmt.p_text(float("nan")), ""),
+        (fmt.direction(0.99999), "> 99.9%"),
+        (fmt.direction(0.93), "93.0%"),
+        (fmt.percent(14.66), "14.7%"),
+        (fmt.counted(1, "client"), "1 client"),
+        (fmt.counted(2190, "observation"), "2,190 observations"),
+        (fmt.counted(float("nan"), "client"), "an unknown number of clients"),
+    ],
+)
+def test_numbers_in_apa_style(text, expected):
+    assert text == expected
+
+
+@pytest.mark.parametrize(
+    ("se", "digits"), [(0.5, 2), (0.05, 3), (0.0031, 4), (12, 2), (np.nan, 2), (0, 2), (1e-9, 4)]
+)
+def test_small_standard_errors_get_more_digits(se, digits):
+    assert fmt.digits_for(se) == digits
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return TableInputs(
+        synthetic.study(), synthetic.estimates(), synthetic.flow(), synthetic.sample(),
+        synthetic.measures(), synthetic.correlations(), synthetic.reliability(),
+        {"client_rated": synthetic.ruptures()["rupture_summary"]}, synthetic.truth(),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tables(inputs):
+    return make_tables(inputs)
+
+
+def cells(table: ApaTable, name: str) -> tuple[str, ...]:
+    return next(row.cells[1:] for row in table.rows if row.cells[0] == name)
+
+
+def test_all_tables_are_made_in_order(tables):
+    assert list(tables) == [
+        "flow", "sample", "descriptives", "reliability", "model_main", "model_therapist_rated",
+        "model_three_level", "triangulation", "diagnostics", "truth", "ruptures_client_rated",
+        "rupture_outcome_client_rated",
+    ]  # fmt: skip
+
+
+def test_model_table_has_both_estimators_side_by_side(tables):
+    table = tables["model_main"]
+    assert [c.span for c in table.columns] == ["", *["REML"] * 3, *["Bayesian (NUTS)"] * 3]
+    assert cells(table, "Within clients")[:4] == (
+        "−1.21 [−1.64, −0.78]", "0.22", "< .001", "−1.20 [−1.63, −0.77]",
+    )  # fmt: skip
+    note = " ".join(table.notes)
+    assert "2,190 observations of 228 clients" in note
+    assert "CORE-10 points per WAI-SR point" in note
+    assert "higher is worse" in note
+
+
+def test_refused_model_says_why_and_shows_no_number(tables):
+    table = tables["model_three_level"]
+    assert [row.cells for row in table.rows] == [("Not estimated", *[""] * 6)]
+    assert "only 12 therapists" in " ".join(table.notes)
+
+
+def test_failed_diagnostics_are_marked(inputs):
+    estimates = inputs.estimates.copy()
+    failed = (estimates["analysis"] == "main") & estimates["estimator"].str.startswith("NUTS")
+    estimates.loc[failed, ["status", "reason"]] = ["diagnostics_failed", "R-hat 1.2"]
+    table = make_tables(TableInputs(inputs.study, estimates))["model_main"]
+    assert cells(table, "Within clients")[3].endswith("*")
+    assert "* Diagnostics failed: R-hat 1.2." in table.notes
+    gate = make_tables(TableInputs(inputs.study, estimates))["diagnostics"]
+    assert gate.rows[0].cells[-1] == "failed"
+
+
+def test_descriptives_hold_one_triangle_per_level(tables):
+    table = tables["descriptives"]
+    first, last = (
+        cells(table, "1. Alliance, client (WAI-SR)"),
+        cells(table, "3. Symptoms (CORE-10)"),
+    )
+    assert first[-3:] == ("", ".31", "−.12")  # within clients above the diagonal
+    assert last[-3:] == ("−.33", "−.21", "")  # between clients below it
+    assert "above the diagonal are within clients" in " ".join(table.notes)
+
+
+def test_suppressed_cells_show_nothing(tables):
+    assert cells(tables["sample"], "80+") == ("not shown", "", "", "")
+    assert "fewer than 5 clients" in " ".join(tables["sample"].notes)
+
+
+def test_triangulation_in_standard_errors(inputs):
+    table = triangulation_table(inputs.estimates, {"main": "Main"})
+    assert cells(table, "Within clients") == ("−1.21", "−1.21", "0.00", "−1.20", "0.05")
+    record = table.numbers.iloc[0]
+    assert record["nuts_difference_se"] == pytest.approx(0.01 / 0.22)
+
+
+def test_truth_beside_estimates(inputs):
+    table = truth_table(inputs.estimates, inputs.truth, {"main": "Main", "three_level": "Three"})
+    assert cells(table, "Between clients") == (
+        "−2.10", "−2.40 [−3.40, −1.40]", "yes", "−2.39 [−3.39, −1.39]", "yes",
+    )  # fmt: skip
+    assert table.rows[-1].cells == (
+        "Within clients", "−1.15", "not estimated", "–", "not estimated", "–",
+    )  # fmt: skip
+    far = inputs.truth.assign(value=99.0)
+    assert cells(truth_table(inputs.estimates, far, {"main": "Main"}), "Time")[2] == "no"
+
+
+def test_truth_frame_uses_the_terms_of_the_estimates():
+    frame = truth_frame(
+        {"main": {"within": {"value": 1, "mc_se": 0.1}, "residual_sd": {"value": 2}}}
+    )
+    assert frame["term"].tolist() == ["within", "sd_residual"]
+
+
+def test_rupture_contrast_without_estimate_gives_its_reason(tables):
+    table = tables["rupture_outcome_client_rated"]
+    assert cells(table, "Repaired minus not repaired")[0] == "not estimated"
+    assert "fewer than 10 clients: unrepaired (8)" in " ".join(table.notes)
+
+
+def test_words_absent_from_csv_files_are_not_nan(inputs):
+    flow = synthetic.flow().assign(reason=np.nan)
+    sample = synthetic.sample().assign(category=np.nan)
+    tables = make_tables(TableInputs(inputs.study, flow=flow, sample=sample))
+    assert all("nan" not in c.lower() for t in tables.values() for r in t.rows for c in r.cells)
+
+
+def test_a_study_without_anything_gives_no_tables(inputs):
+    assert make_tables(TableInputs(inputs.study)) == {}
+
+
+class _Grid(HTMLParser):
+    """Counts the columns of every row, spans included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.widths: list[int] = []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        if tag == "tr":
+            self.widths.append(0)
+        elif tag in ("td", "th"):
+            self.widths[-1] += int(dict(attrs).get("colspan", 1))
+
+
+def test_html_rows_are_equally_wide(tables):
+    for table in tables.values():
+        grid = _Grid()
+        grid.feed(table_html(table, "Table 1"))
+        assert set(grid.widths) == {len(table.columns)}, table.name
+
+
+def test_html_is_escaped():
+    evil = '<script>alert(1)</script> & "x"'
+    table = ApaTable("t", evil, (Column(evil, evil), Column("p")), (Row((evil, "1")),), (evil,))
+    page = table_page(table, TABLE_STYLE)
+    assert "<script>" not in page
+    assert page.count("&lt;script&gt;") == 6
+
+
+def test_a_row_of_the_wrong_length_is_refused():
+    with pytest.raises(ValueError, match="as many cells"):
+        ApaTable("t", "T", (Column("a"), Column("b")), (Row(("x",)),))
+
+
+def test_csv_holds_numbers_not_words(tables):
+    text = table_csv(tables["model_main"])
+    again = pd.read_csv(pd.io.common.StringIO(text))
+    assert again["estimate"].iloc[1] == -1.21
