@@ -18,7 +18,8 @@ with stage("score", snakemake.log[0]) as say:
     instruments = load_instruments("config/instruments", instruments_of(study))
     sessions = pd.read_parquet(snakemake.input.sessions)
     scored, notes = score_sessions(sessions, study, instruments)
-    notes = [*notes, *scoring_checks(sessions, study, instruments)]
+    as_read = pd.read_parquet(snakemake.input.as_read)  # cleaning hides a wrong response range
+    notes = [*notes, *scoring_checks(as_read, study, instruments)]
     scored.to_parquet(snakemake.output.sessions, index=False)
     pd.DataFrame([note.as_row() for note in notes], columns=list(PROBLEM_COLUMNS)).to_csv(
         snakemake.output.notes, sep="\t", index=False, lineterminator="\n"

@@ -115,6 +115,7 @@ rule clean:
 rule score:
     input:
         sessions=rules.clean.output.sessions,
+        as_read=rules.deidentify.output.sessions,
         instruments=instrument_files,
     output:
         sessions="results/{study}/data/scored/sessions.parquet",
