@@ -172,12 +172,12 @@ ID_ISSUES: dict[str, Issue] = {
     ),
     "SESSION_NOT_NUMBER": _error(
         "Session numbers that are no numbers.",
-        "whole numbers: 1, 2, 3, ...",
+        "whole numbers (1, 2, 3, ...)",
         "Correct them, or map them to numbers with labels in columns.session (null drops a row).",
     ),
     "SESSION_NOT_WHOLE": _error(
         "Session numbers with decimals.",
-        "whole numbers: 1, 2, 3, ...",
+        "whole numbers (1, 2, 3, ...)",
         "Number the sessions in whole steps, or map them with labels in columns.session.",
     ),
     "SESSION_NEGATIVE": _error(
@@ -421,7 +421,7 @@ STUDY_SIZE_ISSUES: dict[str, Issue] = {
     "ONE_CLIENT": _error(
         "A single client.",
         "several clients",
-        "Check columns.client: multilevel models compare clients. Are the clients in the rows?",
+        "Check columns.client: multilevel models compare clients, so there must be several.",
     ),
     "FEW_CLIENTS": _warning(
         "Few clients.",

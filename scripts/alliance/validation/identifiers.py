@@ -96,9 +96,7 @@ _PREFIX = re.compile(
     r"(?:client|patient(?:en|in)?|klient(?:en|in)?|therapist|therapeut(?:en)?)s?(\w+)"
 )
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
-_PHONE = re.compile(
-    r"\+[\d\s()/.-]{6,}\d|\(?0\d{1,5}\)?[\s/.-][\d\s/.-]{3,}\d|\d{3}[-. ]\d{3}[-. ]\d{4}|\d{9,}"
-)
+_PHONE = re.compile(r"(?=.*[\s()/.+-])\(?[+0][\d\s()/.-]{5,}\d|\d{3}[-. ]\d{3}[-. ]\d{4}|\d{9,}")
 _INSURANCE = re.compile(
     r"[A-Z]\d{9}|\d{8}[A-Z]\d{3}|\d{2}\s?\d{6}\s?[A-Z]\s?\d{3}"  # German health and pension
     r"|756\.?\d{4}\.?\d{4}\.?\d{2}"  # Swiss AHV
