@@ -23,14 +23,15 @@ from alliance.likelihood.profiled import (
     predict_effects,
     prepare,
 )
-from alliance.likelihood.statistics import NestedStatistics, accumulate
+from alliance.likelihood.statistics import NestedStatistics, accumulate, take_groups
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _SINGULAR = 1e-4  # relative Cholesky diagonal below which lme4 calls a fit singular
 _DECREMENT = 1e-7  # deviance still to be gained by a Newton step at a converged fit
-_MANY_CLIENTS = 2000  # above, one start and the optimality conditions replace further starts
+_MANY_CLIENTS = 2000  # above, a pilot fit and the optimality conditions replace further starts
+_PILOT_CLIENTS = 500
 _NO_RESIDUAL = 1e-10  # residual variance relative to the outcome's
 
 
@@ -142,8 +143,9 @@ def fit_lmm(design: ModelDesign, criterion: str = "REML", n_starts: int = 3) -> 
     design : from :func:`alliance.estimation.design.build_design`. For its within-only form
         client fixed effects are fitted by least squares with cluster-robust standard errors.
     criterion : ``REML`` or ``ML``.
-    n_starts : starting values tried; with more than 2,000 clients one start is used, and the
-        optimality conditions of a covariance matrix (which exclude a spurious zero) are checked.
+    n_starts : starting values tried. With more than 2,000 clients the optimum of a part of the
+        clients is the only start; in every case the optimality conditions of a covariance matrix
+        (which exclude a spurious zero) are checked on all the data.
 
     Notes
     -----
@@ -158,9 +160,9 @@ def fit_lmm(design: ModelDesign, criterion: str = "REML", n_starts: int = 3) -> 
     statistics = _scaled_statistics(design, scale)
     model = prepare(statistics)
     reml = criterion == "REML"
-    starts = 1 if model.blocks.shape[0] > _MANY_CLIENTS else n_starts
+    many = statistics.n_clients > _MANY_CLIENTS
     try:
-        solution = solve(model, reml, starts)
+        solution = solve(model, reml, n_starts, _pilot(statistics, reml) if many else None)
     except LinAlgError:
         return Refusal(
             "the model leaves no residual variance: every client's outcome is fitted exactly",
@@ -268,28 +270,50 @@ def _name_singular(design: ModelDesign, inner: FloatArray, outer: FloatArray) ->
 # Minimising the criterion
 
 
-def solve(model: ProfiledModel, reml: bool, n_starts: int = 3) -> Solution:
+def solve(
+    model: ProfiledModel, reml: bool, n_starts: int = 3, pilot: Pilot | None = None
+) -> Solution:
     """Minimise the criterion from several starts, polish by Newton steps, judge the result."""
+    if pilot is not None:
+        at = _descend(model, pilot.theta, reml, pilot.inverse)
+        return _judge(model, *_polish(model, *at, reml), reml)
     starts = _starts(model)
     values = [evaluate(model, start, reml).deviance for start in starts]
-    best: FloatArray | None = None
-    lowest = np.inf
-    for index in np.argsort(values)[:n_starts]:
-        theta = _descend(model, starts[index], reml)
-        value = evaluate(model, theta, reml).deviance
-        if value < lowest - 1e-9:
-            best, lowest = theta, value
-    if best is None:
-        raise LinAlgError("the criterion is not finite at any starting value")
-    return _judge(model, *_polish(model, best, reml), reml)
+    found = [_descend(model, starts[index], reml) for index in np.argsort(values)[:n_starts]]
+    best = min(found, key=lambda entry: entry[1].deviance)
+    return _judge(model, *_polish(model, *best, reml), reml)
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """Where to start a large study: the optimum of a part of it, and the inverse Hessian there."""
+
+    theta: FloatArray
+    inverse: FloatArray | None
+
+
+def _pilot(statistics: NestedStatistics, reml: bool) -> Pilot | None:
+    """Fit every n-th client (or all clients of every n-th therapist); None if that fails."""
+    step = max(statistics.n_clients // _PILOT_CLIENTS, 1)
+    codes = statistics.therapist if statistics.n_therapists else np.arange(statistics.n_clients)
+    clients = np.flatnonzero(codes % step == 0)
+    part = prepare(take_groups(statistics, clients, np.zeros(len(clients), dtype=np.int64)))
+    try:
+        solution = solve(part, reml, 1)
+    except LinAlgError:
+        return None
+    theta = np.where(part.diagonal(), np.maximum(solution.theta, 0.05), solution.theta)
+    hessian = solution.curvature.profiled() * statistics.n_clients / len(clients)
+    if not np.array_equal(theta, solution.theta) or np.linalg.eigvalsh(hessian)[0] <= 0:
+        return Pilot(theta, None)
+    return Pilot(theta, np.linalg.inv(hessian))
 
 
 def solve_from(
     model: ProfiledModel, theta: FloatArray, reml: bool
 ) -> tuple[FloatArray, Evaluation]:
     """Minimise from one start, without second-order facts; for resampling."""
-    theta = _descend(model, theta, reml)
-    return theta, evaluate(model, theta, reml)
+    return _descend(model, theta, reml)
 
 
 def _starts(model: ProfiledModel) -> list[FloatArray]:
@@ -304,24 +328,28 @@ def _starts(model: ProfiledModel) -> list[FloatArray]:
     return starts
 
 
-def _descend(model: ProfiledModel, start: FloatArray, reml: bool) -> FloatArray:
+def _descend(
+    model: ProfiledModel, start: FloatArray, reml: bool, inverse: FloatArray | None = None
+) -> tuple[FloatArray, Evaluation]:
     """Quasi-Newton descent; escapes from zeros that are not optima (at most three times)."""
     lower = np.where(model.diagonal(), 0.0, -np.inf)
+    seen: dict[bytes, Evaluation] = {}
 
     def criterion(theta: FloatArray) -> tuple[float, FloatArray]:
-        at = evaluate(model, theta, reml)
+        at = seen[theta.tobytes()] = evaluate(model, theta, reml)
         if at.rss < _NO_RESIDUAL * model.n_rows:
             raise LinAlgError("no residual variance is left")
         return at.deviance, at.gradient
 
     theta = start
     for _ in range(4):
-        theta, _ = minimise(criterion, theta, lower)
-        escape = _escape(model, theta, evaluate(model, theta, reml))
+        theta, _ = minimise(criterion, theta, lower, inverse=inverse)
+        at, inverse = seen[theta.tobytes()], None
+        escape = _escape(model, theta, at)
         if escape is None:
             break
         theta = escape
-    return theta
+    return theta, at
 
 
 def _escape(model: ProfiledModel, theta: FloatArray, at: Evaluation) -> FloatArray | None:
@@ -365,11 +393,10 @@ def semidefinite_factor(matrix: FloatArray) -> FloatArray:
 
 
 def _polish(
-    model: ProfiledModel, theta: FloatArray, reml: bool
+    model: ProfiledModel, theta: FloatArray, at: Evaluation, reml: bool
 ) -> tuple[FloatArray, Evaluation, Curvature, float]:
     """Newton steps until the deviance has nothing left to gain; returns that gain as well."""
-    theta = _snap(model, theta, reml)
-    at = evaluate(model, theta, reml)
+    theta, at = _snap(model, theta, at, reml)
     for _ in range(8):
         curvature = _curvature(model, theta, at, reml)
         step, gain = _newton_step(curvature.profiled(), at.gradient)
@@ -379,7 +406,9 @@ def _polish(
             trial = theta + shrink * step
             after = evaluate(model, trial, reml)
             if after.deviance < at.deviance:
-                theta, at = _non_negative(model, trial), after
+                theta = _non_negative(model, trial)
+                same = np.array_equal(theta, trial)
+                at = after if same else evaluate(model, theta, reml)
                 break
         else:
             break
@@ -395,14 +424,16 @@ def _newton_step(hessian: FloatArray, gradient: FloatArray) -> tuple[FloatArray,
     return -vectors @ scaled, float(0.5 * np.sum(scaled * slopes))
 
 
-def _snap(model: ProfiledModel, theta: FloatArray, reml: bool) -> FloatArray:
+def _snap(
+    model: ProfiledModel, theta: FloatArray, at: Evaluation, reml: bool
+) -> tuple[FloatArray, Evaluation]:
     """Put diagonal elements that are all but zero on the boundary, if nothing is lost."""
-    small = model.diagonal() & (np.abs(theta) < 3e-3)
+    small = model.diagonal() & (np.abs(theta) < 3e-3) & (theta != 0)
     if not small.any():
-        return theta
+        return theta, at
     snapped = np.where(small, 0.0, theta)
-    loss = evaluate(model, snapped, reml).deviance - evaluate(model, theta, reml).deviance
-    return snapped if loss < 1e-8 else theta
+    there = evaluate(model, snapped, reml)
+    return (snapped, there) if there.deviance < at.deviance + 1e-8 else (theta, at)
 
 
 def _non_negative(model: ProfiledModel, theta: FloatArray) -> FloatArray:
@@ -412,25 +443,26 @@ def _non_negative(model: ProfiledModel, theta: FloatArray) -> FloatArray:
 
 
 def _curvature(model: ProfiledModel, theta: FloatArray, at: Evaluation, reml: bool) -> Curvature:
-    """Hessian in (theta, sigma) by central differences of the analytic gradient."""
+    """Hessian in (theta, sigma) by differences of the analytic gradient.
+
+    At the profiled sigma the gradient in theta is the same whether sigma is profiled or fixed.
+    """
     k, p = model.n_theta, model.n_fixed
     sigma = residual_sd(at, model, reml)
+    inverse = np.linalg.inv(at.information)
     hessian = np.empty((k + 1, k + 1))
     slopes = np.empty((k + 1, p, p))
     rss_slope = np.empty(k)
     for a in range(k):
-        h = 1e-4 * max(abs(theta[a]), 0.1)
-        up, down = (
-            evaluate(model, theta + sign * h * np.eye(k)[a], reml, sigma) for sign in (1, -1)
-        )
-        hessian[a, :k] = (up.gradient - down.gradient) / (2 * h)
-        rss_slope[a] = (up.rss - down.rss) / (2 * h)
-        change = np.linalg.inv(up.information) - np.linalg.inv(down.information)
-        slopes[a] = sigma**2 * change / (2 * h)
+        h = 1e-5 * max(abs(theta[a]), 0.1)
+        up = evaluate(model, theta + h * np.eye(k)[a], reml, sigma)
+        hessian[a, :k] = (up.gradient - at.gradient) / h
+        rss_slope[a] = (up.rss - at.rss) / h
+        slopes[a] = sigma**2 * (np.linalg.inv(up.information) - inverse) / h
     hessian[:k, :k] = (hessian[:k, :k] + hessian[:k, :k].T) / 2
     hessian[k, :k] = hessian[:k, k] = -2 * rss_slope / sigma**3
     hessian[k, k] = 4 * at.rss / sigma**4
-    slopes[k] = 2 * sigma * np.linalg.inv(at.information)
+    slopes[k] = 2 * sigma * inverse
     return Curvature(hessian, slopes)
 
 

@@ -26,6 +26,7 @@ def minimise(
     lower: FloatArray,
     gain: float = 1e-8,
     max_steps: int = 200,
+    inverse: FloatArray | None = None,
 ) -> tuple[FloatArray, float]:
     """Local minimum of a smooth function under lower bounds.
 
@@ -33,6 +34,7 @@ def minimise(
     ----------
     criterion : value and gradient. A value that is not finite is taken as too large.
     start, lower : (k,), ``lower`` may hold -inf.
+    inverse : (k, k) first guess of the inverse Hessian, e.g. from a part of the data.
     gain : stop when the next step promises a smaller decrease than this.
 
     Returns
@@ -41,7 +43,6 @@ def minimise(
     """
     x = np.maximum(start, lower)
     value, gradient = criterion(x)
-    inverse: FloatArray | None = None
     for _ in range(max_steps):
         free = ~((x <= lower) & (gradient > 0))
         step = _direction(inverse, gradient, free)
