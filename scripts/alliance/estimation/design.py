@@ -258,7 +258,7 @@ def _complete_rows(
 
 def _groups(frame: pd.DataFrame) -> _Groups:
     client, ids = pd.factorize(frame["client"], sort=True)
-    names = tuple(str(value) for value in ids)
+    names = tuple(ids.astype(str).tolist())
     codes = client.astype(np.int64)
     if "therapist" not in frame.columns or frame["therapist"].isna().all():
         return _Groups(codes, names, None, 0)

@@ -15,7 +15,8 @@ the outer level ``dS' = T dS T'`` with ``T = I - S_c K E'``.
 """
 
 # ruff: noqa: ANN001, ANN202
-# (compiled kernels: plain loops over arrays, typed by numba)
+# (compiled kernels: plain loops over arrays, typed by numba; `size` and `upper` are tuples as long
+# as there are random effects per level, so that the compiler knows the lengths and unrolls)
 
 from __future__ import annotations
 
@@ -85,6 +86,12 @@ class ProfiledModel:
     def n_theta(self) -> int:
         return _triangle(self.client_columns.size) + _triangle(self.therapist_columns.size)
 
+    @property
+    def sizes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Tuples as long as there are random effects per level: their lengths are known to the
+        compiler, which unrolls the loops over them."""
+        return (0,) * self.client_columns.size, (0,) * self.therapist_columns.size
+
     def factors(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Lower triangular relative Cholesky factors at client and therapist level."""
         split = _triangle(self.client_columns.size)
@@ -135,9 +142,11 @@ def evaluate(
     inner, outer = model.factors(theta)
     shrink, sums, A, log_det = _client_pass(
         model.blocks, model.client_columns, inner, model.therapist, model.outer,
-        model.therapist_columns, model.total,
+        model.therapist_columns, model.total, *model.sizes,
     )  # fmt: skip
-    outer_shrink, A, log_det = _therapist_pass(sums, model.therapist_columns, outer, A, log_det)
+    outer_shrink, A, log_det = _therapist_pass(
+        sums, model.therapist_columns, outer, A, log_det, model.sizes[1]
+    )
     p = model.n_fixed
     beta, rss, whiten, log_det_fixed = _fixed_effects(A)
     if not rss > 0:
@@ -151,7 +160,7 @@ def evaluate(
     weighted = direction / np.sqrt(variance)
     by_client, by_therapist = _gradient_pass(
         model.blocks, model.client_columns, shrink, model.therapist, sums,
-        model.therapist_columns, outer_shrink, weighted, whiten, reml,
+        model.therapist_columns, outer_shrink, weighted, whiten, reml, *model.sizes,
     )  # fmt: skip
     slopes = [_pack(2 * by_client @ inner), _pack(2 * by_therapist @ outer)]
     return Evaluation(
@@ -185,9 +194,11 @@ def predict_effects(model: ProfiledModel, theta: FloatArray, beta: FloatArray) -
     inner, outer = model.factors(theta)
     shrink, sums, A, log_det = _client_pass(
         model.blocks, model.client_columns, inner, model.therapist, model.outer,
-        model.therapist_columns, model.total,
+        model.therapist_columns, model.total, *model.sizes,
     )  # fmt: skip
-    outer_shrink, _, _ = _therapist_pass(sums, model.therapist_columns, outer, A, log_det)
+    outer_shrink, _, _ = _therapist_pass(
+        sums, model.therapist_columns, outer, A, log_det, model.sizes[1]
+    )
     direction = np.append(-beta, 1.0)
     by_therapist = np.einsum("jab,jdb,d->ja", outer_shrink, sums, direction)
     scores = np.einsum("idq,d->iq", model.blocks, direction)
@@ -223,10 +234,10 @@ def _diagonal_of(size: int) -> NDArray[np.bool_]:
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
-def _cholesky(M: FloatArray) -> float:
+def _cholesky(M: FloatArray, n: int) -> float:
     """Replace the lower triangle of ``M`` by its Cholesky factor; log|M|, NaN if not positive."""
     log_det = 0.0
-    for a in range(M.shape[0]):
+    for a in range(n):
         for b in range(a + 1):
             value = M[a, b]
             for c in range(b):
@@ -242,10 +253,10 @@ def _cholesky(M: FloatArray) -> float:
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
-def _forward_solve(root, right):
-    """Replace ``right`` by ``root^-1 right`` for a lower triangular root."""
-    for k in range(right.shape[1]):
-        for a in range(root.shape[0]):
+def _forward_solve(root, right, n):
+    """Replace ``right`` (n, n) by ``root^-1 right`` for a lower triangular root."""
+    for k in range(n):
+        for a in range(n):
             value = right[a, k]
             for c in range(a):
                 value -= root[a, c] * right[c, k]
@@ -261,9 +272,9 @@ def _fixed_effects(A: FloatArray) -> tuple[FloatArray, float, FloatArray, float]
     """
     p = A.shape[0] - 1
     root = A.copy()
-    whole = _cholesky(root)
+    whole = _cholesky(root, p + 1)
     whiten = np.eye(p)
-    _forward_solve(root[:p, :p], whiten)
+    _forward_solve(root, whiten, p)
     beta = np.zeros(p)
     for a in range(p):
         for c in range(a, p):
@@ -276,17 +287,17 @@ def _fixed_effects(A: FloatArray) -> tuple[FloatArray, float, FloatArray, float]
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
-def _gather(C, columns, B):
+def _gather(C, columns, B, size):
     """The rows of ``C`` (d, q) that belong to its own random effects, into ``B`` (q, q)."""
-    for a in range(columns.size):
-        for b in range(columns.size):
+    for a in range(len(size)):
+        for b in range(len(size)):
             B[a, b] = C[columns[a], b]
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
-def _shrinkage(B, factor, middle, half, K):
+def _shrinkage(B, factor, middle, half, K, size):
     """K = L (I + L'BL)^-1 L' into ``K``; returns log|I + L'BL|. The others are work space."""
-    q = factor.shape[0]
+    q = len(size)
     for a in range(q):
         for b in range(a + 1):
             value = 1.0 if a == b else 0.0
@@ -294,11 +305,11 @@ def _shrinkage(B, factor, middle, half, K):
                 for e in range(b, q):
                     value += factor[c, a] * B[c, e] * factor[e, b]
             middle[a, b] = value
-    log_det = _cholesky(middle)
+    log_det = _cholesky(middle, q)
     for a in range(q):
         for b in range(q):
             half[a, b] = factor[b, a]
-    _forward_solve(middle, half)
+    _forward_solve(middle, half, q)
     for a in range(q):
         for b in range(q):
             value = 0.0
@@ -309,9 +320,10 @@ def _shrinkage(B, factor, middle, half, K):
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
-def _subtract_explained(C, K, CK, A):
+def _subtract_explained(C, K, CK, A, size):
     """Subtract ``C K C'`` from the lower triangle of ``A``; leaves ``C K`` in ``CK``."""
-    d, q = C.shape
+    d = C.shape[0]
+    q = len(size)
     for k in range(d):
         for a in range(q):
             value = 0.0
@@ -334,9 +346,10 @@ def _mirror(A):
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
-def _client_pass(blocks, columns, factor, therapist, outer, outer_columns, total):
+def _client_pass(blocks, columns, factor, therapist, outer, outer_columns, total, size, upper):
     """First Woodbury step: shrinkage per client, reduced totals and reduced therapist sums."""
-    m, d, q = blocks.shape
+    m, d = blocks.shape[:2]
+    q = len(size)
     shrink = np.empty((m, q, q))
     sums = outer.copy()
     A = total.copy()
@@ -345,10 +358,10 @@ def _client_pass(blocks, columns, factor, therapist, outer, outer_columns, total
     log_det = 0.0
     for i in range(m):
         C = blocks[i]
-        _gather(C, columns, B)
-        log_det += _shrinkage(B, factor, middle, half, shrink[i])
-        _subtract_explained(C, shrink[i], CK, A)
-        for h in range(outer_columns.size):
+        _gather(C, columns, B, size)
+        log_det += _shrinkage(B, factor, middle, half, shrink[i], size)
+        _subtract_explained(C, shrink[i], CK, A, size)
+        for h in range(len(upper)):
             for k in range(d):
                 value = 0.0
                 for a in range(q):
@@ -359,24 +372,26 @@ def _client_pass(blocks, columns, factor, therapist, outer, outer_columns, total
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
-def _therapist_pass(sums, columns, factor, A, log_det):
+def _therapist_pass(sums, columns, factor, A, log_det, size):
     """Second Woodbury step, on the reduced sums of each therapist."""
-    n, d, r = sums.shape
+    n, d = sums.shape[:2]
+    r = len(size)
     shrink = np.empty((n, r, r))
     B, middle, half = np.empty((r, r)), np.empty((r, r)), np.empty((r, r))
     SK = np.empty((d, r))
     for j in range(n):
-        _gather(sums[j], columns, B)
-        log_det += _shrinkage(B, factor, middle, half, shrink[j])
-        _subtract_explained(sums[j], shrink[j], SK, A)
+        _gather(sums[j], columns, B, size)
+        log_det += _shrinkage(B, factor, middle, half, shrink[j], size)
+        _subtract_explained(sums[j], shrink[j], SK, A, size)
     _mirror(A)
     return shrink, A, log_det
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
-def _add_outer_products(C, u, whiten, reml, z, inner):
+def _add_outer_products(C, u, whiten, reml, z, inner, size):
     """Add ``C' (u u' + [root root']^-1) C`` to ``inner``, the second term only for REML."""
-    d, q = C.shape
+    d = C.shape[0]
+    q = len(size)
     for k in range(-1, d - 1 if reml else 0):
         for a in range(q):
             value = 0.0
@@ -393,9 +408,9 @@ def _add_outer_products(C, u, whiten, reml, z, inner):
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
-def _add_gradient(B, K, inner, P, left, out):
+def _add_gradient(B, K, inner, P, left, out, size):
     """Add ``B P - P' inner P`` to ``out`` where ``P = I - K B``."""
-    q = B.shape[0]
+    q = len(size)
     for a in range(q):
         for b in range(q):
             value = 1.0 if a == b else 0.0
@@ -417,10 +432,11 @@ def _add_gradient(B, K, inner, P, left, out):
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
-def _through_therapist(C, S, K, columns, moved, inner):
+def _through_therapist(C, S, K, columns, moved, inner, size, upper):
     """``T C`` into ``moved`` and ``(E'C)' K (E'C)`` into ``inner``: a client under a therapist."""
-    d, q = C.shape
-    r = columns.size
+    d = C.shape[0]
+    q = len(size)
+    r = len(upper)
     for a in range(q):
         for k in range(d):
             value = C[k, a]
@@ -438,28 +454,43 @@ def _through_therapist(C, S, K, columns, moved, inner):
 
 @njit(cache=True, fastmath=False, error_model="numpy")
 def _gradient_pass(
-    blocks, columns, shrink, therapist, sums, outer_columns, outer_shrink, u, whiten, reml
+    blocks,
+    columns,
+    shrink,
+    therapist,
+    sums,
+    outer_columns,
+    outer_shrink,
+    u,
+    whiten,
+    reml,
+    size,
+    upper,
 ):
     """Derivatives of the criterion with respect to both relative covariance matrices."""
-    m, d, q = blocks.shape
-    n, _, r = sums.shape
+    m, d = blocks.shape[:2]
+    q = len(size)
+    n = len(sums)
+    r = len(upper)
     by_client, by_therapist = np.zeros((q, q)), np.zeros((r, r))
     B, inner, P, left = np.empty((q, q)), np.zeros((q, q)), np.empty((q, q)), np.empty((q, q))
     z, moved = np.empty(max(q, r)), np.empty((d, q))
     for i in range(m):
-        _gather(blocks[i], columns, B)
-        if r:
+        _gather(blocks[i], columns, B, size)
+        if r > 0:
             j = therapist[i]
-            _through_therapist(blocks[i], sums[j], outer_shrink[j], outer_columns, moved, inner)
-            _add_outer_products(moved, u, whiten, reml, z, inner)
+            _through_therapist(
+                blocks[i], sums[j], outer_shrink[j], outer_columns, moved, inner, size, upper
+            )
+            _add_outer_products(moved, u, whiten, reml, z, inner, size)
         else:
             inner[:] = 0.0
-            _add_outer_products(blocks[i], u, whiten, reml, z, inner)
-        _add_gradient(B, shrink[i], inner, P, left, by_client)
+            _add_outer_products(blocks[i], u, whiten, reml, z, inner, size)
+        _add_gradient(B, shrink[i], inner, P, left, by_client, size)
     B, inner, P, left = np.empty((r, r)), np.zeros((r, r)), np.empty((r, r)), np.empty((r, r))
     for j in range(n):
-        _gather(sums[j], outer_columns, B)
+        _gather(sums[j], outer_columns, B, upper)
         inner[:] = 0.0
-        _add_outer_products(sums[j], u, whiten, reml, z, inner)
-        _add_gradient(B, outer_shrink[j], inner, P, left, by_therapist)
+        _add_outer_products(sums[j], u, whiten, reml, z, inner, upper)
+        _add_gradient(B, outer_shrink[j], inner, P, left, by_therapist, upper)
     return by_client, by_therapist
