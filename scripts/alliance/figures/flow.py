@@ -13,6 +13,7 @@ from alliance.figures.style import (
     FAINT,
     FULL_WIDTH_MM,
     MUTED,
+    SINGLE_COLUMN_MM,
     new_figure,
     sheet,
     wrap,
@@ -77,10 +78,11 @@ def draw_data_flow(numbers: pd.DataFrame) -> Figure | NotDrawn:
         return NotDrawn("the table of the data flow is empty")
     with sheet():
         boxes = [_Box(row) for row in numbers.itertuples()]
+        width = FULL_WIDTH_MM if any(box.side for box in boxes) else SINGLE_COLUMN_MM
         height = sum(box.height for box in boxes) + _GAP * (len(boxes) - 1) + 4
-        figure = new_figure(FULL_WIDTH_MM, height, layout="none")
+        figure = new_figure(width, height, layout="none")
         axes = figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, FULL_WIDTH_MM), ylim=(height, 0))
+        axes.set(xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
         top, trunk = 2.0, 0.0
         for index, box in enumerate(boxes):

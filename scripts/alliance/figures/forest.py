@@ -102,7 +102,11 @@ def published_rows(effects: pd.DataFrame) -> pd.DataFrame:
     pooled = effects["construct"].str.startswith("alliance-outcome")
     pooled &= effects["estimate_type"] == "r"
     chosen = effects[pooled | (effects["level"] == "within_client")]
-    cited = chosen["source"].str.extract(r"^(.*?\d{4})", expand=False).fillna(chosen["source"])
+    cited = (
+        chosen["source"]
+        .str.extract(r"^(.*?\b(?:19|20)\d\d)\b", expand=False)
+        .fillna(chosen["source"])
+    )
     words = chosen["construct"].str.removeprefix("alliance-outcome ")
     metric = np.where(chosen["estimate_type"] == "r", "correlation", "raw points")
     columns = ["level", "estimate", "ci_low", "ci_high", "n"]

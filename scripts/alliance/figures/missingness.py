@@ -59,7 +59,8 @@ def _shares(axes: Axes, numbers: pd.DataFrame) -> None:
     for index, (_, rows) in enumerate(numbers.groupby("measure", sort=False)):
         colour, line, marker = SERIES[index % len(SERIES)]
         axes.plot(rows["session"], rows["pct_missing"], color=colour, ls=line, marker=marker,
-                  ms=3.5, label=wrap(rows["label"].iloc[0], 60))  # fmt: skip
+                  ms=3.5, label=wrap(rows["label"].iloc[0], 60),
+                  clip_on=False)  # fmt: skip
     axes.set_ylabel("Score missing (% of attended)")
     axes.set_ylim(0, max(5.0, 1.08 * float(numbers["pct_missing"].max())))
     grid_lines(axes, "y")

@@ -154,7 +154,10 @@ def _slopes(x: FigureInputs) -> Drawn:
 
 
 def _forest(x: FigureInputs) -> Drawn:
-    published = forest.published_rows(x.published) if x.published is not None else None
+    alliance = x.study.measures_with_role("alliance")
+    concerned = any(model.predictor in alliance for model in x.study.models.values())
+    shown = x.published is not None and concerned
+    published = forest.published_rows(x.published) if shown else None
     numbers = forest.numbers_forest(x.estimates, x.model_labels, published)
     return Drawn("forest", forest.draw_forest(numbers), numbers, forest.describe_forest(numbers))
 

@@ -25,6 +25,7 @@ COEFFICIENT_NAME: dict[str, str] = {
     "alpha": "alpha",
     "omega": "omega",
     "Rcn": "Rcn (change within clients)",
+    "Rcn_detrended": "Rcn, detrended",
     "RkRn": "RkRn (mean over sessions)",
 }
 _LEVELS = {

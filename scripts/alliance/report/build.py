@@ -31,6 +31,7 @@ class Item:
     figure: ReportFigure | None = None
     source: str = ""
     title: str = ""
+    width: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,10 @@ class _Numbering:
         if figure.png is None:
             return Item("", figure=figure, title=figure.title)
         self._n_figures += 1
-        return Item(f"Figure {self._n_figures}", figure=figure, source=_data_uri(figure.png),
-                    title=figure.title)  # fmt: skip
+        label, width = f"Figure {self._n_figures}", _css_width(figure.png)
+        return Item(
+            label, figure=figure, source=_data_uri(figure.png), title=figure.title, width=width
+        )
 
     def tables(self, *starts: str) -> tuple[Item, ...]:
         """The tables whose name is, or begins with, one of ``starts``."""
@@ -115,6 +118,12 @@ class _Numbering:
         label = f"Table {self._n_tables}"
         html = Markup(table_html(table, label))
         return Item(label, html=html, title=table.title)
+
+
+def _css_width(png: bytes) -> int:
+    """Width on the page: text of the figure is then about as large as that of its caption."""
+    pixels = int.from_bytes(png[16:20], "big")  # the header of a PNG file holds its size
+    return round(0.62 * pixels)
 
 
 def _data_uri(png: bytes) -> str:
@@ -238,6 +247,8 @@ def _cleaning_words(log: pd.DataFrame | None) -> list[str]:
 def _instrument_words(x: ReportInputs) -> tuple[str, ...]:
     timing = {"pre": "before", "post": "after"}
     t = x.study.timing
+    if t.alliance_when == t.outcome_when:
+        return (f"Process measures and outcomes are rated {timing[t.outcome_when]} the session.",)
     return (
         f"Process measures are rated {timing[t.alliance_when]} the session, outcomes "
         f"{timing[t.outcome_when]} it.",

@@ -91,6 +91,8 @@ def reliability_table(reliability: pd.DataFrame, labels: dict[str, str]) -> ApaT
     reliability : ``measure, scale, level, coefficient, estimate, ci_low, ci_high, n_clients,
         n_sessions, status, reason``. labels : measure -> its name for readers.
     """
+    if reliability["estimate"].isna().all():
+        return ApaTable("reliability", "Reliability", (Column("Scale"),), ())
     present = reliability.drop_duplicates(["level", "coefficient"])
     order = [level for level in LEVEL_SPAN if level in set(present["level"])]
     keys = [
@@ -103,11 +105,13 @@ def reliability_table(reliability: pd.DataFrame, labels: dict[str, str]) -> ApaT
         name = label if scale == "total" else f"{label}: {scale}"
         rows.append(Row((name, *(_coefficient(values.get(key)) for key in keys))))
         failed = own[(own["status"] != "ok") & (own["reason"].fillna("") != "")]
-        notes += [
-            f"{name}, {r.coefficient} {LEVEL_SPAN.get(r.level, r.level).lower()}: {r.reason}."
-            for r in failed.itertuples()
-        ]
-    columns = [Column("Scale")] + [Column(c, LEVEL_SPAN[level]) for level, c in keys]
+        for reason, same in failed.groupby("reason", sort=False):
+            which = [
+                f"{_words(r.coefficient)} {LEVEL_SPAN.get(r.level, r.level).lower()}"
+                for r in same.itertuples()
+            ]
+            notes.append(f"{name}, {', '.join(which)}: {reason}.")
+    columns = [Column("Scale")] + [Column(_words(c), LEVEL_SPAN[level]) for level, c in keys]
     first = (
         "Estimates with 95% intervals. Rcn: reliability of change within clients; RkRn: of a "
         f"client's mean over sessions. Up to {count(reliability['n_clients'].max())} clients and "
@@ -117,6 +121,10 @@ def reliability_table(reliability: pd.DataFrame, labels: dict[str, str]) -> ApaT
         "reliability", "Reliability Within and Between Clients", tuple(columns), tuple(rows),
         (first, *notes), reliability,
     )  # fmt: skip
+
+
+def _words(coefficient: str) -> str:
+    return str(coefficient).replace("_", ", ")
 
 
 def _coefficient(row: object | None) -> str:

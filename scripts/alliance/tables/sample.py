@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from alliance.tables.apa import ApaTable, Column, Row, section
@@ -22,6 +24,8 @@ def sample_table(sample: pd.DataFrame, smallest_cell: int) -> ApaTable:
         label = str(own["label"].iloc[0])
         if own["statistic"].iloc[0].startswith("mean"):
             rows += [Row((label, *_mean_cells(r))) for r in own.itertuples()]
+        elif len(own) == 1 and not own["category"].iloc[0]:
+            rows += [Row((label, *_count_cells(r))) for r in own.itertuples()]
         else:
             rows.append(section(label))
             rows += [
@@ -40,7 +44,8 @@ def sample_table(sample: pd.DataFrame, smallest_cell: int) -> ApaTable:
 def _count_cells(row: object) -> tuple[str, ...]:
     if bool(row.suppressed):
         return (HIDDEN, "", "", "")
-    return (count(row.n), number(row.percent, 1), "", "")
+    share = number(row.percent, 1) if math.isfinite(row.percent) else ""
+    return (count(row.n), share, "", "")
 
 
 def _mean_cells(row: object) -> tuple[str, ...]:
@@ -56,10 +61,14 @@ def flow_table(flow: pd.DataFrame) -> ApaTable:
     ----------
     flow : ``order, step, sessions_in, sessions_out, clients_in, clients_out, reason``.
     """
-    rows = []
-    for r in flow.sort_values("order").itertuples():
+    rows, idle = [], []
+    steps = flow.sort_values("order", ignore_index=True)
+    for r in steps.itertuples():
         lost = r.sessions_in - r.sessions_out, r.clients_in - r.clients_out
         name = str(r.step).replace("_", " ")
+        if not any(lost) and 0 < r.Index < len(steps) - 1:
+            idle.append(name)
+            continue
         words = f"{name[:1].upper()}{name[1:]}" + (f": {r.reason}" if r.reason else "")
         rows.append(
             Row((words, count(r.sessions_out), count(lost[0]), count(r.clients_out),
@@ -69,5 +78,9 @@ def flow_table(flow: pd.DataFrame) -> ApaTable:
         Column("Step"), Column("left", "Sessions"), Column("out", "Sessions"),
         Column("left", "Clients"), Column("out", "Clients"),
     )  # fmt: skip
-    notes = ("Left: rows that remain after the step. Out: rows that the step removed.",)
-    return ApaTable("flow", "Sessions and Clients at Each Step", columns, tuple(rows), notes, flow)
+    notes = ["Left: rows that remain after the step. Out: rows that the step removed."]
+    if idle:
+        notes.append(f"Steps that removed no row: {', '.join(idle)}.")
+    return ApaTable(
+        "flow", "Sessions and Clients at Each Step", columns, tuple(rows), tuple(notes), flow
+    )
