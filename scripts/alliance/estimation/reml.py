@@ -30,8 +30,8 @@ IntArray = NDArray[np.int64]
 
 _SINGULAR = 1e-4  # relative Cholesky diagonal below which lme4 calls a fit singular
 _DECREMENT = 1e-7  # deviance still to be gained by a Newton step at a converged fit
-_MANY_CLIENTS = 2000  # above, a pilot fit and the optimality conditions replace further starts
-_PILOT_CLIENTS = 500
+_MANY_CLIENTS = 500  # above, a pilot fit and the optimality conditions replace further starts
+_PILOT_CLIENTS = (200, 1000)  # a tenth of the clients, within these limits
 _NO_RESIDUAL = 1e-10  # residual variance relative to the outcome's
 
 
@@ -143,7 +143,7 @@ def fit_lmm(design: ModelDesign, criterion: str = "REML", n_starts: int = 3) -> 
     design : from :func:`alliance.estimation.design.build_design`. For its within-only form
         client fixed effects are fitted by least squares with cluster-robust standard errors.
     criterion : ``REML`` or ``ML``.
-    n_starts : starting values tried. With more than 2,000 clients the optimum of a part of the
+    n_starts : starting values tried. With more than 500 clients the optimum of a part of the
         clients is the only start; in every case the optimality conditions of a covariance matrix
         (which exclude a spurious zero) are checked on all the data.
 
@@ -294,7 +294,8 @@ class Pilot:
 
 def _pilot(statistics: NestedStatistics, reml: bool) -> Pilot | None:
     """Fit every n-th client (or all clients of every n-th therapist); None if that fails."""
-    step = max(statistics.n_clients // _PILOT_CLIENTS, 1)
+    size = np.clip(statistics.n_clients // 10, *_PILOT_CLIENTS)
+    step = statistics.n_clients // int(size)
     codes = statistics.therapist if statistics.n_therapists else np.arange(statistics.n_clients)
     clients = np.flatnonzero(codes % step == 0)
     part = prepare(take_groups(statistics, clients, np.zeros(len(clients), dtype=np.int64)))
