@@ -43,6 +43,9 @@ CLIENTS_FOR_STARTS = 500
 _TOLERANCE = 1e-4  # of the gradient, in standard errors
 _FLAT = 1e-5  # curvature relative to the expected information
 _STEP = 1e-3  # of differences, in standard errors
+_NEWTON_STEPS = 10
+_LARGEST_LOG = 50.0
+_LEAST_INFORMATION = 1e-2  # per client: a variance of zero has no expected information
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,8 @@ class VarLayout:
 
     def unpack(self, x: FloatArray) -> tuple[FloatArray, ...]:
         """Means (T, k), coefficients (phases, k, k) and the three factors."""
-        s, values = self.structure, np.where(self.logs, np.exp(np.where(self.logs, x, 0.0)), x)
+        s, values = self.structure, x.copy()
+        values[self.logs] = np.exp(np.minimum(x[self.logs], _LARGEST_LOG))
         mean = self.course @ values[self.slices[0]].reshape(-1, s.n_series)
         coefficients = np.zeros((s.n_phases, s.n_series, s.n_series))
         coefficients[:, self.free] = values[self.slices[1]].reshape(s.n_phases, -1)
@@ -172,7 +176,8 @@ class VarFit:
     gradient : largest entry of the gradient, in standard errors. eigenvalue : smallest curvature
         relative to the expected information.
     spectral_radius : largest over phases; below one is stationary.
-    boundary : client effects whose SD is estimated as zero.
+    boundary : client effects estimated without a variance of their own: an SD of zero, or fully
+        determined by the effects before them.
     problems : why the fit must not be used as it is, each with advice; empty when all is well.
     """
 
@@ -465,7 +470,8 @@ def _covariance(x: FloatArray, layout: VarLayout) -> FloatArray:
 def _whitening(x: FloatArray, layout: VarLayout, data: VarData) -> FloatArray:
     """R with ``R R'`` the inverse of the expected information, flat directions held short."""
     information = expected_information(x, layout, data)
-    size = np.sqrt(np.maximum(np.diag(information), 1e-8))
+    floor = _LEAST_INFORMATION * float(data.n_clients.sum())
+    size = np.sqrt(np.maximum(np.diag(information), floor))
     values, vectors = np.linalg.eigh(information / np.outer(size, size))
     return (vectors / np.sqrt(np.maximum(values, 1e-4))) / size[:, None]
 
@@ -531,7 +537,7 @@ def _positive(matrix: FloatArray, floor: float) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Judgement:
-    """The end of the descent after a Newton step, and what its curvature says."""
+    """The end of the descent after a few Newton steps, and what its curvature says."""
 
     x: FloatArray
     value: float
@@ -552,9 +558,11 @@ class _Judgement:
         values, vectors = np.linalg.eigh(0.5 * (curvature + curvature.T))
         kept = values > _FLAT
         half = (root @ vectors[:, kept]) / np.sqrt(values[kept])
-        moved = x - half @ (half.T @ gradient)
-        after, slope = objective(moved, layout, data)
-        if after <= loss:
+        for _ in range(_NEWTON_STEPS):
+            moved = x - half @ (half.T @ gradient)
+            after, slope = objective(moved, layout, data)
+            if np.abs(half.T @ slope).max() >= np.abs(half.T @ gradient).max():
+                break
             x, loss, gradient = moved, after, slope
         size = float(np.abs(half.T @ gradient).max())
         flat = int((~kept).sum()) - _flat_by_boundary(x, layout)
