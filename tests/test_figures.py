@@ -36,6 +36,7 @@ from alliance.figures.style import (
     sheet,
 )
 from alliance.figures.thinning import thin_clients
+from alliance.study import Study
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +202,21 @@ def test_published_values_stay_in_their_own_panel(inputs):
     study = numbers[numbers["panel"] == forest.STUDY]
     assert set(study["metric"]) == {"within-client SD"}
     assert 0.278 in numbers.loc[numbers["panel"] == forest.PUBLISHED, "estimate"].tolist()
+
+
+def test_alliance_benchmarks_only_beside_alliance():
+    content = synthetic.study().model_dump()
+    for measure in content["measures"].values():
+        measure["role"] = "process" if measure["role"] == "alliance" else measure["role"]
+    content["ruptures"] = {}
+    other = synthetic.figure_inputs(study=Study.model_validate(content))
+    assert set(make_figure("forest", other).numbers["panel"]) == {forest.STUDY}
+
+
+def test_a_flow_without_losses_is_a_narrow_figure():
+    flow = synthetic.flow().iloc[[0, -1]].assign(sessions_in=9, sessions_out=9)
+    figure = make_figure("data_flow", synthetic.figure_inputs(flow=flow, estimates=None)).figure
+    assert figure.get_size_inches()[0] * MM_PER_INCH == pytest.approx(SINGLE_COLUMN_MM)
 
 
 def test_variance_shares_add_to_one(inputs):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+import yaml
 
 from alliance.tables import (
     TABLE_STYLE,
@@ -151,11 +152,31 @@ def test_truth_beside_estimates(inputs):
     assert cells(truth_table(inputs.estimates, far, {"main": "Main"}), "Time")[2] == "no"
 
 
-def test_truth_frame_uses_the_terms_of_the_estimates():
-    frame = truth_frame(
-        {"main": {"within": {"value": 1, "mc_se": 0.1}, "residual_sd": {"value": 2}}}
-    )
-    assert frame["term"].tolist() == ["within", "sd_residual"]
+def test_truth_of_the_bundled_study_has_the_terms_of_the_estimates():
+    path = synthetic.ROOT / "data" / "simulated" / "clinic" / "truth.yaml"
+    frame = truth_frame(yaml.safe_load(path.read_text("utf-8"))["estimands"])
+    assert {"within", "between", "time", "sd_residual"} <= set(frame["term"])
+    assert set(frame["analysis"]) == set(synthetic.study().models)
+    assert frame["value"].notna().all()
+
+
+def test_steps_that_removed_nothing_are_a_note(tables):
+    table = tables["flow"]
+    assert len(table.rows) == 6
+    assert table.notes[-1] == "Steps that removed no row: out of range."
+    assert len(table.numbers) == 7  # the CSV has them all
+
+
+def test_scores_without_items_give_no_reliability_table(inputs):
+    reliability = synthetic.reliability().assign(estimate=np.nan, status="not_estimated")
+    assert make_tables(TableInputs(inputs.study, reliability=reliability)) == {}
+
+
+def test_a_single_count_is_one_row(inputs):
+    names = synthetic.sample().columns
+    row = ("clients", "Clients", np.nan, "n (%)", 43, np.nan, np.nan, np.nan, False)
+    table = make_tables(TableInputs(inputs.study, sample=pd.DataFrame([row], columns=names)))
+    assert [r.cells for r in table["sample"].rows] == [("Clients", "43", "", "", "")]
 
 
 def test_rupture_contrast_without_estimate_gives_its_reason(tables):

@@ -324,12 +324,10 @@ def _truth_cells(
 
 
 def truth_frame(estimands: dict[str, dict[str, dict[str, float]]]) -> pd.DataFrame:
-    """``estimands`` of a ``truth.yaml`` as a table ``analysis, term, value, mc_se``."""
+    """``estimands`` of a ``truth.yaml`` (terms as in the estimates) as a table."""
     rows = [
         (analysis, term, float(entry["value"]), float(entry.get("mc_se", float("nan"))))
         for analysis, terms in estimands.items()
         for term, entry in terms.items()
     ]
-    names = {"residual_sd": "sd_residual", "sd_within_slope": "sd_within"}
-    frame = pd.DataFrame(rows, columns=["analysis", "term", "value", "mc_se"])
-    return frame.assign(term=frame["term"].replace(names))
+    return pd.DataFrame(rows, columns=["analysis", "term", "value", "mc_se"])
