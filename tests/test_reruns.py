@@ -49,7 +49,9 @@ def test_an_edited_function_reruns_what_imports_it(finished_copy: Project) -> No
 def test_an_edited_estimator_reruns_the_estimates_and_what_is_rendered(
     finished_copy: Project,
 ) -> None:
-    finished_copy.edit("scripts/alliance/estimation/mixedlm.py", "import numpy", "import math\nimport numpy")
+    finished_copy.edit(
+        "scripts/alliance/estimation/mixedlm.py", "import numpy", "import math\nimport numpy"
+    )
     planned = finished_copy.planned()
     assert {"fit_mixedlm", "collect_estimates", "write_report"} <= planned
     assert not planned & (PREPARED | RUPTURES | {"fit_reml", "split_within_between"})
