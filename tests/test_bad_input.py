@@ -407,6 +407,11 @@ def session_is_a_date(bad):
     bad.set(2, "session_no", 20250113)
 
 
+@case("SESSION_GAPS", "column 'session_no', row 6", "1 number more than 20", severity="warning")
+def session_numbers_jump(bad):
+    bad.set(6, "session_no", 55)
+
+
 @case("DATE_UNREADABLE", "column 'session_date', row 3", "1 entry", severity="error")
 def date_unreadable(bad):
     bad.set(3, "session_date", "last week")
@@ -655,6 +660,11 @@ def attendance_unmapped(bad):
         bad.set(row, "came", "ill")
 
 
+@case("ATTENDANCE_MISSING", "column 'came', row 7", "1 empty cell", "count as attended")
+def attendance_missing(bad):
+    bad.set(7, "came", None)
+
+
 @case("UNKNOWN_ENDING", "column 'how_ended', row 2", "1 entry not shown here", severity="error")
 def ending_unmapped(bad):
     bad.clients.loc[0, "how_ended"] = "moved to Hamburg"
@@ -698,9 +708,15 @@ def category_too_small(bad):
     bad.clients.loc[:2, "age_group"] = "under 18"
 
 
-@case("FEW_ALIKE", "age_group", "3 clients in groups of fewer than 5", severity="warning")
+@case("FEW_ALIKE", "columns 'age_group'", "fewer than 5 clients in groups", severity="warning")
 def quasi_identifiers_single_out(bad):
     bad.clients.loc[:2, "age_group"] = "under 18"
+
+
+@case("FEW_ALIKE", "columns 'arm' x 'age_group'", "6 clients in groups of", severity="warning")
+def quasi_identifiers_combined_single_out(bad):
+    bad.study["covariates"]["arm"]["quasi_identifier"] = True
+    bad.clients["arm"] = (["c"] * 8 + ["p"] * 2) * 3
 
 
 # ---- size and models ---------------------------------------------------------------------------

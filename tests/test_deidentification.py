@@ -296,6 +296,17 @@ def test_k_anonymity_counts_groups_of_each_size():
     assert k_anonymity(clients, []).empty
 
 
+def test_small_groups_are_put_together_and_their_number_hidden_where_it_is_small():
+    clients = pd.DataFrame({"sex": list("fffffmmmdx")})
+    table = k_anonymity(clients, ["sex"], smallest_cell=5)
+    assert table[["group_size", "n_groups", "n_clients"]].to_numpy().tolist() == [
+        [4, 3, 5], [5, 1, 5],
+    ]  # fmt: skip
+    hidden = k_anonymity(clients.iloc[:8], ["sex"], smallest_cell=5)
+    assert hidden["n_clients"].isna().tolist() == [True, True]
+    assert hidden["group_size"].tolist() == [4, 5]
+
+
 def test_a_missing_quasi_identifier_is_a_value_of_its_own():
     clients = pd.DataFrame({"sex": ["f", "f", None]})
     assert list(k_anonymity(clients, ["sex"])["group_size"]) == [1, 2]

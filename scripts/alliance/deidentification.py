@@ -101,8 +101,8 @@ def deidentify(raw: RawStudy, study: Study, key: bytes | None) -> Deidentified:
     sessions = _sessions(raw.sessions, study, names)
     clients = _clients(raw.clients, study, names)
     quasi = [name for name, c in study.covariates.items() if c.quasi_identifier and name in clients]
-    table = k_anonymity(clients, quasi)
-    return Deidentified(sessions, clients, table, [*problems, *_few_alike(table, quasi, study)])
+    table = k_anonymity(clients, quasi, study.privacy.smallest_cell)
+    return Deidentified(sessions, clients, table, problems)
 
 
 def pseudonyms(ids: Iterable[str], key: bytes, prefix: str) -> dict[str, str]:
@@ -139,38 +139,36 @@ def looks_like_pseudonym(text: str) -> bool:
     )
 
 
-def k_anonymity(clients: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+def k_anonymity(clients: pd.DataFrame, names: list[str], smallest_cell: int = 1) -> pd.DataFrame:
     """How many clients share their combination of quasi-identifiers.
 
     Parameters
     ----------
     clients : one row per client. names : its quasi-identifying columns.
+    smallest_cell : smaller groups are put together in one row; where even together they are
+        fewer clients than this, the numbers of this row and the next are not given.
 
     Returns
     -------
     DataFrame
-        ``group_size, n_groups, n_clients, percent``: one row per size of group, smallest first.
-        The data are k-anonymous for k = the first ``group_size`` (Sweeney 2002). A missing value
-        counts as a value of its own.
+        ``group_size, n_groups, n_clients, percent``: one row per size of group, smallest first;
+        ``group_size`` of groups put together is the largest size among them that is possible,
+        ``smallest_cell - 1``. Without them the data are k-anonymous for k = the first
+        ``group_size`` (Sweeney 2002). A missing value counts as a value of its own.
     """
     columns = ["group_size", "n_groups", "n_clients", "percent"]
     if not names or clients.empty:
         return pd.DataFrame(columns=columns)
     sizes = clients.groupby(names, dropna=False, observed=True).size()
-    table = sizes.value_counts().sort_index().rename_axis("group_size").reset_index(name="n_groups")
-    table["n_clients"] = table["group_size"] * table["n_groups"]
+    shown = sizes.where(sizes >= smallest_cell, smallest_cell - 1)
+    grouped = sizes.groupby(shown.to_numpy())
+    table = grouped.agg(n_groups="size", n_clients="sum").rename_axis("group_size").reset_index()
     table["percent"] = 100 * table["n_clients"] / len(clients)
+    table = table.astype({"n_groups": "Int64", "n_clients": "Int64", "percent": "Float64"})
+    if table["n_clients"].iloc[0] < smallest_cell:
+        # The next row as well, or subtraction from the total would tell the hidden number.
+        table.loc[:1, ["n_groups", "n_clients", "percent"]] = pd.NA
     return table[columns]
-
-
-def _few_alike(table: pd.DataFrame, quasi: list[str], study: Study) -> list[Problem]:
-    smallest = study.privacy.smallest_cell
-    few = int(table.loc[table["group_size"] < smallest, "n_clients"].sum()) if len(table) else 0
-    if not few:
-        return []
-    where = f"covariates {', '.join(quasi)}"
-    found = f"{few} clients in groups of fewer than {smallest}"
-    return [tell("FEW_ALIKE", "study file", where, found, smallest=smallest)]
 
 
 def _check_given(raw: RawStudy) -> list[Problem]:

@@ -192,6 +192,12 @@ ID_ISSUES: dict[str, Issue] = {
         "Is this a date, a year or a running number over all clients? Then name the column under "
         "columns.date, or number the sessions of each client from 1.",
     ),
+    "SESSION_GAPS": _warning(
+        "Session numbers that jump far ahead within a client.",
+        "numbers that follow each other",
+        "Correct slips such as 55 for 5. Nothing is changed: pairs of sessions across a gap are "
+        "never taken for neighbours.",
+    ),
     "DATE_UNREADABLE": _error(
         "Entries of the date column that are no dates.",
         "dates in one form, best 2024-01-31",
@@ -373,6 +379,11 @@ VALUE_ISSUES: dict[str, Issue] = {
         "Entries of attendance without a meaning.",
         "attended, no_show, late_cancel, therapist_cancel",
         "Give every entry a meaning under columns.attendance.labels. {hint}",
+    ),
+    "ATTENDANCE_MISSING": _warning(
+        "Rows without an entry of attendance.",
+        "an entry in every row",
+        "Fill it in; until then these sessions count as attended.",
     ),
     "UNKNOWN_ENDING": _error(
         "Entries of ending without a meaning.",

@@ -29,7 +29,7 @@ def check_categories(look: Look, tables: Mapping[str, RawTable]) -> list[Problem
         frame = look.frame_with(name)
         if frame is not None:
             problems += _check_covariate(look, frame, name, covariate)
-    return problems
+    return [*problems, *_check_alike(look)]
 
 
 def _check_vocabularies(look: Look) -> Iterable[Problem]:
@@ -39,6 +39,11 @@ def _check_vocabularies(look: Look) -> Iterable[Problem]:
             continue
         entries = frame[role].astype("str")
         unknown = entries.notna() & ~entries.isin(words)
+        if role == "attendance" and entries.isna().any():
+            file, where = look.place(frame, role, entries.isna())
+            count = int(entries.isna().sum())
+            found = f"{count} empty {'cell' if count == 1 else 'cells'}"
+            yield tell("ATTENDANCE_MISSING", file, where, found)
         if unknown.any():
             file, where = look.place(frame, role, unknown)
             hints = [suggest(text.lower().replace(" ", "_"), words) for text in
@@ -150,3 +155,24 @@ def _check_cells(
         number = f"{len(small)} {'category' if len(small) == 1 else 'categories'}"
         found = f"{number} with fewer than {smallest} clients"
         yield tell("SMALL_CELLS", place[0], f"column '{place[1]}'", found, smallest=smallest)
+
+
+def _check_alike(look: Look) -> Iterable[Problem]:
+    """Clients whom the combination of quasi-identifiers singles out."""
+    clients, smallest = look.raw.clients, look.study.privacy.smallest_cell
+    quasi = [
+        name
+        for name, covariate in look.study.covariates.items()
+        if covariate.quasi_identifier and name in clients
+    ]
+    if not quasi or clients.empty:
+        return
+    sizes = clients.groupby(quasi, dropna=False).size()
+    few = int(sizes[sizes < smallest].sum())
+    if few:
+        # A count below the smallest cell would itself be one.
+        number = f"{few}" if few >= smallest else f"fewer than {smallest}"
+        found = f"{number} clients in groups of fewer than {smallest}"
+        columns = " x ".join(f"'{origin_of(look.raw, name)[1]}'" for name in quasi)
+        file = origin_of(look.raw, quasi[0])[0]
+        yield tell("FEW_ALIKE", file, f"columns {columns}", found, smallest=smallest)

@@ -13,6 +13,7 @@ from alliance.validation.identifiers import looks_like_date, origin_of
 from alliance.validation.showing import Look, show_entries, show_numbers
 
 LARGEST_SESSION = 1000
+LARGE_GAP = 20
 EARLIEST = pd.Timestamp("1950-01-01")
 NOT_COMPARED = ("source_row", "source_table")
 
@@ -29,6 +30,7 @@ def check_keys(look: Look, today: datetime.date) -> list[Problem]:
         *_check_spelling(look, "client"),
         *_check_spelling(look, "therapist"),
         *_check_sessions(look),
+        *_check_gaps(look),
         *_check_dates(look, today),
         *_check_dates_against_sessions(look),
         *_check_duplicates(look),
@@ -82,6 +84,23 @@ def _check_sessions(look: Look) -> Iterable[Problem]:
             file, where = look.place(sessions, "session", at)
             shown = found or show_numbers(numbers[at])
             yield tell(code, file, where, shown, limit=LARGEST_SESSION)
+
+
+def _check_gaps(look: Look) -> Iterable[Problem]:
+    """A number far from its neighbours is rather a slip than a long pause."""
+    sessions = look.raw.sessions
+    if look.study.data.layout == "wide" or look.study.columns.session is None:
+        return
+    keys = sessions[["client"]].assign(session=_numbers(sessions["session"])).dropna()
+    keys = keys[keys["session"].between(0, LARGEST_SESSION)]
+    keys = keys.sort_values(["client", "session"], kind="stable")
+    gap = keys["session"].diff().where(keys["client"].eq(keys["client"].shift()))
+    far = gap.index[gap > LARGE_GAP]
+    if len(far):
+        flawed = pd.Series(sessions.index.isin(far), index=sessions.index)
+        file, where = look.place(sessions, "session", flawed)
+        found = f"{_count(flawed, 'number')} more than {LARGE_GAP} above the client's last one"
+        yield tell("SESSION_GAPS", file, where, found)
 
 
 def _numbers(column: pd.Series) -> pd.Series:
