@@ -19,9 +19,11 @@ from alliance.cleaning import (
     contradicting_days,
     treatment_ends,
 )
+from alliance.deidentification import deidentify
 from alliance.instruments import load_instruments
 from alliance.problems import StudyError
-from alliance.study import Study
+from alliance.study import Study, load_study
+from alliance.validation import validate
 
 INSTRUMENTS = load_instruments(
     Path(__file__).parents[1] / "config" / "instruments", ["core10", "waisr_client"]
@@ -281,3 +283,26 @@ def test_time_grows_with_rows_no_faster_than_proportionally():
     small, large = seconds(250), seconds(2000)
     # Eight times the rows; generous, since the machine may be busy.
     assert large < 24 * small + 0.5
+
+
+def test_every_flaw_planted_in_the_bundled_study_is_found():
+    root = Path(__file__).parents[1]
+    planted = root / "data/simulated/clinic/flaws.csv"
+    if not planted.exists():
+        pytest.skip("the bundled data are not made yet")
+    flaws = pd.read_csv(planted)["flaw"].value_counts()
+    study = load_study(root / "config/studies/clinic.yaml")
+    wanted = [m.instrument for m in study.measures.values() if m.instrument]
+    instruments = load_instruments(root / "config/instruments", wanted)
+    raw = validate(study, instruments, root, "clinic.yaml")[1]
+    passed = deidentify(raw, study, None)
+    log = clean(passed.sessions, passed.clients, study, instruments).log
+    for rule, flaw in (
+        ("exact_duplicates", "exact_duplicate"),
+        ("conflicting_duplicates", "conflicting_duplicate"),
+        ("out_of_range", "out_of_range"),
+        ("dates_against_order", "dates_out_of_order"),
+    ):
+        assert (log["rule"] == rule).sum() == flaws[flaw]
+    changed = log.loc[log["rule"] == "therapist_changes", "client"].nunique()
+    assert changed == flaws["second_therapist"]
