@@ -24,6 +24,7 @@ from alliance.estimation.reml import (
     contrast,
     fit_lmm,
     likelihood_ratio,
+    solve,
 )
 from alliance.estimation.rows import (
     RowContext,
@@ -516,3 +517,21 @@ def test_sizes_of_fits():
     fit = fit_lmm(design_of("three_slope_reml"))
     assert isinstance(fit, LmmFit)
     assert fit.n_parameters == 5 + 3 + 1 + 1
+
+
+@pytest.mark.parametrize("therapists", [False, True])
+def test_a_large_study_started_from_a_part_of_it_ends_at_the_same_optimum(therapists):
+    rng = np.random.default_rng(8)
+    client = np.repeat(np.arange(620), 4)
+    therapist = (client // 10) if therapists else None
+    x = rng.normal(size=client.size)
+    level, slope = rng.normal(size=(2, 620))
+    y = 2 * level[client] + (0.5 + 0.3 * slope[client]) * x + rng.normal(size=client.size)
+    y += rng.normal(size=62)[client // 10] if therapists else 0.0
+    names = ["intercept", "within"]
+    X = np.column_stack([np.ones(client.size), x])
+    fit = fit_lmm(plain_design(y, X, names, client, random=names, therapist=therapist))
+    direct = solve(prepare(fit.statistics), True, 3)
+    assert fit.converged
+    assert fit.solution.at.deviance == pytest.approx(direct.at.deviance, abs=1e-6)
+    np.testing.assert_allclose(fit.solution.theta, direct.theta, atol=1e-4)

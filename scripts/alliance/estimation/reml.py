@@ -31,6 +31,8 @@ IntArray = NDArray[np.int64]
 _SINGULAR = 1e-4  # relative Cholesky diagonal below which lme4 calls a fit singular
 _DECREMENT = 1e-7  # deviance still to be gained by a Newton step at a converged fit
 _MANY_CLIENTS = 500  # above, a pilot fit and the optimality conditions replace further starts
+_PILOT_THERAPISTS = 25
+_PILOT_GAIN = 1e-2  # deviance; a fraction of what chance moves the optimum of a part
 _PILOT_CLIENTS = (200, 1000)  # a tenth of the clients, within these limits
 _NO_RESIDUAL = 1e-10  # residual variance relative to the outcome's
 
@@ -296,17 +298,21 @@ def _pilot(statistics: NestedStatistics, reml: bool) -> Pilot | None:
     """Fit every n-th client (or all clients of every n-th therapist); None if that fails."""
     size = np.clip(statistics.n_clients // 10, *_PILOT_CLIENTS)
     step = statistics.n_clients // int(size)
+    if statistics.n_therapists:
+        step = max(min(step, statistics.n_therapists // _PILOT_THERAPISTS), 1)
     codes = statistics.therapist if statistics.n_therapists else np.arange(statistics.n_clients)
     clients = np.flatnonzero(codes % step == 0)
     part = prepare(take_groups(statistics, clients, np.zeros(len(clients), dtype=np.int64)))
+    start = _starts(part)[0]
     try:
-        solution = solve(part, reml, 1)
+        theta, at = _descend(part, start, reml, gain=_PILOT_GAIN)
+        curvature = _curvature(part, theta, at, reml)
     except LinAlgError:
         return None
-    theta = np.where(part.diagonal(), np.maximum(solution.theta, 0.05), solution.theta)
-    hessian = solution.curvature.profiled() * statistics.n_clients / len(clients)
-    if not np.array_equal(theta, solution.theta) or np.linalg.eigvalsh(hessian)[0] <= 0:
-        return Pilot(theta, None)
+    inside = np.where(part.diagonal(), np.maximum(theta, 0.05), theta)
+    hessian = curvature.profiled() * statistics.n_clients / len(clients)
+    if not np.array_equal(theta, inside) or np.linalg.eigvalsh(hessian)[0] <= 0:
+        return Pilot(inside, None)
     return Pilot(theta, np.linalg.inv(hessian))
 
 
@@ -330,7 +336,11 @@ def _starts(model: ProfiledModel) -> list[FloatArray]:
 
 
 def _descend(
-    model: ProfiledModel, start: FloatArray, reml: bool, inverse: FloatArray | None = None
+    model: ProfiledModel,
+    start: FloatArray,
+    reml: bool,
+    inverse: FloatArray | None = None,
+    gain: float = 1e-8,
 ) -> tuple[FloatArray, Evaluation]:
     """Quasi-Newton descent; escapes from zeros that are not optima (at most three times)."""
     lower = np.where(model.diagonal(), 0.0, -np.inf)
@@ -344,7 +354,7 @@ def _descend(
 
     theta = start
     for _ in range(4):
-        theta, _ = minimise(criterion, theta, lower, inverse=inverse)
+        theta, _ = minimise(criterion, theta, lower, gain, inverse=inverse)
         at, inverse = seen[theta.tobytes()], None
         escape = _escape(model, theta, at)
         if escape is None:
