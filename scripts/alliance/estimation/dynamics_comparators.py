@@ -20,6 +20,7 @@ from alliance.estimation.dynamics_series import VarSeries
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 MIN_CLIENTS = 10
+MIN_SCORES_LINE = 4
 
 KNOWN_BIAS: Mapping[str, str] = {
     "pooled": (
@@ -120,14 +121,16 @@ def _transitions(series: VarSeries, spec: VarSpec, target: int) -> _Rows:
 
 def _detrended(series: VarSeries) -> VarSeries:
     """Residuals from each client's own line in each series; fewer than four scores are left out."""
-    out = np.full_like(series.scores, np.nan)
-    for i, client in enumerate(series.scores):
-        for j in range(series.n_series):
-            when = np.flatnonzero(~np.isnan(client[:, j]))
-            if when.size >= 4:
-                line = np.polynomial.Polynomial.fit(when, client[when, j], 1)
-                out[i, when, j] = client[when, j] - line(when)
-    return VarSeries(out, series.names, series.client_ids, series.first_session)
+    seen = series.seen
+    counts = np.maximum(seen.sum(axis=1, keepdims=True), 1)
+    time = np.arange(series.n_sessions, dtype=np.float64)[None, :, None]
+    elapsed = np.where(seen, time - (seen * time).sum(axis=1, keepdims=True) / counts, 0.0)
+    z = np.where(seen, series.scores, 0.0)
+    z = np.where(seen, z - z.sum(axis=1, keepdims=True) / counts, np.nan)
+    squares = (elapsed**2).sum(axis=1, keepdims=True)
+    slope = np.nansum(elapsed * z, axis=1, keepdims=True) / np.maximum(squares, 1e-12)
+    rest = np.where(counts >= MIN_SCORES_LINE, z - slope * elapsed, np.nan)
+    return VarSeries(rest, series.names, series.client_ids, series.first_session)
 
 
 def _centre(values: FloatArray, client: IntArray) -> FloatArray:

@@ -1,0 +1,672 @@
+"""The dynamic models as rows of the estimates table, both directions side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alliance.estimates import Estimate
+from alliance.estimation.context import _scale_name
+from alliance.estimation.design import Refusal
+from alliance.estimation.dynamics import (
+    VarBootstrap,
+    VarFit,
+    VarSpec,
+    bootstrap,
+    fit_var,
+    likelihood_ratio,
+    without,
+)
+from alliance.estimation.dynamics_comparators import ESTIMATORS, KNOWN_BIAS, Comparator, compare
+from alliance.estimation.dynamics_effects import (
+    Effects,
+    coefficients,
+    delta,
+    equilibrium_effects,
+    first_session_test,
+    held_effects,
+    impulse_responses,
+    long_run,
+    person_ratio,
+    standardised,
+    within_sd,
+)
+from alliance.estimation.dynamics_series import VarSeries
+from alliance.instruments import Instrument
+from alliance.study import Study
+
+FloatArray = NDArray[np.float64]
+
+ESTIMATOR = "Random-intercept VAR(1), ML"
+MISSING_RULE = "all observed scores; exact likelihood under missing at random"
+TRENDS: Mapping[str, str] = {
+    "none": "none",
+    "linear": "linear",
+    "session_effects": "free mean for each session",
+}
+HORIZON = 6
+
+
+@dataclass(frozen=True)
+class SeriesLabel:
+    """How a series is spoken of.
+
+    Attributes
+    ----------
+    measure : key in the study file. label : name for readers.
+    units, unit : plural and singular, e.g. ``CORE-10 points``, ``CORE-10 point``.
+    """
+
+    measure: str
+    label: str
+    units: str
+    unit: str
+    rater: str = ""
+
+
+@dataclass(frozen=True)
+class VarContext:
+    """What the rows of one dynamic analysis have in common.
+
+    Attributes
+    ----------
+    labels : series name -> label. order : order of measurement in words.
+    """
+
+    analysis: str
+    labels: Mapping[str, SeriesLabel]
+    order: str
+    clock: str = "attended session"
+    seed: float = np.nan
+    code_hash: str = ""
+    estimator: str = ESTIMATOR
+
+
+def var_context(
+    study: Study,
+    analysis: str,
+    measures: Mapping[str, str],
+    instruments: dict[str, Instrument],
+    code_hash: str = "",
+    seed: float = np.nan,
+) -> VarContext:
+    """Context from the study file.
+
+    Parameters
+    ----------
+    measures : series name -> key of the measure, e.g. ``{"alliance": "wai", "outcome": "core"}``.
+    """
+    labels = {}
+    for name, key in measures.items():
+        measure = study.measures[key]
+        scale = _scale_name(measure, instruments)
+        labels[name] = SeriesLabel(
+            key, measure.label, f"{scale} points", f"{scale} point", measure.rater
+        )
+    return VarContext(analysis, labels, order_in_words(study), seed=seed, code_hash=code_hash)
+
+
+def order_in_words(study: Study) -> str:
+    """The order of measurement that the dynamic model follows."""
+    place = {"pre": "before", "post": "after"}
+    timing = study.timing
+    words = f"outcome {place[timing.outcome_when]}, alliance {place[timing.alliance_when]} session"
+    if timing.outcome_when == timing.alliance_when:
+        return f"{words} (same occasion: effects of the previous session, innovations correlate)"
+    first, second = (
+        ("outcome", "alliance") if timing.outcome_when == "pre" else ("alliance", "outcome")
+    )
+    return f"{words} ({first} to {second} within a session, {second} to {first} to the next)"
+
+
+def term_name(names: Sequence[str], target: int, source: int) -> str:
+    """``autoregression_outcome``, or ``cross_lag_alliance_outcome`` (from alliance to outcome)."""
+    if target == source:
+        return f"autoregression_{names[target]}"
+    return f"cross_lag_{names[source]}_{names[target]}"
+
+
+def dynamics_rows(
+    series: VarSeries | Refusal,
+    spec: VarSpec,
+    context: VarContext,
+    *,
+    reliabilities: Iterable[tuple[float, ...]] = (),
+    phase_from: int | None = None,
+    n_bootstrap: int = 0,
+    seed: int = 0,
+) -> list[Estimate]:
+    """All rows of one dynamic analysis: model, tests, comparators and sensitivity.
+
+    Parameters
+    ----------
+    reliabilities : sets of assumed within-client reliabilities, one number per series.
+    phase_from : first session of the later phase of the test of equal coefficients.
+    n_bootstrap : replications of the case bootstrap, by therapist where twenty or more are known
+        and by client otherwise; 0 for none.
+    """
+    fit = series if isinstance(series, Refusal) else fit_var(series, spec)
+    rows = var_rows(fit, context)
+    if isinstance(series, Refusal) or isinstance(fit, Refusal):
+        return rows
+    if not fit.problems:
+        rows += [*test_rows(fit, context), *random_trend_rows(fit, context)]
+    if phase_from is not None:
+        rows += phase_rows(series, spec, context, phase_from)
+    for reliability in reliabilities:
+        rows += reliability_rows(series, spec, context, reliability)
+    rows += comparator_rows(series, spec, context)
+    if n_bootstrap and not fit.problems:
+        rows += bootstrap_rows(fit, context, n_bootstrap, seed)
+    return rows
+
+
+# Rows of one fit
+
+
+def var_rows(fit: VarFit | Refusal, context: VarContext, horizon: int = HORIZON) -> list[Estimate]:
+    """Coefficients, standardised effects, long-run effects, impulse responses, variances, fit."""
+    maker = _Maker(context, fit if isinstance(fit, VarFit) else None)
+    if isinstance(fit, Refusal):
+        return list(_absent_cross_lags(maker, f"{fit.reason}. {fit.advice}"))
+    if fit.layout.structure.n_phases > 1:
+        raise ValueError("a model with phases has rows of its own: phase_rows")
+    return [
+        *_coefficient_rows(fit, maker),
+        *_lasting_rows(fit, maker),
+        *_response_rows(fit, maker, horizon),
+        *_variance_rows(fit, maker),
+        *_fit_rows(fit, maker),
+    ]
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Fills in what all rows share."""
+
+    context: VarContext
+    fit: VarFit | None
+    series: VarSeries | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.context.labels)
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """(target, source) of all cross-lags, effects on later series first."""
+        k = len(self.names)
+        for target in reversed(range(k)):
+            for source in range(k):
+                if source != target:
+                    yield target, source
+
+    def labels(self, target: int, source: int) -> tuple[SeriesLabel, SeriesLabel]:
+        return self.context.labels[self.names[target]], self.context.labels[self.names[source]]
+
+    def shared(self) -> dict[str, object]:
+        context, fit = self.context, self.fit
+        shared: dict[str, object] = {
+            "analysis": context.analysis,
+            "estimator": context.estimator,
+            "level": "within_client",
+            "timing_order": context.order,
+            "clock": context.clock,
+            "missing_rule": MISSING_RULE,
+            "seed": context.seed,
+            "code_hash": context.code_hash,
+        }
+        if fit is not None:
+            shared |= {"trend": trend_in_words(fit.spec), "converged": _converged(fit)}
+            if fit.problems:
+                shared |= {"status": "diagnostics_failed", "reason": "; ".join(fit.problems)}
+        series = self.series or (fit.series if fit else None)
+        return shared | (_counts(series) if series else {})
+
+    def row(self, term: str, kind: str, estimand: str, units: str, **more: object) -> Estimate:
+        values = self.shared() | more
+        return Estimate(term=term, kind=kind, estimand=estimand, units=units, **values)
+
+    def absent(self, term: str, kind: str, estimand: str, reason: str, **more: object) -> Estimate:
+        gone = {"status": "not_estimated", "reason": reason} | more
+        return self.row(term, kind, estimand, "", **gone)
+
+    def ends(self, target: int, source: int) -> dict[str, object]:
+        to, by = self.labels(target, source)
+        return {"predictor": by.measure, "outcome": to.measure, "rater": by.rater}
+
+    def lag(self, target: int, source: int) -> float:
+        if self.fit is None:
+            return np.nan
+        return 1.0 - float(self.fit.layout.structure.same_session[target, source])
+
+
+def _counts(series: VarSeries) -> dict[str, object]:
+    groups = series.cluster
+    return {
+        "n_obs": float(series.seen.sum()),
+        "n_clients": float(series.n_clients),
+        "n_therapists": np.nan if groups is None else float(np.unique(groups).size),
+        "median_sessions": float(np.median(series.seen.any(axis=2).sum(axis=1))),
+    }
+
+
+def trend_in_words(spec: VarSpec) -> str:
+    """How the course over sessions is taken out."""
+    words = TRENDS[spec.trend]
+    return f"{words}; clients' own lines" if spec.random_trend else words
+
+
+def _converged(fit: VarFit) -> str:
+    if not fit.converged:
+        return "no"
+    return f"yes, on the boundary: {', '.join(fit.boundary)}" if fit.boundary else "yes"
+
+
+def _numbers(effects: Effects, index: tuple[int, ...]) -> dict[str, object]:
+    se = float(effects.se[index])
+    return {
+        "estimate": float(effects.estimate[index]),
+        "se": se,
+        "ci_low": float(effects.low[index]),
+        "ci_high": float(effects.high[index]),
+        "interval": effects.interval,
+    }
+
+
+def coefficient_estimand(maker: _Maker, target: int, source: int) -> str:
+    """A coefficient in words."""
+    to, by = maker.labels(target, source)
+    if target == source:
+        return f"Within clients: carry-over of {to.label} from one session to the next"
+    when = "later in the same session" if maker.lag(target, source) == 0 else "at the next session"
+    return (
+        f"Within clients: change in {to.label} {when} when {by.label} is one point above what is "
+        f"usual for the client, given the previous {to.label}"
+    )
+
+
+def _coefficient_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
+    raw, scaled = coefficients(fit), standardised(fit)
+    k = len(maker.names)
+    order = [*maker.pairs(), *((j, j) for j in range(k))]
+    for target, source in order:
+        index = (0, target, source)
+        if not fit.layout.free[target, source]:
+            continue
+        to, by = maker.labels(target, source)
+        term = term_name(maker.names, target, source)
+        words = coefficient_estimand(maker, target, source)
+        more = _numbers(raw, index) | maker.ends(target, source)
+        more |= {
+            "p": float(raw.p[index]),
+            "lag": maker.lag(target, source),
+            "std_within": float(scaled.estimate[index]),
+            "std_within_low": float(scaled.low[index]),
+            "std_within_high": float(scaled.high[index]),
+        }
+        yield maker.row(term, "fixed", words, f"{to.units} per {by.unit}", **more)
+        if target != source:
+            yield _person_row(fit, maker, raw, target, source)
+
+
+def _person_row(fit: VarFit, maker: _Maker, raw: Effects, target: int, source: int) -> Estimate:
+    """The mean of the coefficient in each client's own within-client SDs."""
+    term = f"{term_name(maker.names, target, source)}_person_standardised"
+    ratio, n = person_ratio(fit, target, source)
+    words = (
+        f"{coefficient_estimand(maker, target, source)}; in the client's own SDs, mean over clients"
+    )
+    if not np.isfinite(ratio):
+        reason = "no client has five scores of both series"
+        return maker.absent(term, "contrast", words, reason, **maker.ends(target, source))
+    index = (0, target, source)
+    numbers = {
+        "estimate": ratio * float(raw.estimate[index]),
+        "se": ratio * float(raw.se[index]),
+        "ci_low": ratio * float(raw.low[index]),
+        "ci_high": ratio * float(raw.high[index]),
+        "interval": f"95% Wald, SDs of {n} clients taken as known",
+        "lag": maker.lag(target, source),
+    }
+    return maker.row(term, "contrast", words, "SDs per SD", **numbers, **maker.ends(target, source))
+
+
+def _lasting_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
+    """Long-run effects: the source held higher; the source pushed at every session."""
+    kinds = (
+        ("held", held_effects, "is held one point higher for good"),
+        ("equilibrium", equilibrium_effects, "is pushed up by one point at every session"),
+    )
+    for name, function, when in kinds:
+        effects = None if fit.problems else long_run(fit, function)
+        for target, source in maker.pairs():
+            to, by = maker.labels(target, source)
+            term = f"long_run_{name}_{maker.names[source]}_{maker.names[target]}"
+            words = f"Within clients: lasting change in {to.label} when {by.label} {when}"
+            if effects is None:
+                reason = "there is no long run: " + "; ".join(fit.problems)
+                yield maker.absent(term, "contrast", words, reason, **maker.ends(target, source))
+                continue
+            more = _numbers(effects, (0, target, source)) | maker.ends(target, source)
+            yield maker.row(term, "contrast", words, f"{to.units} per {by.unit}", **more)
+
+
+def _response_rows(fit: VarFit, maker: _Maker, horizon: int) -> Iterator[Estimate]:
+    """Impulse responses; one reason row per direction where the process explodes."""
+    effects = None if fit.problems else impulse_responses(fit, horizon)
+    for target, source in maker.pairs():
+        to, by = maker.labels(target, source)
+        stem = f"response_{maker.names[source]}_{maker.names[target]}"
+        words = f"Within clients: {to.label} {{h}} session(s) after {by.label} was one point higher"
+        if effects is None:
+            reason = "; ".join(fit.problems)
+            estimand = words.format(h="1 and more")
+            yield maker.absent(stem, "contrast", estimand, reason, **maker.ends(target, source))
+            continue
+        for h in range(1, horizon + 1):
+            more = _numbers(effects, (h - 1, 0, target, source)) | maker.ends(target, source)
+            yield maker.row(
+                f"{stem}_{h}",
+                "contrast",
+                words.format(h=h),
+                f"{to.units} per {by.unit}",
+                lag=float(h),
+                **more,
+            )
+
+
+def _variance_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
+    sds = delta(fit, lambda x: within_sd(fit, x))
+    labels = [maker.context.labels[name] for name in maker.names]
+    for j, (name, label) in enumerate(zip(maker.names, labels, strict=True)):
+        words = f"Model-implied within-client SD of {label.label}"
+        more = _numbers(sds, (j,)) | {"outcome": label.measure}
+        yield maker.row(f"sd_within_{name}", "standard_deviation", words, label.units, **more)
+    k = len(labels)
+    groups = [("level", "level", 0), ("trend", "slope per session", k)]
+    for stem, what, start in groups[: fit.client_cov.shape[0] // k]:
+        yield from _between_rows(fit, maker, stem, what, start)
+    innovation = fit.innovation_cov
+    for j, (name, label) in enumerate(zip(maker.names, labels, strict=True)):
+        words = f"SD of what is new in {label.label} at a session"
+        value = float(np.sqrt(innovation[j, j]))
+        yield maker.row(
+            f"sd_innovation_{name}",
+            "standard_deviation",
+            words,
+            label.units,
+            estimate=value,
+            outcome=label.measure,
+        )
+
+
+def _between_rows(
+    fit: VarFit, maker: _Maker, stem: str, what: str, start: int
+) -> Iterator[Estimate]:
+    """SDs of clients' levels (or trends) and their correlations."""
+    k = len(maker.names)
+    block = fit.client_cov[start : start + k, start : start + k]
+    sd = np.sqrt(np.maximum(np.diag(block), 0.0))
+    for j, name in enumerate(maker.names):
+        label = maker.context.labels[name]
+        words = f"SD between clients of the {what} of {label.label}"
+        yield maker.row(
+            f"sd_{stem}_{name}",
+            "standard_deviation",
+            words,
+            label.units,
+            estimate=float(sd[j]),
+            level="between_client",
+            outcome=label.measure,
+        )
+    for target, source in ((t, s) for t, s in maker.pairs() if s < t):
+        to, by = maker.labels(target, source)
+        term = f"cor_{stem}_{maker.names[source]}_{maker.names[target]}"
+        words = f"Correlation between clients of the {what}s of {by.label} and {to.label}"
+        size = float(sd[target] * sd[source])
+        if size <= 1e-8 * float(fit.scale[target] * fit.scale[source]):
+            reason = "an SD between clients is estimated as zero"
+            yield maker.absent(term, "correlation", words, reason, level="between_client")
+            continue
+        value = float(np.clip(block[target, source] / size, -1.0, 1.0))
+        yield maker.row(
+            term,
+            "correlation",
+            words,
+            "correlation",
+            estimate=value,
+            level="between_client",
+            **maker.ends(target, source),
+        )
+
+
+def _fit_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
+    total = {"level": "total"}
+    yield maker.row(
+        "log_likelihood", "fit", "Log-likelihood", "", estimate=fit.log_likelihood, **total
+    )
+    yield maker.row("aic", "fit", "Akaike's information criterion", "", estimate=fit.aic, **total)
+    yield maker.row(
+        "spectral_radius",
+        "fit",
+        "Largest eigenvalue of the process; below 1 it is stationary",
+        "",
+        estimate=fit.spectral_radius,
+    )
+
+
+# Tests
+
+
+def test_rows(fit: VarFit, context: VarContext) -> Iterator[Estimate]:
+    """Likelihood-ratio tests of each cross-lag, and of a settled first session."""
+    maker = _Maker(context, fit)
+    for target, source in maker.pairs():
+        if not fit.layout.free[target, source]:
+            continue
+        name = term_name(maker.names, target, source)
+        words = f"Likelihood-ratio test that this is zero: {name}"
+        smaller = without(fit, [(target, source)])
+        if isinstance(smaller, Refusal) or not smaller.converged:
+            reason = "the model without the effect did not converge"
+            yield maker.absent(f"lr_{name}", "fit", words, reason, **maker.ends(target, source))
+            continue
+        test = likelihood_ratio(fit, smaller)
+        more = {"estimate": test.chi2, "df": float(test.df), "p": test.p}
+        yield maker.row(f"lr_{name}", "fit", words, "chi-squared", **more)
+    start = first_session_test(fit)
+    words = "Wald test that the first session has the variances the process settles to"
+    more = {"estimate": start.chi2, "df": float(start.df), "p": start.p}
+    yield maker.row("first_session_settled", "fit", words, "chi-squared", **more)
+
+
+def random_trend_rows(fit: VarFit, context: VarContext) -> Iterator[Estimate]:
+    """Test of clients' own trends: the other of the two models is fitted beside this one."""
+    other = fit_var(fit.series, replace(fit.spec, random_trend=not fit.spec.random_trend))
+    maker = _Maker(context, fit)
+    words = "Likelihood-ratio test of clients' own linear trends"
+    if isinstance(other, Refusal):
+        reason = f"{other.reason}. {other.advice}"
+        yield maker.absent("lr_random_trend", "fit", words, reason)
+        return
+    if not other.converged:
+        yield maker.absent("lr_random_trend", "fit", words, "; ".join(other.problems))
+        return
+    larger, smaller = (fit, other) if fit.spec.random_trend else (other, fit)
+    test = likelihood_ratio(larger, smaller)
+    more = {"estimate": test.chi2, "df": float(test.df), "p": test.p}
+    note = "p conservative: variances are tested at their boundary"
+    yield maker.row("lr_random_trend", "fit", words, "chi-squared", interval=note, **more)
+
+
+def phase_rows(
+    series: VarSeries, spec: VarSpec, context: VarContext, phase_from: int
+) -> list[Estimate]:
+    """Coefficients before and from a session on, their differences, and a test of equality."""
+    single = fit_var(series, spec)
+    both = fit_var(series, replace(spec, phase_from=phase_from))
+    maker = _Maker(context, both if isinstance(both, VarFit) else None, series)
+    reason = _phase_refusal(series, both, phase_from)
+    if reason or isinstance(both, Refusal):
+        return list(_absent_cross_lags(maker, reason, "_phase_2"))
+    sessions = {1: f"sessions before {phase_from}", 2: f"sessions from {phase_from} on"}
+    raw = coefficients(both)
+    rows = []
+    for target, source in maker.pairs():
+        to, by = maker.labels(target, source)
+        name = term_name(maker.names, target, source)
+        words = coefficient_estimand(maker, target, source)
+        more = maker.ends(target, source) | {"lag": maker.lag(target, source)}
+        units = f"{to.units} per {by.unit}"
+        for number, when in sessions.items():
+            index = (number - 1, target, source)
+            values = _numbers(raw, index) | more | {"p": float(raw.p[index])}
+            rows.append(
+                maker.row(f"{name}_phase_{number}", "fixed", f"{words} ({when})", units, **values)
+            )
+        rows.append(
+            _phase_difference(both, maker, (target, source), f"{words} (later minus earlier)")
+        )
+    if isinstance(single, VarFit) and single.converged:
+        test = likelihood_ratio(both, single)
+        words = f"Likelihood-ratio test of equal coefficients before and from session {phase_from}"
+        more = {"estimate": test.chi2, "df": float(test.df), "p": test.p}
+        rows.append(maker.row("lr_phases", "fit", words, "chi-squared", **more))
+    return rows
+
+
+def _phase_refusal(series: VarSeries, both: VarFit | Refusal, phase_from: int) -> str:
+    if isinstance(both, Refusal):
+        return f"{both.reason}. {both.advice}"
+    later = int((series.seen[:, phase_from:].all(axis=2).sum(axis=1) >= 2).sum())
+    if later < 10:
+        return f"only {later} clients have two or more sessions in the later phase; 10 are needed"
+    return ""
+
+
+def _phase_difference(fit: VarFit, maker: _Maker, cell: tuple[int, int], words: str) -> Estimate:
+    effects = delta(fit, lambda x: np.diff(fit.raw_coefficients(x), axis=0)[0])
+    to, by = maker.labels(*cell)
+    more = _numbers(effects, cell) | {"p": float(effects.p[cell])} | maker.ends(*cell)
+    term = f"{term_name(maker.names, *cell)}_phase_difference"
+    return maker.row(term, "contrast", words, f"{to.units} per {by.unit}", **more)
+
+
+def _absent_cross_lags(maker: _Maker, reason: str, suffix: str = "") -> Iterator[Estimate]:
+    for target, source in maker.pairs():
+        term = term_name(maker.names, target, source) + suffix
+        words = coefficient_estimand(maker, target, source)
+        yield maker.absent(term, "fixed", words, reason, **maker.ends(target, source))
+
+
+# Sensitivity, comparators, bootstrap
+
+
+def reliability_rows(
+    series: VarSeries, spec: VarSpec, context: VarContext, reliability: tuple[float, ...]
+) -> list[Estimate]:
+    """Cross-lags when the scores have the given within-client reliabilities."""
+    fit = fit_var(series, replace(spec, reliability=reliability))
+    maker = _Maker(context, fit if isinstance(fit, VarFit) else None, series)
+    given = ", ".join(f"{n} {r:g}" for n, r in zip(maker.names, reliability, strict=True))
+    if isinstance(fit, Refusal):
+        return list(_absent_cross_lags(maker, f"{fit.reason}. {fit.advice}", "_reliability"))
+    raw = coefficients(fit)
+    rows = []
+    for target, source in maker.pairs():
+        to, by = maker.labels(target, source)
+        index = (0, target, source)
+        words = f"{coefficient_estimand(maker, target, source)}; reliabilities taken as {given}"
+        more = _numbers(raw, index) | maker.ends(target, source)
+        more |= {"p": float(raw.p[index]), "reliability_assumed": reliability[source]}
+        term = f"{term_name(maker.names, target, source)}_reliability"
+        units = f"{to.units} per {by.unit}"
+        rows.append(maker.row(term, "fixed", words, units, lag=maker.lag(target, source), **more))
+    return rows
+
+
+def comparator_rows(series: VarSeries, spec: VarSpec, context: VarContext) -> list[Estimate]:
+    """The usual shortcuts, each labelled with its known bias."""
+    rows = []
+    for method, bias in KNOWN_BIAS.items():
+        named = replace(context, estimator=ESTIMATORS[method])
+        maker = _Maker(named, None, series)
+        course = "each client's own line" if method == "person_detrended" else TRENDS[spec.trend]
+        shared = {"known_bias": bias, "trend": course}
+        for target, own in _own_first(len(maker.names)):
+            found = compare(series, spec, target, method)
+            for source in own:
+                rows.append(_comparator_row(maker, found, target, source, shared))
+    return rows
+
+
+def _own_first(k: int) -> Iterator[tuple[int, list[int]]]:
+    for target in reversed(range(k)):
+        yield target, [*(s for s in range(k) if s != target), target]
+
+
+def _comparator_row(
+    maker: _Maker,
+    found: Comparator | Refusal,
+    target: int,
+    source: int,
+    shared: Mapping[str, object],
+) -> Estimate:
+    term = term_name(maker.names, target, source)
+    words = coefficient_estimand(maker, target, source)
+    more = dict(shared) | maker.ends(target, source)
+    if isinstance(found, Refusal):
+        return maker.absent(term, "fixed", words, f"{found.reason}. {found.advice}", **more)
+    to, by = maker.labels(target, source)
+    estimate, half = found.coefficients[source], found.half_width[source]
+    more |= {
+        "estimate": float(estimate),
+        "se": float(found.se[source]),
+        "ci_low": float(estimate - half),
+        "ci_high": float(estimate + half),
+        "df": found.df,
+        "p": float(found.p[source]),
+        "interval": "95% t, cluster-robust by client",
+        "n_obs": float(found.n_obs),
+        "n_clients": float(found.n_clients),
+        "missing_rule": "transitions with all scores present",
+    }
+    return maker.row(term, "fixed", words, f"{to.units} per {by.unit}", **more)
+
+
+def bootstrap_rows(
+    fit: VarFit, context: VarContext, n_replications: int, seed: int, min_clusters: int = 20
+) -> list[Estimate]:
+    """Percentile intervals of the cross-lags from resampled therapists or clients."""
+    groups = fit.series.cluster
+    by_cluster = groups is not None and np.unique(groups).size >= min_clusters
+    found = bootstrap(fit, n_replications, seed, by_cluster=by_cluster)
+    what = "therapists" if by_cluster else "clients"
+    maker = _Maker(replace(context, seed=float(seed)), fit)
+    return [_bootstrap_row(fit, maker, found, cell, what) for cell in maker.pairs()]
+
+
+def _bootstrap_row(
+    fit: VarFit, maker: _Maker, found: VarBootstrap, cell: tuple[int, int], what: str
+) -> Estimate:
+    term = f"{term_name(maker.names, *cell)}_bootstrap"
+    words = f"{coefficient_estimand(maker, *cell)} (bootstrap of {what})"
+    n = len(found.coefficients)
+    if n < 2 or found.n_failed > 0.1 * (n + found.n_failed):
+        reason = f"{found.n_failed} of {n + found.n_failed} replications could not be fitted"
+        return maker.absent(term, "fixed", words, reason, **maker.ends(*cell))
+    to, by = maker.labels(*cell)
+    draws = found.coefficients[:, 0, cell[0], cell[1]]
+    low, high = np.percentile(draws, [2.5, 97.5])
+    more = {
+        "estimate": float(fit.coefficients[0, cell[0], cell[1]]),
+        "se": float(draws.std(ddof=1)),
+        "ci_low": float(low),
+        "ci_high": float(high),
+        "interval": f"95% percentile, bootstrap of {what}, {n} replications",
+    }
+    units = f"{to.units} per {by.unit}"
+    return maker.row(term, "fixed", words, units, **more, **maker.ends(*cell))
