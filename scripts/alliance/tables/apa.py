@@ -69,16 +69,22 @@ def table_csv(table: ApaTable) -> str:
 
 
 def table_html(table: ApaTable, label: str = "") -> str:
-    """The table as an HTML ``<table>``; ``label`` is e.g. ``Table 3``. All text is escaped."""
+    """The table as an HTML ``<table>``; ``label`` is e.g. ``Table 3``. All text is escaped.
+
+    Rules and alignment stand in the cells themselves, because word processors that open or paste
+    the table do not read style sheets.
+    """
     number = f'<span class="table-number">{escape(label)}</span> ' if label else ""
+    last = len(table.rows) - 1
     parts = [
         f'<table class="apa" id="table-{escape(table.name, quote=True)}">',
-        f'<caption>{number}<span class="table-title">{escape(table.title)}</span></caption>',
+        f'<caption align="left">{number}'
+        f'<span class="table-title">{escape(table.title)}</span></caption>',
         "<thead>",
         *_head(table.columns),
         "</thead>",
         "<tbody>",
-        *(_body_row(row, len(table.columns)) for row in table.rows),
+        *(_body_row(row, len(table.columns), at == last) for at, row in enumerate(table.rows)),
         "</tbody>",
         _foot(table),
         "</table>",
@@ -87,7 +93,7 @@ def table_html(table: ApaTable, label: str = "") -> str:
 
 
 def table_page(table: ApaTable, style: str) -> str:
-    """A page that holds the table alone, to be opened by Word or a browser."""
+    """A page that holds the table alone, to be opened by a word processor or a browser."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f"<title>{escape(table.title)}</title>\n<style>\n{style}\n</style>\n</head>\n<body>\n"
@@ -95,19 +101,37 @@ def table_page(table: ApaTable, style: str) -> str:
     )
 
 
+_THICK, _THIN = "1.5pt solid #000000", "0.75pt solid #000000"
+
+
+def _cell(
+    text: str, tag: str = "td", align: str = "right", rules: str = "", attributes: str = ""
+) -> str:
+    """One cell; ``text`` is markup already escaped, ``rules`` are borders in CSS."""
+    weight = "font-weight: normal; " if tag == "th" else ""
+    style = f"{weight}text-align: {align}; {rules}".strip()
+    return f'<{tag}{attributes} align="{align}" style="{style}">{text}</{tag}>'
+
+
 def _head(columns: Sequence[Column]) -> Iterator[str]:
-    spanned = any(column.span for column in columns)
-    if spanned:
+    top = f"border-top: {_THICK};"
+    if any(column.span for column in columns):
         cells = []
         for span, group in groupby(columns, key=lambda column: column.span):
-            width = len(list(group))
+            width = f' colspan="{len(list(group))}"'
+            rules = f"{top} border-bottom: {_THIN};"
             cells.append(
-                f'<th colspan="{width}" scope="colgroup" class="span">{escape(span)}</th>'
+                _cell(escape(span), "th", "center", rules, f'{width} scope="colgroup"')
                 if span
-                else f'<td colspan="{width}"></td>'
+                else _cell("", rules=top, attributes=width)
             )
         yield f"<tr>{''.join(cells)}</tr>"
-    cells = [f'<th scope="col">{_heading(column.heading)}</th>' for column in columns]
+        top = ""
+    rules = f"{top} border-bottom: {_THIN};"
+    cells = [
+        _cell(_heading(c.heading), "th", "right" if at else "left", rules, ' scope="col"')
+        for at, c in enumerate(columns)
+    ]
     yield f"<tr>{''.join(cells)}</tr>"
 
 
@@ -115,20 +139,23 @@ def _heading(text: str) -> str:
     return f"<i>{escape(text)}</i>" if text in _STATISTICS else escape(text)
 
 
-def _body_row(row: Row, width: int) -> str:
-    if row.section:
-        return (
-            f'<tr class="section"><th colspan="{width}" scope="rowgroup">'
-            f"{escape(row.cells[0])}</th></tr>"
-        )
-    kind = ' class="indent"' if row.indent else ""
+def _body_row(row: Row, width: int, last: bool) -> str:
+    rules = f"border-bottom: {_THICK};" if last else ""
     first, *others = row.cells
-    cells = "".join(f"<td>{escape(cell)}</td>" for cell in others)
-    return f'<tr><th scope="row"{kind}>{escape(first)}</th>{cells}</tr>'
+    if row.section:
+        span = f' colspan="{width}" scope="rowgroup"'
+        heading = _cell(f"<b>{escape(first)}</b>", "th", "left", rules, span)
+        return f'<tr class="section">{heading}</tr>'
+    kind = ' class="indent"' if row.indent else ""
+    head = _cell(escape(first), "th", "left", rules, f' scope="row"{kind}')
+    cells = "".join(_cell(escape(cell), rules=rules) for cell in others)
+    return f"<tr>{head}{cells}</tr>"
 
 
 def _foot(table: ApaTable) -> str:
     if not table.notes:
         return ""
     text = " ".join(escape(note) for note in table.notes)
-    return f'<tfoot><tr><td colspan="{len(table.columns)}"><i>Note.</i> {text}</td></tr></tfoot>'
+    note = f'<div class="note"><i>Note.</i> {text}</div>'
+    span = f' colspan="{len(table.columns)}"'
+    return f"<tfoot><tr>{_cell(note, align='left', attributes=span)}</tr></tfoot>"

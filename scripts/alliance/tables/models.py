@@ -36,6 +36,7 @@ TERM_WORDS: dict[str, str] = {
     "sd_time": "SD of clients' slopes over time",
     "sd_therapist": "SD of therapists' levels",
     "sd_residual": "Residual SD",
+    "pct_same_sign": "Clients whose slope has the average sign (%)",
     "icc": "Intraclass correlation, clients",
     "icc_therapist": "Intraclass correlation, therapists",
     "deviance": "Deviance (-2 log-likelihood)",
@@ -107,7 +108,7 @@ def _term_rows(both: pd.DataFrame, sides: list[pd.DataFrame]) -> list[Row]:
 def _section_of(term: str) -> str:
     if term in _DERIVED:
         return "Compared across levels"
-    if term.startswith(("sd_", "cor_", "icc", "var_")):
+    if term.startswith(("sd_", "cor_", "icc", "var_", "pct_")):
         return "Random effects"
     return "Fit" if term == "deviance" else "Fixed effects"
 
@@ -184,7 +185,7 @@ def _unit_notes(used: pd.DataFrame) -> list[str]:
     groups = []
     for units, own in used[used["units"] != ""].groupby("units", sort=False):
         terms = [term_words(r.term, r.term) for r in own.drop_duplicates("term").itertuples()]
-        if units not in ("proportion", "correlation", "deviance"):
+        if units not in ("proportion", "correlation", "deviance", "%"):
             groups.append(f"{', '.join(terms)}: {units}")
     return [f"Units: {'; '.join(groups)}."] if groups else []
 

@@ -96,7 +96,7 @@ def rupture_outcome_table(
         f"Measure: {label}. Difference in the last observed outcome (oriented so that higher is "
         f"worse, {own['units'].iloc[0]}) at equal baseline, number of sessions, and mean and slope "
         "of the rating.",
-        *(f"{text.rstrip('.')}." for text in bias[:1]),
+        *(f"{text.rstrip('.')}." for text in sorted(bias, key=len)[:1]),  # without remarks on rules
         *(
             f"Not estimated, {rule_labels.get(r.rule, r.rule)}, "
             f"{CONTRAST_WORDS.get(r.quantity, r.quantity).lower()}: {r.reason}."
