@@ -281,6 +281,13 @@ def test_rule_bars_add_to_a_hundred():
     np.testing.assert_allclose(numbers.groupby("rule")["percent"].sum(), 100)
 
 
+def test_rules_with_hidden_counts_have_no_bar():
+    summary = synthetic.ruptures()["rupture_summary"].astype({"n_repaired": float})
+    summary.loc[0, ["n_repaired", "pct_repaired"]] = np.nan
+    numbers = ruptures.numbers_rupture_rules(summary)
+    assert set(numbers["rule"]) == {"previous_drop", "own_mean"}
+
+
 def test_colours_differ_in_grey():
     """Lightness of the colours that meet in one figure differs, so grey print can be read."""
     levels = [LEVEL_COLOUR[k] for k in ("within_client", "between_client", "between_therapist")]

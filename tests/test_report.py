@@ -291,6 +291,7 @@ def test_the_main_finding_comes_first(page):
     assert body.index("Within clients: does") < body.index("Between clients: does")
     assert body.index("Between clients: does") < body.index("do ruptures and repairs go with")
     assert body.index("do ruptures and repairs go with") < body.index('id="flow"')
+    assert "a negative b goes with a better outcome" in body[: body.index('id="flow"')]
 
 
 def test_a_simulated_study_says_so_and_shows_the_truth(page, study):

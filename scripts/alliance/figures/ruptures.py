@@ -161,10 +161,14 @@ def numbers_rupture_rules(summary: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     summary : ``rule, label, lookahead, n_evaluable, n_ruptured, n_repaired, n_unrepaired,
-        n_indeterminate``; rules that were refused or apply to nobody give no rows.
+        n_indeterminate``; rules that were refused, apply to nobody or have hidden (absent) counts
+        give no rows.
     """
     rows: list[tuple] = []
-    for rule in summary[summary["n_evaluable"] > 0].itertuples():
+    counts_known = summary.dropna(
+        subset=["n_ruptured", "n_repaired", "n_unrepaired", "n_indeterminate"]
+    )
+    for rule in counts_known[counts_known["n_evaluable"] > 0].itertuples():
         name = f"{rule.label} (looks ahead)" if bool(rule.lookahead) else str(rule.label)
         counts = {
             "none": rule.n_evaluable - rule.n_ruptured, "repaired": rule.n_repaired,
