@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from alliance.deidentification import k_anonymity
 from alliance.describe import (
     correlations_within_between,
     describe_measures,
@@ -32,4 +33,8 @@ with stage("describe", snakemake.log[0]) as say:
     }
     for name, table in tables.items():
         table.to_csv(snakemake.output[name], index=False, float_format="%.10g", lineterminator="\n")
+    quasi = [name for name, c in study.covariates.items() if c.quasi_identifier]
+    k_anonymity(clients, quasi, study.privacy.smallest_cell).to_csv(
+        snakemake.output.anonymity, sep="\t", index=False, lineterminator="\n"
+    )
     say(f"{len(tables)} tables")

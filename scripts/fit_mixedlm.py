@@ -8,7 +8,7 @@ from alliance.estimates import to_frame, write_estimates
 from alliance.estimation.context import row_context
 from alliance.estimation.design import Refusal, build_design
 from alliance.estimation.mixedlm import fit_mixedlm
-from alliance.estimation.rows import mixedlm_rows
+from alliance.estimation.mixedlm_rows import mixedlm_rows
 from alliance.instruments import load_instruments
 from alliance.running import stage
 from alliance.study import instruments_of, read_excerpt

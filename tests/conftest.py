@@ -40,7 +40,7 @@ class Project:
 
     def planned(self) -> set[str]:
         """Rules that would run now."""
-        done = self.snakemake("--dry-run", "--quiet", "host", "progress")
+        done = self.snakemake("--dry-run")
         assert done.returncode == 0, done.stdout
         lines = done.stdout.splitlines()
         if any("Nothing to be done" in line for line in lines):

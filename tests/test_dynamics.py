@@ -333,13 +333,16 @@ def test_an_explosive_process_ends_in_reasons():
 
 
 def test_too_much_assumed_error_ends_in_reasons():
-    rows = reliability_rows(sample(80, 5), RECURSIVE, CONTEXT, (0.05, 0.05))
-    assert rows
-    assert all(row.status != "ok" and row.reason for row in rows)
+    fit = fit_var(sample(150, 10), RECURSIVE)
+    rows = reliability_rows(fit, CONTEXT, (0.2, 0.2))
     assert {row.term for row in rows} == {
         "cross_lag_alliance_outcome_reliability",
         "cross_lag_outcome_alliance_reliability",
     }
+    for row in rows:
+        assert row.status == "diagnostics_failed"
+        assert "contradict so much measurement error" in row.reason
+    assert all(row.status == "ok" for row in reliability_rows(fit, CONTEXT, (0.9, 0.9)))
 
 
 # Effects

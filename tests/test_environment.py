@@ -65,7 +65,7 @@ def test_environment_yml_declares_the_same_software_in_the_same_ranges() -> None
 
 
 def test_the_tests_run_in_the_locked_versions() -> None:
-    import importlib.metadata as metadata  # noqa: PLC0415
+    from importlib import metadata  # noqa: PLC0415
 
     wrong = {
         name: metadata.version(name)

@@ -54,7 +54,7 @@ def test_a_misspelt_key_gets_line_and_suggestion(tmp_path: Path) -> None:
     ("old", "new", "code", "in_fix"),
     [
         ("role: outcome", "role: outcom", "WRONG_VALUE", "outcome"),
-        ("predictor: alliance_therapist", "predictor: aliance_therapist", "UNKNOWN_NAME", "alliance_therapist"),
+        ("predictor: alliance_th", "predictor: aliance_th", "UNKNOWN_NAME", "alliance_therapist"),
         ("covariates: [time]", "covariates: [tme]", "UNKNOWN_NAME", "time"),
         ("seed: 20261122", "seed: soon", "WRONG_VALUE", ""),
         ("id: clinic\n", "id: klinik\n", "STUDY_ID", "clinic"),

@@ -36,7 +36,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
         ("snakefmt", "--check", "workflow"),
         ("snakemake", "--lint"),
     ],
-    ids=lambda command: " ".join(command),
+    ids=" ".join,
 )
 def test_linters_are_content(command: tuple[str, ...]) -> None:
     done = run(*command)

@@ -72,8 +72,9 @@ def _plural(count: int, noun: str) -> str:
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """``Did you mean ...?`` for a likely typing error, else the empty string."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"Did you mean '{close[0]}'?" if close else ""
+    folded = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
+    return f"Did you mean '{folded[close[0]]}'?" if close else ""
 
 
 def list_rows(rows: Sequence[int], shown: int = 8) -> str:

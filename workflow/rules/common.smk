@@ -90,9 +90,11 @@ def part_of_code(name):
     return os.path.relpath(SCRIPTS / "alliance" / name)
 
 
-def sections(*names, labels=True):
+def sections(*names, labels=True, only=None):
     """Parameter of a rule: these sections of the study file, and no others."""
-    return lambda wildcards: write_excerpt(study_of(wildcards), *names, labels=labels)
+    return lambda wildcards: write_excerpt(
+        study_of(wildcards), *names, labels=labels, only=only
+    )
 
 
 def sections_of_model(*names, labels=True):

@@ -3,6 +3,7 @@
 
 rule describe:
     input:
+        gate=ancient(rules.accept_data.output.gate),
         sessions=rules.score.output.sessions,
         clients=rules.clean.output.clients,
         instruments=instrument_files,
@@ -12,6 +13,7 @@ rule describe:
         missingness="results/{study}/tables/missingness.csv",
         sample="results/{study}/tables/sample.csv",
         trajectories="results/{study}/tables/trajectories.csv",
+        anonymity="results/{study}/qc/k_anonymity.tsv",
     log:
         "results/{study}/logs/describe.log",
     benchmark:

@@ -51,16 +51,35 @@ rule validate:
         "../../scripts/validate_data.py"
 
 
+rule accept_data:
+    # The gate: passes when validation found no error. What follows waits for it, but is not done
+    # again when it is merely opened again (ancient).
+    input:
+        problems=rules.validate.output.problems,
+    output:
+        gate=touch("results/{study}/qc/accepted"),
+    log:
+        "results/{study}/logs/accept_data.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        code=code_of("accept_data.py"),
+    message:
+        "{wildcards.study}: may the data be used?"
+    script:
+        "../../scripts/accept_data.py"
+
+
 rule deidentify:
     input:
         data=raw_files,
         instruments=instrument_files,
-        problems=rules.validate.output.problems,
+        gate=ancient(rules.accept_data.output.gate),
     output:
         sessions="results/{study}/data/deidentified/sessions.parquet",
         clients="results/{study}/data/deidentified/clients.parquet",
         joins="results/{study}/qc/joined_files.tsv",
-        anonymity="results/{study}/qc/k_anonymity.tsv",
     log:
         "results/{study}/logs/deidentify.log",
     benchmark:
@@ -75,8 +94,8 @@ rule deidentify:
             "measures",
             "covariates",
             "privacy",
-            "seed",
             labels=False,
+            only={"privacy": ["pseudonyms"]},
         ),
         code=code_of("deidentify_data.py"),
     message:

@@ -10,7 +10,7 @@ FIGURE_TABLES = {
     "within_between_slopes": ["estimates", "frame"],
     "forest": ["estimates", "published"],
     "posterior": ["estimates", "draws", "priors"],
-    "rupture_rules": ["rupture_summary", "rupture_clients"],
+    "rupture_rules": ["rupture_summary"],
     "rupture_timelines": [
         "rupture_sessions",
         "rupture_episodes",
@@ -104,7 +104,7 @@ rule write_report:
         cleaning_log=rules.clean.output.log,
         validation=rules.validate.output.problems,
         scoring_notes=rules.score.output.notes,
-        anonymity=rules.deidentify.output.anonymity,
+        anonymity=rules.describe.output.anonymity,
         sample=rules.describe.output.sample,
         measures=rules.describe.output.measures,
         correlations=rules.describe.output.correlations,
@@ -119,6 +119,7 @@ rule write_report:
         data=raw_files,
         templates=[
             part_of_code("report/templates/report.html"),
+            part_of_code("report/templates/items.html"),
             part_of_code("report/style.css"),
             part_of_code("tables/table.css"),
         ],

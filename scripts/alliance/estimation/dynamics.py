@@ -43,8 +43,12 @@ CLIENTS_FOR_STARTS = 500
 _TOLERANCE = 1e-4  # of the gradient, in standard errors
 _FLAT = 1e-5  # curvature relative to the expected information
 _STEP = 1e-3  # of differences, in standard errors
+_NEAR = 1e-2
+_GUESSES = ((0.3, 1.0), (0.0, 1.0), (0.6, 0.5), (0.8, 0.1), (-0.2, 1.0))
 _NEWTON_STEPS = 10
+_NEWTON_ROUNDS = 6
 _LARGEST_LOG = 50.0
+_LEAST_INNOVATION = 1e-2
 _LEAST_INFORMATION = 1e-2  # per client: a variance of zero has no expected information
 
 
@@ -251,19 +255,37 @@ class VarFit:
         return spectral_radius(self.parts[1], self.layout.structure.same_session)
 
     @property
+    def innovation_share(self) -> float:
+        """Smallest share of innovations in the within-client variance of any mix of the series.
+
+        Near zero, some mix of the series is a deterministic function of the past: a degenerate
+        solution, which too much assumed measurement error leads to.
+        """
+        k = self.series.n_series
+        lead = np.linalg.inv(np.eye(k) - self.parts[1][-1] * self.layout.structure.same_session)
+        new = lead @ self.parts[2]
+        within = covariance(*self.parts[1:], *self.layout.structure.arrays())[1][-k:, -k:]
+        size = np.sqrt(np.diag(within))
+        return float(np.linalg.eigvalsh(new @ new.T / np.outer(size, size))[0])
+
+    @property
     def aic(self) -> float:
         return 2.0 * self.n_parameters - 2.0 * self.log_likelihood
 
 
 def fit_var(
-    series: VarSeries, spec: VarSpec, *, start: FloatArray | None = None, inference: bool = True
+    series: VarSeries,
+    spec: VarSpec,
+    *,
+    start: FloatArray | None = None,
+    more_starts: bool = True,
 ) -> VarFit | Refusal:
     """Full-information maximum likelihood of a random-intercept VAR(1).
 
     Parameters
     ----------
-    start : parameter vector of an earlier fit of the same model; else several starts are tried.
-    inference : also the observed information (standard errors, the check of the curvature).
+    start : parameter vector of a fit of a similar model, tried too.
+    more_starts : False: only ``start`` is tried.
 
     Returns
     -------
@@ -276,9 +298,12 @@ def fit_var(
     working = series.scores / scale
     layout = layout_of(series, spec)
     data = pack(working)
-    x = start if start is not None else _best_start(working, layout)
+    if start is not None and not more_starts:
+        x = start
+    else:
+        x = _best_start(working, layout, start)
     x, _ = _descend(x, layout, data)
-    fit = _Judgement.of(x, layout, data, inference)
+    fit = _Judgement.of(x, layout, data)
     log_likelihood = fit.value - float(series.seen.sum(axis=(0, 1)) @ np.log(scale))
     made = VarFit(
         spec=spec,
@@ -389,6 +414,12 @@ def _problems(fit: VarFit) -> Iterator[str]:
             f"relative curvature {fit.eigenvalue:.1e}). Try a simpler model: no random trends, a "
             "linear course, or no assumed measurement error"
         )
+    if fit.innovation_share < _LEAST_INNOVATION:
+        yield (
+            "the estimated process leaves nothing new to happen at a session (share of the "
+            f"within-client variance {fit.innovation_share:.0e}), so its coefficients mean "
+            "nothing. Assume less measurement error, or fewer series"
+        )
     if fit.spectral_radius >= 1.0:
         yield (
             f"the estimated process is not stationary (spectral radius "
@@ -479,15 +510,14 @@ def _whitening(x: FloatArray, layout: VarLayout, data: VarData) -> FloatArray:
 # Starts
 
 
-def _best_start(working: FloatArray, layout: VarLayout) -> FloatArray:
+def _best_start(working: FloatArray, layout: VarLayout, similar: FloatArray | None) -> FloatArray:
     """The best of several descents; with many clients they are tried on some of them."""
     step = max(1, len(working) // CLIENTS_FOR_STARTS)
     data = pack(working[::step])
-    found = []
-    for autoregression, share in ((0.3, 1.0), (0.0, 1.0), (0.6, 0.5), (0.8, 0.1), (-0.2, 1.0)):
-        x = _start(working, layout, data, autoregression, share)
-        if np.isfinite(objective(x, layout, data)[0]):
-            found.append(_descend(x, layout, data))
+    starts = [_start(working, layout, data, *guess) for guess in _GUESSES]
+    starts += [] if similar is None else [similar]
+    possible = [x for x in starts if np.isfinite(objective(x, layout, data)[0])]
+    found = [_descend(x, layout, data) for x in possible]
     return min(found, key=lambda pair: pair[1])[0]
 
 
@@ -547,27 +577,80 @@ class _Judgement:
     eigenvalue: float
 
     @classmethod
-    def of(cls, x: FloatArray, layout: VarLayout, data: VarData, inference: bool) -> _Judgement:
-        root = _whitening(x, layout, data)
-        loss, gradient = objective(x, layout, data)
-        if not inference:
-            size = float(np.abs(root.T @ gradient).max())
-            cov = np.full((x.size, x.size), np.nan)
-            return cls(x, -loss, cov, size < 100 * _TOLERANCE, size, np.nan)
-        curvature = root.T @ observed_information(x, layout, data, root) @ root
-        values, vectors = np.linalg.eigh(0.5 * (curvature + curvature.T))
-        kept = values > _FLAT
-        half = (root @ vectors[:, kept]) / np.sqrt(values[kept])
-        for _ in range(_NEWTON_STEPS):
-            moved = x - half @ (half.T @ gradient)
-            after, slope = objective(moved, layout, data)
-            if np.abs(half.T @ slope).max() >= np.abs(half.T @ gradient).max():
+    def of(cls, x: FloatArray, layout: VarLayout, data: VarData) -> _Judgement:
+        curvature = _Curvature.at(x, layout, data)
+        for _ in range(_NEWTON_ROUNDS):
+            before = curvature.size(objective(x, layout, data)[1])
+            x = _chord_steps(x, curvature, layout, data)
+            after = curvature.size(objective(x, layout, data)[1])
+            if after < _TOLERANCE and before < _NEAR and curvature.values.min() > -_FLAT:
                 break
-            x, loss, gradient = moved, after, slope
-        size = float(np.abs(half.T @ gradient).max())
-        flat = int((~kept).sum()) - _flat_by_boundary(x, layout)
-        converged = size < _TOLERANCE and values.min() > -_FLAT and flat <= 0
-        return cls(x, -loss, half @ half.T, converged, size, float(values.min()))
+            x = _damped_step(x, curvature, layout, data)
+            curvature = _Curvature.at(x, layout, data)
+        loss, gradient = objective(x, layout, data)
+        size, lowest = curvature.size(gradient), float(curvature.values.min())
+        flat = int((~curvature.kept).sum()) - _flat_by_boundary(x, layout)
+        converged = size < _TOLERANCE and lowest > -_FLAT and flat <= 0
+        return cls(x, -loss, curvature.half @ curvature.half.T, converged, size, lowest)
+
+
+@dataclass(frozen=True)
+class _Curvature:
+    """Eigenvalues and vectors of the observed information, relative to the expected one."""
+
+    root: FloatArray
+    values: FloatArray
+    vectors: FloatArray
+
+    @classmethod
+    def at(cls, x: FloatArray, layout: VarLayout, data: VarData) -> _Curvature:
+        root = _whitening(x, layout, data)
+        relative = root.T @ observed_information(x, layout, data, root) @ root
+        return cls(root, *np.linalg.eigh(0.5 * (relative + relative.T)))
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        return self.values > _FLAT
+
+    @property
+    def half(self) -> FloatArray:
+        """H with ``H H'`` the inverse of the observed information, flat directions left out."""
+        return (self.root @ self.vectors[:, self.kept]) / np.sqrt(self.values[self.kept])
+
+    def size(self, gradient: FloatArray) -> float:
+        """Largest entry of the gradient, in standard errors."""
+        return float(np.abs(self.half.T @ gradient).max())
+
+
+def _chord_steps(
+    x: FloatArray, curvature: _Curvature, layout: VarLayout, data: VarData
+) -> FloatArray:
+    """Newton steps with one curvature, as long as the gradient shrinks."""
+    half = curvature.half
+    gradient = objective(x, layout, data)[1]
+    for _ in range(_NEWTON_STEPS):
+        moved = x - half @ (half.T @ gradient)
+        slope = objective(moved, layout, data)[1]
+        if not curvature.size(slope) < curvature.size(gradient) or not slope.any():
+            break
+        x, gradient = moved, slope
+    return x
+
+
+def _damped_step(
+    x: FloatArray, curvature: _Curvature, layout: VarLayout, data: VarData
+) -> FloatArray:
+    """A step that lowers the criterion whatever the signs of the curvature."""
+    loss, gradient = objective(x, layout, data)
+    along = curvature.vectors.T @ (curvature.root.T @ gradient)
+    step = -along / np.maximum(np.abs(curvature.values), 1e-3)
+    if curvature.values[0] < -_FLAT:  # leave a saddle
+        step[0] += -1.0 if along[0] > 0 else 1.0
+    direction = curvature.root @ (curvature.vectors @ step)
+    for length in 0.5 ** np.arange(20):
+        if objective(x + length * direction, layout, data)[0] < loss:
+            return x + length * direction
+    return x
 
 
 def _flat_by_boundary(x: FloatArray, layout: VarLayout) -> int:
@@ -630,9 +713,8 @@ def without(fit: VarFit, cells: Sequence[tuple[int, int]]) -> VarFit | Refusal:
     layout = layout_of(fit.series, spec)
     _, coefficients, *factors = fit.parts
     course = fit.x[: fit.layout.n_mean].reshape(-1, fit.series.n_series)
-    return fit_var(
-        fit.series, spec, start=layout.pack(course, coefficients, *factors), inference=False
-    )
+    start = layout.pack(course, coefficients, *factors)
+    return fit_var(fit.series, spec, start=start, more_starts=False)
 
 
 @dataclass(frozen=True)
@@ -687,5 +769,6 @@ def _refit(fit: VarFit, sample: VarSeries) -> FloatArray | None:
         return None
     data = pack(sample.scores / fit.scale)
     x, _ = _descend(fit.x, fit.layout, data)
-    judged = _Judgement.of(x, fit.layout, data, inference=False)
-    return fit.raw_coefficients(judged.x) if judged.converged else None
+    root = _whitening(x, fit.layout, data)
+    size = np.abs(root.T @ objective(x, fit.layout, data)[1]).max()
+    return fit.raw_coefficients(x) if size < _NEAR else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from alliance.estimates import Estimate
 from alliance.estimation.context import _scale_name
@@ -48,6 +49,7 @@ TRENDS: Mapping[str, str] = {
     "session_effects": "free mean for each session",
 }
 HORIZON = 6
+REJECT_BELOW = 0.01
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def dynamics_rows(
     if phase_from is not None:
         rows += phase_rows(series, spec, context, phase_from)
     for reliability in reliabilities:
-        rows += reliability_rows(series, spec, context, reliability)
+        rows += reliability_rows(fit, context, reliability)
     rows += comparator_rows(series, spec, context)
     if n_bootstrap and not fit.problems:
         rows += bootstrap_rows(fit, context, n_bootstrap, seed)
@@ -530,12 +532,16 @@ def phase_rows(
         rows.append(
             _phase_difference(both, maker, (target, source), f"{words} (later minus earlier)")
         )
-    if isinstance(single, VarFit) and single.converged:
-        test = likelihood_ratio(both, single)
-        words = f"Likelihood-ratio test of equal coefficients before and from session {phase_from}"
-        more = {"estimate": test.chi2, "df": float(test.df), "p": test.p}
-        rows.append(maker.row("lr_phases", "fit", words, "chi-squared", **more))
-    return rows
+    return [*rows, _phase_test(maker, both, single, phase_from)]
+
+
+def _phase_test(maker: _Maker, both: VarFit, single: VarFit | Refusal, phase_from: int) -> Estimate:
+    words = f"Likelihood-ratio test of equal coefficients before and from session {phase_from}"
+    if isinstance(single, Refusal) or not single.converged:
+        return maker.absent("lr_phases", "fit", words, "the model without phases did not converge")
+    test = likelihood_ratio(both, single)
+    more = {"estimate": test.chi2, "df": float(test.df), "p": test.p}
+    return maker.row("lr_phases", "fit", words, "chi-squared", **more)
 
 
 def _phase_refusal(series: VarSeries, both: VarFit | Refusal, phase_from: int) -> str:
@@ -566,15 +572,27 @@ def _absent_cross_lags(maker: _Maker, reason: str, suffix: str = "") -> Iterator
 
 
 def reliability_rows(
-    series: VarSeries, spec: VarSpec, context: VarContext, reliability: tuple[float, ...]
+    fit: VarFit, context: VarContext, reliability: tuple[float, ...]
 ) -> list[Estimate]:
-    """Cross-lags when the scores have the given within-client reliabilities."""
-    fit = fit_var(series, replace(spec, reliability=reliability))
-    maker = _Maker(context, fit if isinstance(fit, VarFit) else None, series)
+    """Cross-lags when the scores have the given within-client reliabilities.
+
+    Parameters
+    ----------
+    fit : the fit without measurement error. Where it is better by more than chance, the data
+        contradict the assumption, and the rows say so.
+    """
+    spec = replace(fit.spec, reliability=reliability)
+    assumed = fit_var(fit.series, spec, start=fit.x)
+    if isinstance(assumed, Refusal):
+        maker = _Maker(context, None, fit.series)
+        return list(
+            _absent_cross_lags(maker, f"{assumed.reason}. {assumed.advice}", "_reliability")
+        )
+    contradiction = _contradiction(fit, assumed)
+    assumed = replace(assumed, problems=(*assumed.problems, *contradiction))
+    maker = _Maker(context, assumed)
     given = ", ".join(f"{n} {r:g}" for n, r in zip(maker.names, reliability, strict=True))
-    if isinstance(fit, Refusal):
-        return list(_absent_cross_lags(maker, f"{fit.reason}. {fit.advice}", "_reliability"))
-    raw = coefficients(fit)
+    raw = coefficients(assumed)
     rows = []
     for target, source in maker.pairs():
         to, by = maker.labels(target, source)
@@ -586,6 +604,17 @@ def reliability_rows(
         units = f"{to.units} per {by.unit}"
         rows.append(maker.row(term, "fixed", words, units, lag=maker.lag(target, source), **more))
     return rows
+
+
+def _contradiction(fit: VarFit, assumed: VarFit) -> tuple[str, ...]:
+    """A likelihood-ratio bound: free error variances would fit at least as well as none."""
+    chi2 = 2.0 * (fit.log_likelihood - assumed.log_likelihood)
+    if chi2 <= stats.chi2.isf(REJECT_BELOW, fit.series.n_series):
+        return ()
+    return (
+        f"the data contradict so much measurement error (chi-squared at least {chi2:.1f}, df "
+        f"{fit.series.n_series}). Assume a higher reliability",
+    )
 
 
 def comparator_rows(series: VarSeries, spec: VarSpec, context: VarContext) -> list[Estimate]:

@@ -10,7 +10,7 @@ SHOWN: tuple[str, ...] = ("within", "between", "between_therapist", "time")
 
 
 def draws_table(fit: BayesFit, analysis: str) -> pd.DataFrame:
-    """``analysis, term, value``: all draws of the coefficients that readers ask about, raw units."""
+    """``analysis, term, value``: draws of the coefficients that readers ask about, raw units."""
     parts = [
         pd.DataFrame({"analysis": analysis, "term": term, "value": fit.draws(term).ravel()})
         for term in SHOWN

@@ -10,7 +10,6 @@ from scipy import stats
 
 from alliance.estimates import Estimate
 from alliance.estimation.design import ModelDesign, Refusal, pairs
-from alliance.estimation.mixedlm import MixedLmFit
 from alliance.estimation.profile_likelihood import profile_interval
 from alliance.estimation.reml import Contrast, LmmFit, contrast
 
@@ -284,7 +283,7 @@ def reml_rows(
         return refused_rows(design, context, context.estimator or "REML")
     if isinstance(fit, Refusal):
         return refused_rows(fit, context, context.estimator or "REML", design)
-    maker = _RowMaker(design, context, fit.estimator, _verdict(fit))
+    maker = RowMaker(design, context, fit.estimator, _verdict(fit))
     return [
         *_fixed_rows(fit, maker),
         *_contrast_rows(fit, maker),
@@ -299,35 +298,13 @@ def refused_rows(
 ) -> list[Estimate]:
     """Rows that say why there is no estimate, one per main effect of the model."""
     terms = ["within", "between"] if context.predictor else ["time"]
-    maker = _RowMaker(design, context, estimator, ("", "ok", ""))
+    maker = RowMaker(design, context, estimator, ("", "ok", ""))
     reason = f"{refusal.reason}. {refusal.advice}"
     return [maker.absent(term, "fixed", reason) for term in terms]
 
 
-def mixedlm_rows(
-    fit: MixedLmFit | Refusal, design: ModelDesign | Refusal, context: RowContext
-) -> list[Estimate]:
-    """Rows of the independent check: fixed effects only."""
-    estimator = "MixedLM (statsmodels)"
-    if isinstance(design, Refusal):
-        return refused_rows(design, context, estimator)
-    if isinstance(fit, Refusal):
-        return refused_rows(fit, context, estimator, design)
-    status = "ok" if fit.converged else "diagnostics_failed"
-    verdict = ("yes" if fit.converged else "no", status, "" if fit.converged else fit.message)
-    maker = _RowMaker(design, context, estimator, verdict)
-    rows = []
-    for name, estimate, se in zip(design.names, fit.beta, fit.se, strict=True):
-        half = float(stats.norm.ppf(0.975)) * se
-        p = float(2 * stats.norm.sf(abs(estimate) / se))
-        found = Contrast(estimate, se, np.inf, estimate - half, estimate + half, p)
-        other = "; ".join(filter(None, [context.known_bias, fit.model]))
-        rows.append(maker.inference(name, "fixed", found, "95% Wald", known_bias=other))
-    return rows
-
-
 @dataclass(frozen=True)
-class _RowMaker:
+class RowMaker:
     """Fills in what all rows of a fit share.
 
     ``verdict`` is (converged in words, status, reason).
@@ -409,7 +386,7 @@ def _verdict(fit: LmmFit) -> tuple[str, str, str]:
     return "yes", "ok", ""
 
 
-def _fixed_rows(fit: LmmFit, maker: _RowMaker) -> list[Estimate]:
+def _fixed_rows(fit: LmmFit, maker: RowMaker) -> list[Estimate]:
     robust = fit.estimator.startswith("Within")
     interval = "95% t, cluster-robust by client" if robust else "95% t, Satterthwaite"
     rows = []
@@ -434,7 +411,7 @@ def same_sign_percentage(slope: float, sd: float) -> float:
     return 100.0 if sd == 0 else float(100 * stats.norm.cdf(abs(slope) / sd))
 
 
-def _contrast_rows(fit: LmmFit, maker: _RowMaker) -> list[Estimate]:
+def _contrast_rows(fit: LmmFit, maker: RowMaker) -> list[Estimate]:
     """Differences between levels with intervals of their own; the corrected between effect."""
     interval = "95% t, Satterthwaite"
     rows = []
@@ -475,7 +452,7 @@ def _between_weights(names: tuple[str, ...]) -> np.ndarray | None:
     return np.array([float(name in parts) for name in names])
 
 
-def _variance_rows(fit: LmmFit, maker: _RowMaker, profile: bool) -> list[Estimate]:
+def _variance_rows(fit: LmmFit, maker: RowMaker, profile: bool) -> list[Estimate]:
     rows = [
         _variance_row(fit, maker, f"sd_{name}", fit.sd(name), profile) for name in fit.random_names
     ]
@@ -491,9 +468,7 @@ def _variance_rows(fit: LmmFit, maker: _RowMaker, profile: bool) -> list[Estimat
     return rows + _icc_rows(fit, maker)
 
 
-def _variance_row(
-    fit: LmmFit, maker: _RowMaker, term: str, value: float, profile: bool
-) -> Estimate:
+def _variance_row(fit: LmmFit, maker: RowMaker, term: str, value: float, profile: bool) -> Estimate:
     kind = "correlation" if term.startswith("cor_") else "standard_deviation"
     if not profile or fit.solution is None or not fit.converged:
         return maker.row(term, kind, estimate=value)
@@ -502,7 +477,7 @@ def _variance_row(
     return maker.row(term, kind, estimate=value, ci_low=low, ci_high=high, interval=interval)
 
 
-def _correlation_rows(fit: LmmFit, maker: _RowMaker, profile: bool) -> list[Estimate]:
+def _correlation_rows(fit: LmmFit, maker: RowMaker, profile: bool) -> list[Estimate]:
     if maker.design is None:
         return []
     rows = []
@@ -518,7 +493,7 @@ def _correlation_rows(fit: LmmFit, maker: _RowMaker, profile: bool) -> list[Esti
     return rows
 
 
-def _icc_rows(fit: LmmFit, maker: _RowMaker) -> list[Estimate]:
+def _icc_rows(fit: LmmFit, maker: RowMaker) -> list[Estimate]:
     if "intercept" not in fit.random_names:
         return []
     client = fit.sd("intercept") ** 2
@@ -530,7 +505,7 @@ def _icc_rows(fit: LmmFit, maker: _RowMaker) -> list[Estimate]:
     return rows
 
 
-def _dropped_rows(maker: _RowMaker) -> list[Estimate]:
+def _dropped_rows(maker: RowMaker) -> list[Estimate]:
     """Terms that were asked for and had to be left out."""
     rows = []
     for term, reason in maker.design.dropped if maker.design else ():
