@@ -298,10 +298,7 @@ def fit_var(
     working = series.scores / scale
     layout = layout_of(series, spec)
     data = pack(working)
-    if start is not None and not more_starts:
-        x = start
-    else:
-        x = _best_start(working, layout, start)
+    x = start if start is not None and not more_starts else _best_start(working, layout, start)
     x, _ = _descend(x, layout, data)
     fit = _Judgement.of(x, layout, data)
     log_likelihood = fit.value - float(series.seen.sum(axis=(0, 1)) @ np.log(scale))
