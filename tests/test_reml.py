@@ -16,6 +16,7 @@ from alliance.estimation.agreement import compare_estimators, disagreements
 from alliance.estimation.bootstrap import cluster_bootstrap
 from alliance.estimation.design import ModelDesign, Refusal, build_design, plain_design
 from alliance.estimation.mixedlm import MixedLmFit, fit_mixedlm
+from alliance.estimation.mixedlm_rows import mixedlm_rows
 from alliance.estimation.profile_likelihood import profile_interval
 from alliance.estimation.reml import (
     LmmFit,
@@ -29,7 +30,6 @@ from alliance.estimation.reml import (
 from alliance.estimation.rows import (
     RowContext,
     describe_term,
-    mixedlm_rows,
     reml_rows,
     same_sign_percentage,
 )

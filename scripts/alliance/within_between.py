@@ -104,7 +104,7 @@ def model_frame(
         ``client, therapist, session, outcome_session, gap, time``, ``predictor, within, between``
         (and ``between_therapist``) unless the model is a course, ``outcome`` (higher is worse) and
         the covariates. ``time`` counts sessions of the outcome from the first session of the
-        study's numbering. Rows with a missing covariate are left out; the caller reports the difference.
+        study's numbering. Rows with a missing covariate are left out; the caller reports how many.
     """
     higher_is, score_range = outcome_direction
     oriented = sessions.assign(
