@@ -82,7 +82,7 @@ CASES: dict[str, tuple[Callable[[Project], None], tuple[str, ...]]] = {
     "misspelt key": (misspelt_key, ("cleaning.min_session", "Did you mean 'min_sessions'?")),
     "text in a numeric item": (text_in_an_item, ("core_4", "row 7", "number")),
     "one client only": (one_client_only, ("one client", "clients")),
-    "constant alliance": (constant_alliance, ("alliance_client", "var")),
+    "constant alliance": (constant_alliance, ("alliance_client", "constant")),
     "no outcome": (no_outcome, ("outcome",)),
     "empty outcome": (empty_outcome, ("symptoms",)),
 }
@@ -100,10 +100,10 @@ def test_wrong_input_is_told_in_plain_words(project: Project, name: str) -> None
 
 def test_all_problems_of_the_data_are_told_at_once(project: Project) -> None:
     text_in_an_item(project)
-    missing = {"core_7": "kore_7"}
+    missing = {"wai_7": "way_7"}
     change_sessions(project, lambda s: s.rename(columns=missing))
     screen = run_wrong(project)
-    assert "core_7" in screen
+    assert "wai_7" in screen
     assert "core_4" in screen
 
 
