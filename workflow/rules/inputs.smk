@@ -67,9 +67,10 @@ def table_files(wildcards):
     headline = headline_model(study)
     if headline:
         files["frame"] = f"{base}/data/models/{headline}.parquet"
-        if study.models[headline].bayes:
-            files["draws"] = f"{base}/bayes/{headline}_draws.parquet"
-            files["priors"] = f"{base}/bayes/{headline}_priors.csv"
+    shown = headline or next(iter(study.models), None)
+    if shown and study.models[shown].bayes:
+        files["draws"] = f"{base}/bayes/{shown}_draws.parquet"
+        files["priors"] = f"{base}/bayes/{shown}_priors.csv"
     rupture = next(iter(study.ruptures), None)
     if rupture:
         files["rupture_summary"] = f"{base}/tables/ruptures/{rupture}.csv"

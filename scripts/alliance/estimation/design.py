@@ -307,7 +307,7 @@ def _check_therapists(groups: _Groups, min_therapists: int) -> None:
         raise _RefusedError(
             f"{enough} therapists have at least {MIN_CLIENTS_PER_THERAPIST} clients each; "
             f"differences between therapists need {min_therapists}",
-            "Use the two-level model (`therapists: false`); its standard errors can be "
+            "Use the two-level model (therapists: false); its standard errors can be "
             "bootstrapped by therapist.",
         )
 

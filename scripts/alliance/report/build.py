@@ -18,7 +18,8 @@ from alliance.tables.format import counted, number
 
 _HERE = Path(__file__).parent
 _RATERS = {
-    "client": "client", "therapist": "therapist", "observer": "observer", "none": "not rated",
+    "client": "rated by client", "therapist": "rated by therapist",
+    "observer": "rated by observer", "none": "not rated",
 }  # fmt: skip
 
 
@@ -260,7 +261,7 @@ def _instrument_lines(x: ReportInputs) -> list[str]:
     lines = []
     for measure in x.study.measures.values():
         key = x.instruments.get(measure.instrument or "")
-        parts = [f"{measure.label}: rated by {_RATERS[measure.rater]}"]
+        parts = [f"{measure.label}: {_RATERS[measure.rater]}"]
         if key is None:
             parts.append("a score computed elsewhere" if measure.column else "instrument unknown")
         else:

@@ -92,7 +92,9 @@ def model_answer(estimates: pd.DataFrame, study: Study, key: str, term: str) -> 
         sentences.append(twin_sentence(twin))
     if term == "within":
         sentences.append(spread_sentence(main))
-    return Answer(question, verdict(main, term), tuple(text for text in sentences if text))
+    predictor = study.measures.get(study.models[key].predictor or "")
+    rated = predictor is None or predictor.rater != "none"
+    return Answer(question, verdict(main, term, rated), tuple(text for text in sentences if text))
 
 
 def _first(rows: pd.DataFrame) -> pd.Series | None:
@@ -138,8 +140,11 @@ def _small(value: int) -> str:
     return words[value] if value < len(words) else str(value)
 
 
-def verdict(row: pd.Series, term: str) -> str:
-    """A few words: the direction if the interval leaves out zero, else that it is not clear."""
+def verdict(row: pd.Series, term: str, rated: bool = True) -> str:
+    """A few words: the direction if the interval leaves out zero, else that it is not clear.
+
+    ``rated`` is False for predictors that nobody rated, such as a blood level.
+    """
     if row["status"] == "diagnostics_failed":
         return "Not to be relied on: diagnostics failed."
     low, high = row["ci_low"], row["ci_high"]
@@ -151,7 +156,7 @@ def verdict(row: pd.Series, term: str) -> str:
     if term == "time":
         return "It gets better on average." if better else "It gets worse on average."
     words = "a better outcome" if better else "a worse outcome"
-    return f"Yes: a higher rating goes with {words}."
+    return f"Yes: a higher {'rating' if rated else 'value'} goes with {words}."
 
 
 def association_sentence(row: pd.Series, study: Study, key: str, term: str) -> str:
@@ -164,12 +169,15 @@ def association_sentence(row: pd.Series, study: Study, key: str, term: str) -> s
         return (
             f"{outcome} was {size} with each further {per or study.timing.unit} ({_numbers(row)})."
         )
-    predictor = study.measures[spec.predictor].label
+    measure = study.measures[spec.predictor]
+    predictor = measure.label
     if term == "within":
-        return (
-            f"When a client rated {predictor} one {per} above the own mean, {outcome} "
-            f"{when(study, spec)} was {size} on average ({_numbers(row)})."
+        above = (
+            f"When a client rated {predictor} one {per} above the own mean"
+            if measure.rater == "client"
+            else f"When {predictor} was one {per} above the client's own mean"
         )
+        return f"{above}, {outcome} {when(study, spec)} was {size} on average ({_numbers(row)})."
     who = "Therapists" if term == "between_therapist" else "Clients"
     return (
         f"{who} with a mean {predictor} one {per} higher had {outcome} {size} on average "

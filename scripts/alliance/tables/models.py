@@ -166,7 +166,7 @@ def _notes(both: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> tuple
         *notes,
         *intervals,
         *(f"* Diagnostics failed: {reason}." for reason in failed),
-        *(f"Not estimated: {reason}." for reason in refused),
+        *(f"Not estimated: {reason.rstrip('.')}." for reason in refused),
     )
 
 
