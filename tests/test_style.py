@@ -15,10 +15,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "scripts/alliance"
 # The rooms of the package in the order of the flow: a room imports only rooms before it.
 ROOMS = (
-    "problems", "provenance", "running", "seeds", "study", "instruments", "readers", "validation",
+    "problems", "small_cells", "provenance", "running", "seeds", "study", "instruments",
+    "readers", "validation",
     "deidentification", "cleaning", "scoring", "reliable_change", "reliability", "describe",
     "timing", "within_between", "estimates", "ruptures", "likelihood", "estimation",
-    "simulation", "drafting", "figures", "tables", "report",
+    "verification", "simulation", "drafting", "figures", "tables", "report",
 )  # fmt: skip
 
 
