@@ -36,9 +36,12 @@ with stage("ruptures", snakemake.log[0]) as say:
     for part in ("sessions", "episodes", "clients"):
         table = stacked([getattr(result, part) for result in results.values()])
         table.to_parquet(snakemake.output[part], index=False)
-    summary = pd.DataFrame([summarise(results[name], rule) for name, rule in rules.items()])
+    smallest = study.privacy.smallest_cell
+    summary = pd.DataFrame(
+        [summarise(results[name], rule, smallest) for name, rule in rules.items()]
+    )
     summary.to_csv(snakemake.output.summary, index=False, lineterminator="\n")
-    agreement_matrix(results).to_csv(
+    agreement_matrix(results, smallest).to_csv(
         snakemake.output.agreement, index=False, float_format="%.10g", lineterminator="\n"
     )
     say(f"{snakemake.wildcards.rupture}: {len(rules)} rules")

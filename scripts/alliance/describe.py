@@ -16,6 +16,7 @@ from scipy import stats
 from alliance.instruments import Instrument
 from alliance.reliability import client_sums, covariances, one_way_reml
 from alliance.scoring import response_range, scales_of
+from alliance.small_cells import suppressed_cells
 from alliance.study import Covariate, Measure, Study
 
 Array = NDArray[np.float64]
@@ -410,16 +411,3 @@ def _category_rows(
         }
         for i, (category, n) in enumerate(zip(categories, counts, strict=True))
     ]  # fmt: skip
-
-
-def suppressed_cells(counts: list[int], smallest_cell: int) -> set[int]:
-    """Positions of the counts to hide, so that none below ``smallest_cell`` can be worked out.
-
-    Small counts first; then, as the total is known, the next smallest until the hidden ones
-    together are no small cell either.
-    """
-    hidden = {i for i, n in enumerate(counts) if 0 < n < smallest_cell}
-    rest = sorted((i for i, n in enumerate(counts) if n >= smallest_cell), key=lambda i: counts[i])
-    while hidden and rest and sum(counts[i] for i in hidden) < smallest_cell:
-        hidden.add(rest.pop(0))
-    return hidden

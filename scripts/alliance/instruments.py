@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from alliance.problems import Problem, StudyError, suggest
-from alliance.study import load_yaml_with_lines
+from alliance.study import Measure, load_yaml_with_lines
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Verification = Literal[
@@ -335,3 +335,12 @@ def _where(path: tuple[str | int, ...], lines: Mapping[tuple[str | int, ...], in
     return ", ".join(
         part for part in (f"line {line}" if line else "", key and f"key {key}") if part
     )
+
+
+def scale_name(measure: Measure, instruments: Mapping[str, Instrument]) -> str:
+    """The short name of a scale: what stands in brackets in its label, else the whole label."""
+    inside = measure.label.partition("(")[2].partition(")")[0].strip()
+    if inside:
+        return inside
+    instrument = instruments.get(measure.instrument or "")
+    return instrument.name if instrument else measure.label

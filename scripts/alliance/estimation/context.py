@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from alliance.estimation.rows import RowContext
-from alliance.instruments import Instrument
-from alliance.study import Measure, ModelSpec, Study
+from alliance.instruments import Instrument, scale_name
+from alliance.study import ModelSpec, Study
 from alliance.timing import lag_rule
 
 MISSING_RULE = "all observed pairs; exact likelihood under missing at random"
@@ -30,7 +30,7 @@ def row_context(
         "analysis": model,
         "outcome": spec.outcome,
         "outcome_label": outcome.label,
-        "outcome_units": f"{_scale_name(outcome, instruments)} points",
+        "outcome_units": f"{scale_name(outcome, instruments)} points",
         "time_unit": study.timing.unit,
         "clock": study.timing.unit,
         "trend": _trend(spec),
@@ -48,22 +48,13 @@ def row_context(
         **common,
         predictor=spec.predictor,
         predictor_label=predictor.label + part,
-        predictor_unit=f"{_scale_name(predictor, instruments)} point",
+        predictor_unit=f"{scale_name(predictor, instruments)} point",
         rater=predictor.rater,
         component=spec.component or "total",
         timing_order=rule.order,
         lag=float(rule.lag),
         known_bias="" if rule.lag == 0 else LAGGED_HYBRID,
     )
-
-
-def _scale_name(measure: Measure, instruments: dict[str, Instrument]) -> str:
-    """The short name of a scale: what stands in brackets in its label, else the whole label."""
-    inside = measure.label.partition("(")[2].partition(")")[0].strip()
-    if inside:
-        return inside
-    instrument = instruments.get(measure.instrument or "")
-    return instrument.name if instrument else measure.label
 
 
 def _trend(spec: ModelSpec) -> str:

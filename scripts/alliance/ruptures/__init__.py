@@ -13,6 +13,7 @@ from alliance.ruptures.episodes import summarise
 from alliance.ruptures.outcome_tests import client_outcome_rows, prevalence_rows
 from alliance.ruptures.recovery import sensitivity
 from alliance.ruptures.rules import RuptureRule, load_rules
+from alliance.ruptures.study_rows import rupture_analysis, rupture_outcomes, rupture_rows
 from alliance.ruptures.sudden_gains import SuddenGains, find_sudden_gains
 
 __all__ = [
@@ -29,6 +30,9 @@ __all__ = [
     "pooled_scale",
     "prepare",
     "prevalence_rows",
+    "rupture_analysis",
+    "rupture_outcomes",
+    "rupture_rows",
     "sensitivity",
     "summarise",
 ]

@@ -10,13 +10,19 @@ import pandas as pd
 
 from alliance.ruptures.engine import RuptureResult
 from alliance.ruptures.episodes import STATUSES
+from alliance.small_cells import is_small
 
 LEVELS: tuple[str, ...] = ("onset", "session", "client")
 Marks = tuple[np.ndarray, np.ndarray]
 
 
-def agreement_matrix(results: Mapping[str, RuptureResult]) -> pd.DataFrame:
+def agreement_matrix(results: Mapping[str, RuptureResult], smallest_cell: int = 1) -> pd.DataFrame:
     """Agreement of every pair of rules run on the same scores.
+
+    Parameters
+    ----------
+    smallest_cell : pairs with fewer clients in a cell of their two-by-two table (marked by both
+        rules, by one, by neither) have a reason and only ``n``, as the numbers would tell it.
 
     Returns
     -------
@@ -36,7 +42,7 @@ def agreement_matrix(results: Mapping[str, RuptureResult]) -> pd.DataFrame:
     _same_scores(run)
     marks = {result.rule: _marks(result) for result in run}
     rows = [
-        _pair_row(a, b, level, marks)
+        _pair_row(a, b, level, marks, smallest_cell)
         for a, b in combinations(results.values(), 2)
         for level in LEVELS
     ]
@@ -65,7 +71,11 @@ def _marks(result: RuptureResult) -> dict[str, Marks]:
 
 
 def _pair_row(
-    a: RuptureResult, b: RuptureResult, level: str, marks: Mapping[str, Mapping[str, Marks]]
+    a: RuptureResult,
+    b: RuptureResult,
+    level: str,
+    marks: Mapping[str, Mapping[str, Marks]],
+    smallest_cell: int,
 ) -> dict[str, object]:
     names: dict[str, object] = {"rule_a": a.rule, "rule_b": b.rule, "level": level}
     refused = "; ".join(f"{r.rule}: {r.refused}" for r in (a, b) if r.refused)
@@ -74,7 +84,22 @@ def _pair_row(
     evaluated_a, marked_a = marks[a.rule][level]
     evaluated_b, marked_b = marks[b.rule][level]
     both = evaluated_a & evaluated_b
-    return {**names, **pair_agreement(marked_a[both], marked_b[both]), "reason": ""}
+    client = (a.clients if level == "client" else a.sessions)["client"].to_numpy()[both]
+    found = pair_agreement(marked_a[both], marked_b[both])
+    if _tells_few(client, marked_a[both], marked_b[both], smallest_cell):
+        reason = f"fewer than {smallest_cell} clients in a cell of the two-by-two table"
+        n = np.nan if is_small(len(set(client)), smallest_cell) else found["n"]
+        return {**names, **dict.fromkeys(found, np.nan), "n": n, "reason": reason}
+    return {**names, **found, "reason": ""}
+
+
+def _tells_few(
+    client: np.ndarray, marked_a: np.ndarray, marked_b: np.ndarray, smallest_cell: int
+) -> bool:
+    """Whether a cell of the two-by-two table holds few clients."""
+    cell = 2 * marked_a.astype(int) + marked_b
+    people = pd.Series(client).groupby(cell).nunique()
+    return any(is_small(n, smallest_cell) for n in people)
 
 
 def pair_agreement(marked_a: np.ndarray, marked_b: np.ndarray) -> dict[str, float]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from alliance.ruptures import kernel
 from alliance.ruptures.rules import RuptureRule
+from alliance.small_cells import is_small, shown_counts
 
 if TYPE_CHECKING:
     from alliance.ruptures.engine import RuptureResult, Series
@@ -192,8 +193,34 @@ def label_counts(result: RuptureResult) -> dict[str, int]:
     return {label: int(counts.get(label, 0)) for label in LABELS}
 
 
-def summarise(result: RuptureResult, rule: RuptureRule) -> dict[str, object]:
+# Counts of clients, as sums of labels, in the order in which they matter to readers.
+CLIENT_COUNTS: dict[str, tuple[str, ...]] = {
+    "n_clients": LABELS,
+    "n_evaluable": (*STATUSES, "none", "no_variance"),
+    "n_ruptured": STATUSES,
+    "n_repaired": ("repaired",),
+    "n_unrepaired": ("unrepaired",),
+    "n_indeterminate": ("indeterminate",),
+    "n_none": ("none",),
+    "n_no_variance": ("no_variance",),
+    "n_not_evaluable": ("not_evaluable",),
+}
+
+
+def shown_client_counts(result: RuptureResult, smallest_cell: int) -> set[str]:
+    """Which of ``CLIENT_COUNTS`` may be shown without telling a number of few clients."""
+    return shown_counts(label_counts(result), CLIENT_COUNTS, smallest_cell)
+
+
+def summarise(
+    result: RuptureResult, rule: RuptureRule, smallest_cell: int = 1
+) -> dict[str, object]:
     """One row of ``summary.csv``.
+
+    Parameters
+    ----------
+    smallest_cell : numbers of fewer clients, and others from which they could be worked out, are
+        NaN; ``hidden`` then says so.
 
     Returns
     -------
@@ -211,8 +238,37 @@ def summarise(result: RuptureResult, rule: RuptureRule) -> dict[str, object]:
         "verified": rule.verified,
         "lookahead": rule.lookahead,
     }
-    numbers = {name: np.nan if result.refused else n for name, n in _counts(result, rule).items()}
-    return {**words, **numbers, "note": rule.note, "reason": result.refused}
+    numbers = _counts(result, rule)
+    if result.refused:
+        return {
+            **words, **dict.fromkeys(numbers, np.nan), "note": rule.note,
+            "reason": result.refused, "hidden": "",
+        }  # fmt: skip
+    hidden = _hidden(result, smallest_cell)
+    numbers |= dict.fromkeys(hidden, np.nan)
+    why = f"numbers of fewer than {smallest_cell} clients, or that would tell one, are hidden"
+    return {
+        **words, **numbers, "note": rule.note, "reason": "", "hidden": why if hidden else "",
+    }  # fmt: skip
+
+
+def _hidden(result: RuptureResult, smallest_cell: int) -> set[str]:
+    """Names of the numbers of a summary that may not be shown."""
+    shown = shown_client_counts(result, smallest_cell)
+    hidden = set(CLIENT_COUNTS) - shown
+    if not {"n_ruptured", "n_evaluable"} <= shown:
+        hidden.add("pct_ruptured")
+    if not {"n_repaired", "n_unrepaired"} <= shown:
+        hidden.add("pct_repaired")
+    if "n_ruptured" not in shown:
+        hidden |= {"n_episodes", "median_depth"}
+    episodes, state = result.episodes, result.sessions["state"]
+    people = {
+        "median_depth": episodes["client"].nunique(),
+        "median_latency": episodes.loc[episodes["status"] == "repaired", "client"].nunique(),
+        "n_gap_sessions": result.sessions.loc[state == "gap", "client"].nunique(),
+    }
+    return hidden | {name for name, n in people.items() if is_small(n, smallest_cell)}
 
 
 def _counts(result: RuptureResult, rule: RuptureRule) -> dict[str, float]:

@@ -18,10 +18,12 @@ from statsmodels.stats.proportion import proportion_confint
 
 from alliance.estimates import Estimate
 from alliance.ruptures.engine import RuptureResult
-from alliance.ruptures.episodes import STATUSES, label_counts
+from alliance.ruptures.episodes import CLIENT_COUNTS, STATUSES, label_counts, shown_client_counts
 from alliance.ruptures.rules import RuptureRule
+from alliance.small_cells import count_in_words, is_small, shown_counts
 
 SMALLEST_GROUP = 10  # clients; contrasts with fewer are refused (methods 2.4)
+NOT_SHOWN = "number not shown"
 FEWEST_CLUSTERS = 20  # therapists from which cluster-robust errors are trusted
 CONTRASTS: tuple[tuple[str, str], ...] = (
     ("repaired", "none"),
@@ -48,6 +50,7 @@ class RuptureAnalysis:
     ----------
     id : key under ``ruptures`` in the study file. measure, rater : the alliance rating searched.
     outcome : name of the outcome. outcome_label, outcome_units : as shown.
+    smallest_cell : numbers of fewer clients are not told.
     """
 
     id: str
@@ -56,6 +59,7 @@ class RuptureAnalysis:
     outcome: str = ""
     outcome_label: str = "outcome"
     outcome_units: str = "points"
+    smallest_cell: int = 1
 
 
 def first_and_last(sessions: pd.DataFrame, outcome: str) -> pd.DataFrame:
@@ -93,23 +97,26 @@ def prevalence_rows(
     n_ruptured = sum(counts[status] for status in STATUSES)
     n_evaluable = n_ruptured + counts["none"] + counts["no_variance"]
     n_decided = counts["repaired"] + counts["unrepaired"] if rule.horizon else 0
-    questions = [
-        ("prevalence", "clients with at least one rupture", n_ruptured, n_evaluable),
-        (
-            "repaired_share",
-            "clients whose ruptures were repaired, of those with a decided rupture",
-            counts["repaired"],
-            n_decided,
-        ),
-        (
-            "indeterminate_share",
-            "clients whose rupture lies too near the end of the data to be decided, of those with "
-            "a rupture",
-            counts["indeterminate"],
-            n_ruptured,
-        ),
-    ]
-    return [_proportion_row(result, rule, analysis, *question) for question in questions]
+    shares = {
+        "prevalence": (n_ruptured, n_evaluable),
+        "repaired_share": (counts["repaired"], n_decided),
+        "indeterminate_share": (counts["indeterminate"], n_ruptured),
+    }
+    return [_proportion_row(result, rule, analysis, term, *n) for term, n in shares.items()]
+
+
+SHARES: dict[str, tuple[str, tuple[str, ...]]] = {  # what is counted, from which numbers
+    "prevalence": ("clients with at least one rupture", ("n_ruptured", "n_evaluable")),
+    "repaired_share": (
+        "clients whose ruptures were repaired, of those with a decided rupture",
+        ("n_repaired", "n_unrepaired"),
+    ),
+    "indeterminate_share": (
+        "clients whose rupture lies too near the end of the data to be decided, of those with a "
+        "rupture",
+        ("n_indeterminate", "n_ruptured"),
+    ),
+}
 
 
 def _proportion_row(
@@ -117,10 +124,10 @@ def _proportion_row(
     rule: RuptureRule,
     analysis: RuptureAnalysis,
     term: str,
-    words: str,
     part: int,
     whole: int,
 ) -> Estimate:
+    words, needed = SHARES[term]
     common = _common(result, rule, analysis, term) | {
         "kind": "proportion",
         "estimand": f"Share of {words}; rule '{rule.label}' ({rule.verified})",
@@ -132,6 +139,12 @@ def _proportion_row(
     if whole == 0:
         reason = result.refused or _no_denominator(rule, term)
         return Estimate(**common, status="not_estimated", reason=reason)
+    if not shown_client_counts(result, analysis.smallest_cell).issuperset(needed):
+        return Estimate(
+            **common | {"n_clients": np.nan},
+            status="not_estimated",
+            reason=f"would tell a number of fewer than {analysis.smallest_cell} clients",
+        )
     low, high = proportion_confint(part, whole, method="wilson")
     return Estimate(
         **common, estimate=part / whole, ci_low=low, ci_high=high, interval="95% Wilson"
@@ -173,11 +186,12 @@ def client_outcome_rows(
     sizes = {str(k): int(v) for k, v in frame["group"].value_counts().items()}
     kept = sorted(name for name, size in sizes.items() if size >= smallest_group)
     used = frame[frame["group"].isin(kept)]
-    described = _describe_sample(result, used, sizes, smallest_group)
+    told = _told_sizes(result, frame, kept, analysis.smallest_cell)
+    described = _describe_sample(result, used, told, kept, analysis.smallest_cell)
     fit, problem = _fit(used, kept)
     rows = []
     for contrast in CONTRASTS:
-        small = [f"{name} ({sizes.get(name, 0)})" for name in contrast if name not in kept]
+        small = [f"{name} ({told.get(name, 0)})" for name in contrast if name not in kept]
         reason = f"fewer than {smallest_group} clients: {', '.join(small)}" if small else problem
         if reason:
             rows.append(_refused_row(result, rule, analysis, contrast, reason, described))
@@ -197,21 +211,63 @@ def _test_frame(result: RuptureResult, outcomes: pd.DataFrame) -> pd.DataFrame:
     return frame.dropna(subset=["baseline", "last", "mean", "slope"]).sort_values("client")
 
 
+def _told_sizes(
+    result: RuptureResult, frame: pd.DataFrame, kept: list[str], smallest_cell: int
+) -> dict[str, str]:
+    """Sizes of the regression (``used``), of all tested (``tested``) and each group, in words.
+
+    Readers also have the summary of the rule; a size that would tell a small number together with
+    it is ``number not shown``.
+    """
+    labels, tested = (t["label"].astype(str) for t in (result.clients, frame))
+    sizes = tested.value_counts()
+    cells = {f"{name}, tested": int(n) for name, n in sizes.items()} | {
+        f"{name}, rest": int(n - sizes.get(name, 0)) for name, n in labels.value_counts().items()
+    }
+    groups = dict(zip(tested, frame["group"], strict=True))  # label -> group
+    members = {
+        group: {f"{name}, tested" for name in groups if groups[name] == group}
+        for group in sorted(set(groups.values()))
+    }
+    used = set().union(*(members[g] for g in kept))
+    sums = {"used": used, "tested": {f"{name}, tested" for name in groups}} | members
+    summary = [
+        {f"{name}, {part}" for name in CLIENT_COUNTS[count] for part in ("tested", "rest")}
+        for count in shown_client_counts(result, smallest_cell)
+    ]
+    shown = shown_counts(cells, sums, smallest_cell, given=summary)
+    return {
+        name: _told(sum(cells[c] for c in cell), name in shown, smallest_cell)
+        for name, cell in sums.items()
+    }
+
+
+def _told(count: int, shown: bool, smallest_cell: int) -> str:
+    hidden = not shown and not is_small(count, smallest_cell)
+    return NOT_SHOWN if hidden else count_in_words(count, smallest_cell)
+
+
 def _describe_sample(
-    result: RuptureResult, used: pd.DataFrame, sizes: dict[str, int], smallest_group: int
+    result: RuptureResult,
+    used: pd.DataFrame,
+    told: dict[str, str],
+    kept: list[str],
+    smallest_cell: int,
 ) -> dict[str, Any]:
-    left_out = {name: size for name, size in sizes.items() if size < smallest_group}
-    groups = ", ".join(f"{name} {size}" for name, size in sorted(sizes.items()))
+    sizes = {name: told[name] for name in sorted(set(told) - {"used", "tested"})}
+    left_out = [name for name in sizes if name not in kept]
+    groups = ", ".join(f"{name} {size}" for name, size in sizes.items())
     words = (
-        f"{len(result.clients)} clients; {sum(sizes.values())} with a label, two outcomes and two "
-        f"ratings ({groups})"
+        f"{count_in_words(len(result.clients), smallest_cell)} clients; {told['tested']} with a "
+        f"label, two outcomes and two ratings ({groups})"
     )
     if left_out:
-        words += f"; left out as too few: {', '.join(sorted(left_out))}"
+        words += f"; left out as too few: {', '.join(left_out)}"
     therapists = used["therapist"].nunique() if "therapist" in used else np.nan
+    n_used = np.nan if told["used"] == NOT_SHOWN else len(used)
     return {
-        "n_obs": len(used),
-        "n_clients": len(used),
+        "n_obs": n_used,
+        "n_clients": n_used,
         "n_therapists": therapists,
         "median_sessions": float(used["n_rated"].median()) if len(used) else np.nan,
         "missing_rule": words,
@@ -265,14 +321,15 @@ def _contrast_row(
             weights[name] = sign
     test = fit.t_test(weights.to_numpy())
     low, high = np.asarray(test.conf_int()).ravel()
-    errors = "HC3" if fit.cov_type == "HC3" else "cluster-robust by therapist"
+    tells_n = fit.cov_type == "HC3"  # else the degrees of freedom count therapists
+    errors = "HC3" if tells_n else "cluster-robust by therapist"
     return Estimate(
         **_contrast_words(result, rule, analysis, contrast),
         **described,
         estimator=f"OLS ({errors})",
         estimate=float(np.squeeze(test.effect)),
         se=float(np.squeeze(test.sd)),
-        df=float(test.df_denom),
+        df=np.nan if tells_n and np.isnan(described["n_clients"]) else float(test.df_denom),
         ci_low=float(low),
         ci_high=float(high),
         interval="95% Wald (t)",
