@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from alliance.estimates import Estimate
-from alliance.estimation.context import _scale_name
 from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import (
     VarBootstrap,
@@ -36,7 +35,7 @@ from alliance.estimation.dynamics_effects import (
     within_sd,
 )
 from alliance.estimation.dynamics_series import VarSeries
-from alliance.instruments import Instrument
+from alliance.instruments import Instrument, scale_name
 from alliance.study import Study
 
 FloatArray = NDArray[np.float64]
@@ -104,7 +103,7 @@ def var_context(
     labels = {}
     for name, key in measures.items():
         measure = study.measures[key]
-        scale = _scale_name(measure, instruments)
+        scale = scale_name(measure, instruments)
         labels[name] = SeriesLabel(
             key, measure.label, f"{scale} points", f"{scale} point", measure.rater
         )

@@ -1,0 +1,419 @@
+"""The Bayesian twin of the random-intercept VAR: the same exact likelihood, sampled by NUTS.
+
+Client effects are integrated out. Scores are in pooled within-client SDs, the units of the priors.
+Means and coefficients are sampled in coordinates around the maximum-likelihood fit in which they
+are nearly independent standard normal; that changes the sampling, not the posterior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import nutpie
+import pymc as pm
+import pytensor.tensor as pt
+import xarray as xr
+from numpy.typing import NDArray
+
+from alliance.estimates import Estimate
+from alliance.estimation.bayes import EFFORTS, EffortName
+from alliance.estimation.bayes_op import factor_from_partial
+from alliance.estimation.design import Refusal
+from alliance.estimation.diagnostics import Diagnostics, diagnose
+from alliance.estimation.dynamics import VarFit
+from alliance.estimation.dynamics_effects import equilibrium_effects, held_effects, reduced
+from alliance.estimation.dynamics_op import VarLogLikelihood, shared_data
+from alliance.estimation.dynamics_rows import (
+    VarContext,
+    _Maker,
+    coefficient_estimand,
+    term_name,
+)
+from alliance.likelihood.random_intercept_var import VarData, covariance, pack
+
+FloatArray = NDArray[np.float64]
+ESTIMATOR = "Random-intercept VAR(1), NUTS"
+MOST_TUNING = 500  # the coordinates are tuned by the maximum-likelihood fit already
+
+
+@dataclass(frozen=True)
+class VarPriors:
+    """Priors in pooled within-client SDs (methods specification, section 3).
+
+    Attributes
+    ----------
+    mean : SD of the normal priors of the course, around the grand mean.
+    cross_lag : SD around zero; 95 % within .39 covers the published .05 to .21.
+    autoregression : mean and SD.
+    innovation, first, level, trend : scales of half-normal priors of SDs.
+    correlation : shape of the LKJ priors.
+    rope : half width of the region of practical equivalence of cross-lags.
+    """
+
+    mean: float = 5.0
+    cross_lag: float = 0.2
+    autoregression: tuple[float, float] = (0.3, 0.25)
+    innovation: float = 1.0
+    first: float = 1.5
+    level: float = 1.5
+    trend: float = 0.1
+    correlation: float = 2.0
+    rope: float = 0.05
+
+
+@dataclass(frozen=True)
+class VarBayes:
+    """A sampled posterior.
+
+    Attributes
+    ----------
+    tree : group ``posterior`` with ``coefficients`` (phase, target, source), ``mean``, the SDs and
+        partial correlations in units of fitting, and ``estimate`` by ``term`` in raw units;
+        ``sample_stats``.
+    pct_stationary : share of draws whose process is stationary.
+    """
+
+    tree: xr.DataTree
+    fit: VarFit
+    priors: VarPriors
+    diagnostics: Diagnostics
+    effort: str
+    seed: int
+    pct_stationary: float
+
+    def draws(self, term: str) -> FloatArray:
+        """(chains, draws) of a reported quantity in raw units."""
+        return self.tree["posterior"]["estimate"].sel(term=term).to_numpy()
+
+
+def fit_var_bayes(
+    fit: VarFit | Refusal,
+    priors: VarPriors | None = None,
+    effort: EffortName = "standard",
+    *,
+    seed: int,
+    cores: int = 2,
+) -> VarBayes | Refusal:
+    """Sample the posterior of the model of a maximum-likelihood fit.
+
+    Parameters
+    ----------
+    fit : gives scores, layout and the coordinates of sampling. A refusal is passed on.
+    seed : the same seed gives the same draws, whatever the number of cores.
+    """
+    if isinstance(fit, Refusal):
+        return fit
+    given = priors or VarPriors()
+    return sample_var(fit, given, compile_var(fit, given), effort, seed=seed, cores=cores)
+
+
+def compile_var(fit: VarFit, priors: VarPriors) -> Any:
+    """What nutpie makes of the model of a fit."""
+    return nutpie.compile_pymc_model(build_model(fit, priors, pack(fit.series.scores / fit.scale)))
+
+
+def sample_var(
+    fit: VarFit,
+    priors: VarPriors,
+    compiled: Any,
+    effort: EffortName,
+    *,
+    seed: int,
+    cores: int = 2,
+) -> VarBayes:
+    """Sample a compiled model; parameters as in :func:`fit_var_bayes`."""
+    length = EFFORTS[effort]
+    trace = nutpie.sample(
+        compiled,
+        draws=length.draws,
+        tune=min(length.tune, MOST_TUNING),
+        chains=length.chains,
+        cores=min(cores, length.chains),
+        seed=seed,
+        save_warmup=False,
+        progress_bar=False,
+    )
+    posterior = trace["posterior"].to_dataset()
+    estimate, stationary = estimates_of_draws(fit, posterior)
+    stats = trace["sample_stats"].to_dataset()[["diverging", "energy", "n_steps"]]
+    quantities = {str(name): posterior[name].to_numpy() for name in posterior.data_vars}
+    scalars = {f"{n} {i}": v for n, values in quantities.items() for i, v in _scalars(values)}
+    diagnostics = diagnose(scalars | estimate, stats, length.limits)
+    tree = _tree(posterior, estimate, stats)
+    share = 100.0 * float(stationary.mean())
+    return VarBayes(tree, fit, priors, diagnostics, effort, seed, share)
+
+
+def _scalars(values: FloatArray) -> list[tuple[int, FloatArray]]:
+    """(chain, draw) slices that vary: coefficients held at zero do not."""
+    flat = values.reshape(*values.shape[:2], -1)
+    return [(i, flat[..., i]) for i in range(flat.shape[-1]) if np.ptp(flat[..., i]) > 0]
+
+
+# The model
+
+
+def build_model(fit: VarFit, priors: VarPriors, data: VarData) -> pm.Model:
+    """The PyMC model; the likelihood is one operation."""
+    layout, s = fit.layout, fit.layout.structure
+    k, q = s.n_series, s.n_effects
+    with pm.Model() as model:
+        mean = pm.Deterministic(
+            "mean", _around(fit, 0, "mean").reshape((layout.course.shape[1], k))
+        )
+        free = _around(fit, 1, "coefficients")
+        center, sd = coefficient_priors(fit, priors)
+        around = pm.Normal.dist(np.zeros(1), np.array([priors.mean]))  # arrays keep their precision
+        pm.Potential("prior_mean", pm.logp(around, mean.ravel()).sum())
+        pm.Potential("prior_coefficients", pm.logp(pm.Normal.dist(center, sd), free).sum())
+        cells = np.flatnonzero(np.tile(layout.free.ravel(), s.n_phases))
+        flat = pt.set_subtensor(pt.zeros(s.n_phases * k * k)[cells], free)
+        coefficients = pm.Deterministic("coefficients", flat.reshape((s.n_phases, k, k)))
+        scales = np.repeat([priors.level, priors.trend], k)[:q]
+        covariances = [
+            *_covariance("innovation", np.full(k, priors.innovation), s.correlated, priors),
+            *_covariance("first", np.full(k, priors.first), np.ones((k, k)), priors),
+            *_covariance("client", scales, np.ones((q, q)), priors),
+        ]
+        inputs = (mean, coefficients, *covariances, *shared_data(s, layout.course, data))
+        pm.Potential("log_likelihood", VarLogLikelihood()(*inputs)[0])
+    return model
+
+
+def _around(fit: VarFit, part: int, name: str) -> pt.TensorVariable:
+    """A block of parameters as the fit plus its root covariance times a flat vector."""
+    where = fit.layout.slices[part]
+    values, vectors = np.linalg.eigh(fit.x_cov[where, where])
+    root = vectors * np.sqrt(np.maximum(values, 1e-12))
+    y = pm.Flat(f"y_{name}", shape=root.shape[0])
+    return pt.as_tensor(fit.x[where]) + pt.dot(pt.as_tensor(root), y)
+
+
+def coefficient_priors(fit: VarFit, priors: VarPriors) -> tuple[FloatArray, FloatArray]:
+    """Means and SDs of the priors of the free coefficients, over phases."""
+    k = fit.series.n_series
+    own = np.eye(k, dtype=bool)
+    center = np.where(own, priors.autoregression[0], 0.0)[fit.layout.free]
+    sd = np.where(own, priors.autoregression[1], priors.cross_lag)[fit.layout.free]
+    n = fit.layout.structure.n_phases
+    return np.tile(center, n), np.tile(sd, n)
+
+
+def _covariance(
+    name: str, scales: FloatArray, correlated: FloatArray, priors: VarPriors
+) -> tuple[pt.TensorVariable, pt.TensorVariable]:
+    """SDs, and partial correlations on (0, 1): Beta where series correlate, one half elsewhere."""
+    q = scales.size
+    sd = pm.HalfNormal(f"sd_{name}", scales, shape=q)
+    rows, columns = np.tril_indices(q, -1)
+    cells = np.flatnonzero(correlated[rows, columns] > 0)
+    if not cells.size:
+        return sd, pt.as_tensor(np.full(rows.size, 0.5))
+    size = (correlated[rows] > 0).sum(axis=1)[cells]
+    rank = np.array([(correlated[r, :c] > 0).sum() for r, c in zip(rows, columns, strict=True)])
+    shape = priors.correlation + (size - 2 - rank[cells]) / 2
+    unit = pm.Beta(f"unit_{name}", shape, shape, shape=cells.size)
+    return sd, pt.set_subtensor(pt.as_tensor(np.full(rows.size, 0.5))[cells], unit)
+
+
+# Draws
+
+
+def estimates_of_draws(
+    fit: VarFit, posterior: xr.Dataset
+) -> tuple[dict[str, FloatArray], NDArray[np.bool_]]:
+    """Reported quantities in raw units, each (chains, draws), and which draws are stationary."""
+    working = posterior["coefficients"].to_numpy()
+    A, lead = reduced(working, fit.layout.structure.same_session)
+    stationary = (np.abs(np.linalg.eigvals(A)).max(axis=-1) < 1.0).all(axis=-1)
+    ratio = fit.scale[:, None] / fit.scale[None, :]
+    raw = working * ratio
+    out: dict[str, FloatArray] = {}
+    n_phases = raw.shape[2]
+    within = _within_sds(fit, posterior)
+    for phase in range(n_phases):
+        suffix = f"_phase_{phase + 1}" if n_phases > 1 else ""
+        _add(out, fit, raw[:, :, phase], "{term}" + suffix, with_own=True)
+        scaled = working[:, :, phase] * (within[..., None, :] / within[..., :, None])
+        _add(out, fit, scaled, "{term}_standardised" + suffix)
+        _add(out, fit, held_effects(raw[:, :, phase]), "long_run_held_{pair}" + suffix)
+        lasting = equilibrium_effects(raw[:, :, phase])
+        _add(out, fit, lasting, "long_run_equilibrium_{pair}" + suffix)
+        power = lead[:, :, phase]
+        for h in range(1, 7):
+            power = A[:, :, phase] @ power
+            _add(out, fit, power * ratio, f"response_{{pair}}_{h}" + suffix)
+    for j, name in enumerate(fit.names):
+        out[f"sd_within_{name}"] = within[..., j] * fit.scale[j]
+        out[f"sd_level_{name}"] = posterior["sd_client"].to_numpy()[..., j] * fit.scale[j]
+    return out, stationary
+
+
+def _add(
+    out: dict[str, FloatArray],
+    fit: VarFit,
+    values: FloatArray,
+    pattern: str,
+    with_own: bool = False,
+) -> None:
+    """File (chains, draws, k, k) under the terms of their cells."""
+    names = fit.names
+    for target in range(len(names)):
+        for source in range(len(names)):
+            if (target == source and not with_own) or not fit.layout.free[target, source]:
+                continue
+            pair = f"{names[source]}_{names[target]}"
+            term = pattern.format(term=term_name(names, target, source), pair=pair)
+            out[term] = values[..., target, source]
+
+
+def _within_sds(fit: VarFit, posterior: xr.Dataset) -> FloatArray:
+    """(chains, draws, k) implied within-client SDs in units of fitting."""
+    structure, weights = fit.layout.structure, fit.series.seen.sum(axis=0)
+    k = structure.n_series
+    coefficients = posterior["coefficients"].to_numpy()
+    parts = {
+        name: (posterior[f"sd_{name}"].to_numpy(), _units(posterior, name, structure.correlated, k))
+        for name in ("innovation", "first")
+    }
+    out = np.empty((*coefficients.shape[:2], k))
+    no_client = np.zeros((structure.n_effects, structure.n_effects))
+    for draw in np.ndindex(*coefficients.shape[:2]):
+        factors = [factor_from_partial(sd[draw], unit[draw]) for sd, unit in parts.values()]
+        within = covariance(coefficients[draw], *factors, no_client, *structure.arrays())[1]
+        variances = np.diag(within).reshape(-1, k)
+        out[draw] = np.sqrt((variances * weights).sum(axis=0) / weights.sum(axis=0))
+    return out
+
+
+def _units(posterior: xr.Dataset, name: str, correlated: FloatArray, k: int) -> FloatArray:
+    """Partial correlations with those that are held at zero filled in."""
+    rows, columns = np.tril_indices(k, -1)
+    sd = posterior[f"sd_{name}"].to_numpy()
+    unit = np.full((*sd.shape[:2], rows.size), 0.5)
+    if f"unit_{name}" in posterior:
+        mask = correlated[rows, columns] > 0 if name == "innovation" else np.ones(rows.size, bool)
+        unit[..., mask] = posterior[f"unit_{name}"].to_numpy()
+    return unit
+
+
+def _tree(
+    posterior: xr.Dataset, estimate: Mapping[str, FloatArray], stats: xr.Dataset
+) -> xr.DataTree:
+    base = {"chain": posterior["chain"].to_numpy(), "draw": posterior["draw"].to_numpy()}
+    variables = {}
+    for name, array in posterior.data_vars.items():
+        dims = ["chain", "draw", *(f"{name}_{i}" for i in range(array.ndim - 2))]
+        variables[str(name)] = (dims, array.to_numpy())
+    variables["estimate"] = (["chain", "draw", "term"], np.stack(list(estimate.values()), -1))
+    groups = {
+        "posterior": xr.Dataset(variables, base | {"term": list(estimate)}),
+        "sample_stats": xr.Dataset(
+            {str(k): (("chain", "draw"), v.to_numpy()) for k, v in stats.data_vars.items()}, base
+        ),
+    }
+    return xr.DataTree.from_dict(groups)
+
+
+# Rows
+
+
+def bayes_rows(fitted: VarBayes | Refusal, context: VarContext) -> list[Estimate]:
+    """Cross-lags and autoregressions, long-run effects and responses; terms as in the ML rows."""
+    if isinstance(fitted, Refusal):
+        maker = _Maker(_named(context, np.nan), None)
+        reason = f"{fitted.reason}. {fitted.advice}"
+        return [
+            maker.absent(
+                term_name(maker.names, *cell), "fixed", coefficient_estimand(maker, *cell), reason
+            )
+            for cell in maker.pairs()
+        ]
+    maker = _Maker(_named(context, float(fitted.seed)), fitted.fit)
+    k = len(maker.names)
+    rows = []
+    for target, source in [*maker.pairs(), *((j, j) for j in range(k))]:
+        if fitted.fit.layout.free[target, source] and fitted.fit.layout.structure.n_phases == 1:
+            rows += _rows_of_cell(fitted, maker, target, source)
+    return rows
+
+
+def _named(context: VarContext, seed: float) -> VarContext:
+    return VarContext(
+        context.analysis,
+        context.labels,
+        context.order,
+        context.clock,
+        seed,
+        context.code_hash,
+        ESTIMATOR,
+    )
+
+
+def _rows_of_cell(fitted: VarBayes, maker: _Maker, target: int, source: int) -> list[Estimate]:
+    to, by = maker.labels(target, source)
+    name = term_name(maker.names, target, source)
+    words = coefficient_estimand(maker, target, source)
+    units = f"{to.units} per {by.unit}"
+    more: dict[str, object] = maker.ends(target, source) | {"lag": maker.lag(target, source)}
+    if target == source:
+        return [_posterior_row(fitted, maker, name, "fixed", words, units, more)]
+    scaled = fitted.draws(f"{name}_standardised")
+    low, high = np.percentile(scaled, [2.5, 97.5])
+    standard = {
+        "std_within": float(scaled.mean()),
+        "std_within_low": float(low),
+        "std_within_high": float(high),
+    }
+    rows = [_posterior_row(fitted, maker, name, "fixed", words, units, more | standard)]
+    pair = f"{maker.names[source]}_{maker.names[target]}"
+    later = f"Within clients: {to.label} {{h}} session(s) after {by.label} was one point higher"
+    derived = [(f"response_{pair}_{h}", later.format(h=h), {"lag": float(h)}) for h in range(1, 7)]
+    held = f"Within clients: lasting change in {to.label} when {by.label} is held one point higher"
+    pushed = f"Within clients: lasting change in {to.label} when {by.label} is pushed up each time"
+    derived += [
+        (f"long_run_held_{pair}", f"{held} for good", {"lag": np.nan}),
+        (f"long_run_equilibrium_{pair}", pushed, {"lag": np.nan}),
+    ]
+    for term, estimand, lag in derived:
+        rows.append(
+            _posterior_row(fitted, maker, term, "contrast", estimand, units, more | dict(lag))
+        )
+    return rows
+
+
+def _posterior_row(
+    fitted: VarBayes,
+    maker: _Maker,
+    term: str,
+    kind: str,
+    words: str,
+    units: str,
+    more: Mapping[str, object],
+) -> Estimate:
+    draws = fitted.draws(term)
+    lasting = term.startswith(("long_run", "response"))
+    if lasting and fitted.pct_stationary < 97.5:
+        reason = f"only {fitted.pct_stationary:.0f} % of the draws are stationary"
+        return maker.absent(term, kind, words, reason, **more)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    center = float(np.median(draws)) if lasting else float(draws.mean())
+    diagnostics = fitted.diagnostics
+    found: dict[str, object] = {
+        "estimate": center,
+        "se": float(draws.std(ddof=1)),
+        "ci_low": float(low),
+        "ci_high": float(high),
+        "interval": "95% equal-tailed posterior" + (", median" if lasting else ""),
+        "pd": float(max((draws > 0).mean(), (draws < 0).mean())),
+        "rhat_max": diagnostics.rhat_max,
+        "ess_min": diagnostics.ess_min,
+        "divergences": float(diagnostics.divergences),
+        "converged": "yes" if diagnostics.passed else "no",
+        "status": "ok" if diagnostics.passed else "diagnostics_failed",
+        "reason": "; ".join(diagnostics.failures),
+    }
+    return maker.row(term, kind, words, units, **(dict(more) | found))
