@@ -21,11 +21,11 @@ from alliance.describe import (
     describe_measures,
     missingness,
     sample_table,
-    suppressed_cells,
     trajectories,
     variance_parts,
 )
 from alliance.instruments import load_instruments
+from alliance.small_cells import suppressed_cells
 from alliance.study import Study, load_study
 from alliance.within_between import pooled_within_sd
 
@@ -190,6 +190,31 @@ def test_missingness_counts_attended_sessions_only():
     assert (row["n_attended"], row["n_present"], row["pct_missing"]) == (16, 8, 50)
 
 
+def test_missingness_does_not_tell_that_few_clients_lack_a_score():
+    scored = scored_table(20, 3)
+    few = (scored["session"] == 2) & (scored["client"] < "c003")
+    scored.loc[few, "alliance"] = pd.NA
+    table = missingness(scored, brief()).set_index(["measure", "session"])
+    for measure in ("alliance", "distress"):
+        assert pd.isna(table.loc[(measure, 2), "n_attended"])
+        assert pd.isna(table.loc[(measure, 2), "pct_missing"])
+        assert table.loc[(measure, 1), "pct_missing"] == 0
+    assert table.loc[("alliance", 2), "n_present"] == 17
+    loose = missingness(scored, brief(1)).set_index(["measure", "session"])
+    assert loose.loc[("alliance", 2), "pct_missing"] == pytest.approx(15)
+
+
+def test_shares_of_few_clients_are_not_shown():
+    scored = scored_table(20, 3)
+    scored["alliance"] = 20.0
+    scored.loc[scored["client"] < "c003", "alliance"] = 40.0  # 9 sessions, but of 3 clients
+    row = describe_measures(scored, brief(), keys_of(brief())).iloc[0]
+    assert pd.isna(row["pct_ceiling"])
+    assert row["pct_missing"] == 0
+    row = describe_measures(scored, brief(1), keys_of(brief())).iloc[0]
+    assert row["pct_ceiling"] == pytest.approx(15)
+
+
 def test_trajectories_have_t_intervals_of_the_clients_still_there():
     scored = scored_table(20, 4)
     scored.loc[(scored["session"] == 4) & (scored["client"] >= "c009"), "alliance"] = pd.NA
@@ -291,7 +316,9 @@ def test_sample_table_counts_and_suppresses():
     assert single.loc["clients", "n"] == 40
     assert single.loc["therapists", "n"] == 4
     assert single.loc["sessions_per_client", "mean"] == 5
-    assert (single.loc["expectancy", "n"], single.loc["intake", "mean"]) == (39, 19.5)
+    assert (single.loc["sessions_per_client", "n"], single.loc["intake", "mean"]) == (40, 19.5)
+    assert np.isnan(single.loc["expectancy", "n"])  # of 40, one lacks it
+    assert np.isfinite(single.loc["expectancy", "mean"])
     assert set(table["statistic"]) == {"n (%)", "mean (SD)"}
     assert table.loc[table["variable"] == "ending", "n"].tolist() == [30, 10]
 

@@ -16,7 +16,7 @@ from scipy import stats
 from alliance.instruments import Instrument
 from alliance.reliability import client_sums, covariances, one_way_reml
 from alliance.scoring import response_range, scales_of
-from alliance.small_cells import suppressed_cells
+from alliance.small_cells import is_small, suppressed_cells
 from alliance.study import Covariate, Measure, Study
 
 Array = NDArray[np.float64]
@@ -57,7 +57,7 @@ def describe_measures(
         correlation of deviations from the client's mean between neighbouring sessions (biased
         downward by about 1/T in short treatments). ``pct_missing`` is of attended sessions,
         ``pct_ceiling`` of the scores at the highest possible score. Statistics of fewer clients
-        than the smallest cell are NA.
+        than the smallest cell are NA, and so are shares of which they follow.
     """
     rows = []
     for name, measure in study.measures.items():
@@ -111,8 +111,12 @@ def _statistics(
         "lag1_autocorrelation": _lag1(present, column),
         "minimum": values.min(),
         "maximum": values.max(),
-        "pct_missing": 100 * _share_missing(scored, column),
-        "pct_ceiling": 100 * np.mean(values >= highest - 1e-9) if np.isfinite(highest) else np.nan,
+        "pct_missing": _told_share(_missing(scored, column), smallest_cell),
+        "pct_ceiling": (
+            _told_share(present.assign(marked=values >= highest - 1e-9), smallest_cell)
+            if np.isfinite(highest)
+            else np.nan
+        ),
     }
 
 
@@ -127,9 +131,17 @@ def _attended(scored: pd.DataFrame) -> pd.Series:
     return scored["attendance"].eq("attended").fillna(False).astype(bool)
 
 
-def _share_missing(scored: pd.DataFrame, column: str) -> float:
-    rows = scored.loc[_attended(scored), column]
-    return float(rows.isna().mean()) if len(rows) else float("nan")
+def _missing(scored: pd.DataFrame, column: str) -> pd.DataFrame:
+    rows = scored.loc[_attended(scored), ["client", column]]
+    return rows.assign(marked=rows[column].isna())
+
+
+def _told_share(rows: pd.DataFrame, smallest_cell: int) -> float:
+    """Percentage of marked sessions; NaN where they are of few clients, or the others are."""
+    people = rows.groupby("marked")["client"].nunique()
+    if rows.empty or any(is_small(n, smallest_cell) for n in people):
+        return float("nan")
+    return 100 * float(rows["marked"].mean())
 
 
 def variance_parts(values: Array, client: pd.Series) -> tuple[float, float, float]:
@@ -185,7 +197,7 @@ def correlations_within_between(
         rng = np.random.default_rng([study.seed if seed is None else seed, position])
         both = scored.loc[scored[a].notna() & scored[b].notna(), ["client", "session", a, b]]
         for row in _correlation_rows(both, a, b, n_bootstrap, rng):
-            hidden = 0 < int(row["n_clients"]) < study.privacy.smallest_cell
+            hidden = is_small(int(row["n_clients"]), study.privacy.smallest_cell)
             small = {"n_sessions": pd.NA, "n_clients": pd.NA} if hidden else {}
             rows.append({"measure_a": a, "measure_b": b, **row, **small})
     return pd.DataFrame(rows, columns=list(CORRELATION_COLUMNS))
@@ -254,21 +266,32 @@ def missingness(scored: pd.DataFrame, study: Study) -> pd.DataFrame:
     -------
     DataFrame
         ``MISSINGNESS_COLUMNS``; sessions attended by fewer clients than the smallest cell are left
-        out, and ``n_present`` below it is NA.
+        out, and ``n_present`` below it is NA. As the means of scores go with their number,
+        ``n_attended`` and ``pct_missing`` are NA (for all measures) at a session where few clients
+        lack the score of one measure.
     """
     smallest = study.privacy.smallest_cell
     attended = scored[_attended(scored)]
+    size = attended.groupby("session").size()
+    size = size[size >= smallest].astype("Int64")
+    present = pd.DataFrame(
+        {name: attended[name].notna().groupby(attended["session"]).sum() for name in study.measures}
+    ).loc[size.index]
+    absent = present.rsub(size, axis=0)
+    told = size.mask(_small(absent, smallest).any(axis=1))
     rows = []
     for name in study.measures:
-        groups = attended[name].notna().groupby(attended["session"])
-        table = pd.DataFrame({"n_attended": groups.size(), "n_present": groups.sum()})
-        table = table[table["n_attended"] >= smallest].reset_index()
-        table["pct_missing"] = 100 * (1 - table["n_present"] / table["n_attended"])
-        hidden = (table["n_present"] > 0) & (table["n_present"] < smallest)
-        table["n_present"] = table["n_present"].astype("Int64").mask(hidden)
-        table["pct_missing"] = table["pct_missing"].mask(hidden)
-        rows.append(table.assign(measure=name))
+        hidden = _small(present[name], smallest) | _small(absent[name], smallest)
+        table = pd.DataFrame({"n_attended": told})
+        table["n_present"] = present[name].astype("Int64").mask(_small(present[name], smallest))
+        table["pct_missing"] = (100 * absent[name] / size).astype(float).mask(hidden | told.isna())
+        rows.append(table.rename_axis("session").reset_index().assign(measure=name))
     return pd.concat(rows, ignore_index=True)[list(MISSINGNESS_COLUMNS)]
+
+
+def _small(counts: pd.DataFrame | pd.Series, smallest_cell: int) -> pd.DataFrame | pd.Series:
+    """Where counts are above zero and below the smallest cell."""
+    return ((counts > 0) & (counts < smallest_cell)).astype(bool)
 
 
 def trajectories(scored: pd.DataFrame, study: Study) -> pd.DataFrame:
@@ -311,7 +334,9 @@ def ceiling_by_session(
         table = pd.DataFrame({"n_clients": groups.size(), "top": groups.sum()})
         table = table[table["n_clients"] >= smallest].reset_index()
         share = 100 * table["top"] / table["n_clients"]
-        hidden = (table["top"] > 0) & (table["top"] < smallest)
+        hidden = _small(table["top"], smallest) | _small(
+            table["n_clients"] - table["top"], smallest
+        )
         tables.append(table.assign(measure=name, pct_ceiling=share.mask(hidden)))
     filled = [table for table in tables if len(table)] or tables[:1]
     return pd.concat(filled, ignore_index=True)[list(CEILING_COLUMNS)]
@@ -367,7 +392,7 @@ def _covariate_rows(
 
 
 def _count_row(variable: str, label: str, n: int, smallest_cell: int) -> dict[str, object]:
-    hidden = 0 < n < smallest_cell
+    hidden = is_small(n, smallest_cell)
     return {
         "variable": variable, "label": label, "category": "", "statistic": "n (%)",
         "n": pd.NA if hidden else n, "suppressed": hidden,
@@ -385,7 +410,8 @@ def _number_row(
     if row["suppressed"] or len(present) == 0:
         return row | {"n": pd.NA if row["suppressed"] else 0}
     sd = present.std(ddof=1) if len(present) > 1 else np.nan
-    return row | {"n": len(present), "mean": present.mean(), "sd": sd}
+    without = is_small(len(values) - len(present), smallest_cell)  # clients that lack it
+    return row | {"n": np.nan if without else len(present), "mean": present.mean(), "sd": sd}
 
 
 def _category_rows(

@@ -38,17 +38,17 @@ def numbers_missingness(missingness: pd.DataFrame, labels: dict[str, str]) -> pd
 
 
 def draw_missingness(numbers: pd.DataFrame, time_unit: str = "session") -> Figure | NotDrawn:
-    """Above, the share of attended sessions without a score; below, the clients who attended."""
+    """Above, the share of attended sessions without a score; below, the clients with one."""
     if numbers.empty:
         return NotDrawn("no session was attended")
     with sheet():
         figure = new_figure(FULL_WIDTH_MM, 96)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
         _shares(above, numbers)
-        attended = numbers.groupby("session")["n_attended"].max()
-        below.bar(attended.index.astype(float), attended, color=FAINT, width=0.8)
-        below.set(ylabel="Clients attending", xlabel=time_unit.capitalize())
-        below.set_xlim(float(attended.index.min()) - 0.6, float(attended.index.max()) + 0.6)
+        rated = numbers.groupby("session")["n_present"].max()
+        below.bar(rated.index.astype(float), rated.astype(float), color=FAINT, width=0.8)
+        below.set(ylabel="Clients with a score", xlabel=time_unit.capitalize())
+        below.set_xlim(float(rated.index.min()) - 0.6, float(rated.index.max()) + 0.6)
         grid_lines(below, "y")
         whole_sessions(below)
         figure.legend(*above.get_legend_handles_labels(), loc="outside upper left", ncols=3)
@@ -58,24 +58,33 @@ def draw_missingness(numbers: pd.DataFrame, time_unit: str = "session") -> Figur
 def _shares(axes: Axes, numbers: pd.DataFrame) -> None:
     for index, (_, rows) in enumerate(numbers.groupby("measure", sort=False)):
         colour, line, marker = SERIES[index % len(SERIES)]
-        axes.plot(rows["session"], rows["pct_missing"], color=colour, ls=line, marker=marker,
-                  ms=3.5, label=wrap(rows["label"].iloc[0], 60),
-                  clip_on=False)  # fmt: skip
+        axes.plot(
+            rows["session"], rows["pct_missing"].astype(float), color=colour, ls=line,
+            marker=marker, ms=3.5, label=wrap(rows["label"].iloc[0], 60), clip_on=False,
+        )  # fmt: skip
     axes.set_ylabel("Score missing (% of attended)")
     axes.set_ylim(0, max(5.0, 1.08 * float(numbers["pct_missing"].max())))
     grid_lines(axes, "y")
 
 
 def describe_missingness(numbers: pd.DataFrame) -> FigureText:
-    """Caption and alt text: the overall share missing of every measure."""
+    """Caption and alt text: the range of the share missing of every measure."""
     title = "Missing scores"
     caption = (
-        "Above: share of attended sessions without a usable score, by measure. Below: clients who "
-        "attended that session; sessions after the end of treatment are not missing, they are over."
+        "Above: share of attended sessions without a usable score, by measure. Below: clients with "
+        "a score of the measure that most of them filled in; sessions after the end of treatment "
+        "are not missing, they are over."
     )
+    if numbers["pct_missing"].isna().any():
+        caption += (
+            " Sessions at which so few clients lack a score that they are not told: no point."
+        )
     parts = []
     for label, rows in numbers.groupby("label", sort=False):
-        attended, present = rows["n_attended"].sum(), rows["n_present"].sum()
-        share = 100 * (1 - present / attended) if attended else float("nan")
-        parts.append(f"{label}: {share:.1f}% of {int(attended):,} attended sessions missing.")
+        shares = rows["pct_missing"].dropna()
+        parts.append(
+            f"{label}: {shares.min():.1f}% to {shares.max():.1f}% missing."
+            if len(shares)
+            else f"{label}: too few clients lack a score at any session to say how many."
+        )
     return FigureText(title, caption, "Line chart and bars. " + " ".join(parts))
