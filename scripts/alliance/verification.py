@@ -36,8 +36,8 @@ COLUMNS = (
 )  # fmt: skip
 STATUS_IN_WORDS = {
     "published": "published",
-    "fitted": "fitted with R",
-    "published and fitted": "published, and fitted with R",
+    "fitted": "computed with R",
+    "published and fitted": "published",
 }
 
 
@@ -171,6 +171,16 @@ def read_open_data(benchmarks: Benchmarks, root: Path) -> dict[str, pd.DataFrame
     return frames
 
 
+def read_comparison(path: str | Path) -> pd.DataFrame:
+    """The table that :func:`compare` made, as written to a file."""
+    text = dict.fromkeys(
+        [c for c in COLUMNS if c not in ("published", "obtained", "difference", "tolerance")], str
+    )
+    frame = pd.read_csv(path, dtype=text | {"expected": bool}, keep_default_na=False,
+                        na_values={"obtained": [""], "difference": [""]})  # fmt: skip
+    return frame[list(COLUMNS)]
+
+
 # Comparison
 
 
@@ -273,6 +283,8 @@ class Tally:
     ----------
     expected : numbers that should be reproduced: all but those of another model.
     reproduced, explained, failed, absent : of these; they add up to ``expected``.
+    published, published_reproduced : numbers that a publication prints, of those expected; the
+        others were computed with R from the same file.
     another_model : numbers shown for comparison only.
     """
 
@@ -281,6 +293,8 @@ class Tally:
     explained: int
     failed: int
     absent: int
+    published: int
+    published_reproduced: int
     another_model: int
 
 
@@ -288,12 +302,15 @@ def tally(comparison: pd.DataFrame) -> Tally:
     """Count the verdicts of the numbers that should be reproduced."""
     counted = comparison[comparison["expected"]]
     verdicts = counted["verdict"]
+    printed = counted["status"] == STATUS_IN_WORDS["published"]
     return Tally(
         expected=len(counted),
         reproduced=int((verdicts == REPRODUCED).sum()),
         explained=int((verdicts == EXPLAINED).sum()),
         failed=int(verdicts.isin(FAILURES).sum()),
         absent=int((verdicts == ABSENT).sum()),
+        published=int(printed.sum()),
+        published_reproduced=int((verdicts[printed] == REPRODUCED).sum()),
         another_model=len(comparison) - len(counted),
     )
 
