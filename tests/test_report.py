@@ -224,6 +224,32 @@ def test_validation_and_data_sentences():
     assert "1 warning:" in sentences.validation_sentence(synthetic.validation())
 
 
+def test_rows_and_few_clients_stay_out_of_sentences():
+    say = sentences.without_few
+    assert say("column 'wai_3', rows 44, 219 and 3 more: 2 clients without a therapist", 5) == (
+        "column 'wai_3': fewer than 5 clients without a therapist"
+    )
+    assert say("s.csv, row 667: 1 row", 5) == "s.csv: 1 row"
+    assert say("w.csv, column 'a', row 3 session 2, row 9 session 1 and 4 more: x", 5) == (
+        "w.csv, column 'a': x"
+    )
+    assert say("columns 'core_3', row 438; 'core_5', row 521: 2 answers", 5) == (
+        "columns 'core_3'; 'core_5': 2 answers"
+    )
+    assert say("one of 12 clients in 40 rows", 5) == "one of 12 clients in 40 rows"
+
+
+def test_few_clients_left_out_are_not_told():
+    few = synthetic.flow()
+    few.loc[5, "clients_out"] = 238
+    few.loc[6, ["clients_in", "clients_out"]] = 238
+    assert sentences.data_sentence(few, 5) == (
+        "2,735 sessions of 238 clients analysed, of 3,012 sessions read; fewer than 5 clients were "
+        "left out."
+    )
+    assert "240 clients read" in sentences.data_sentence(few, 2)
+
+
 # --- the page --------------------------------------------------------------------------------
 
 

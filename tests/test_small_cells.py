@@ -14,7 +14,7 @@ from alliance.ruptures.engine import PooledScale
 from alliance.ruptures.episodes import CLIENT_COUNTS
 from alliance.ruptures.outcome_tests import RuptureAnalysis, client_outcome_rows
 from alliance.ruptures.rules import RuptureRule
-from alliance.small_cells import count_in_words, shown_counts
+from alliance.small_cells import count_in_words, shown_counts, shown_flow
 
 RULE = RuptureRule(
     id="test",
@@ -76,6 +76,35 @@ def test_what_is_known_anyway_counts():
     sizes = {"a": 20, "b": 3}
     assert shown_counts(sizes, {"a": {"a"}}, 5) == {"a"}
     assert shown_counts(sizes, {"a": {"a"}}, 5, given=[{"a", "b"}]) == set()
+
+
+def flow_of(*left: int) -> pd.DataFrame:
+    """Steps after which so many clients are left; the first is what was read."""
+    before = (left[0], *left[:-1])
+    return pd.DataFrame(
+        {"order": range(1, len(left) + 1), "step": "s", "sessions_in": 900, "sessions_out": 900,
+         "clients_in": before, "clients_out": left, "reason": ""}
+    )  # fmt: skip
+
+
+def test_a_flow_shows_what_is_analysed_first():
+    flow = shown_flow(flow_of(60, 60, 57, 57), 5)
+    assert np.isnan(flow["clients_in"].iloc[0])
+    assert flow["clients_out"].tolist()[-2:] == [57, 57]
+    assert flow["lost_in_words"].tolist() == ["0", "0", "fewer than 5", "0"]
+    assert np.isnan(flow["clients_lost"].iloc[2])
+
+
+def test_a_flow_hides_a_small_loss_between_large_ones():
+    flow = shown_flow(flow_of(60, 52, 50, 40, 40), 5)
+    assert (flow["clients_in"].iloc[0], flow["clients_out"].iloc[-1]) == (60, 40)
+    assert flow["lost_in_words"].tolist() == ["0", "5 or more", "fewer than 5", "10", "0"]
+    assert (
+        flow["clients_out"].isna().tolist() == [False, False, True, False, False]
+        or flow["clients_out"].isna().sum() >= 1
+    )
+    plain = shown_flow(flow_of(60, 52, 50, 40, 40), 1)
+    assert plain["clients_lost"].tolist() == [0, 8, 2, 10, 0]
 
 
 @settings(max_examples=80, deadline=None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -90,3 +91,43 @@ def suppressed_cells(counts: list[int], smallest_cell: int) -> set[int]:
     while hidden and rest and sum(counts[i] for i in hidden) < smallest_cell:
         hidden.add(rest.pop(0))
     return hidden
+
+
+def shown_flow(flow: pd.DataFrame, smallest_cell: int) -> pd.DataFrame:
+    """The flow of sessions and clients without numbers of few clients.
+
+    Parameters
+    ----------
+    flow : ``order, step, sessions_in, sessions_out, clients_in, clients_out, reason``.
+
+    Returns
+    -------
+    DataFrame
+        The same in order, with ``sessions_lost``, ``clients_lost`` and ``lost_in_words``. Numbers
+        of clients are NaN where a step that lost few would follow; the number analysed comes
+        first, then the number read, then the others. Sessions are rows, not clients, and are shown.
+    """
+    steps = flow.sort_values("order", ignore_index=True)
+    lost = (steps["clients_in"] - steps["clients_out"]).astype(int)
+    names = [str(at) for at in steps.index]
+    groups = dict(zip(names, lost, strict=True)) | {"left": int(steps["clients_out"].iloc[-1])}
+    after = {f"out {at}": {"left", *names[int(at) + 1 :]} for at in names}
+    first = {"analysed": {"left"}, "in 0": {"left", *names}}
+    shown = shown_counts(groups, first | after | {f"lost {n}": {n} for n in names}, smallest_cell)
+    told = {part: pd.Series([f"{part} {at}" in shown for at in names]) for part in ("out", "lost")}
+    told["in"] = told["out"].shift(fill_value="in 0" in shown)
+    return steps.assign(
+        sessions_lost=steps["sessions_in"] - steps["sessions_out"],
+        clients_in=steps["clients_in"].where(told["in"]),
+        clients_out=steps["clients_out"].where(told["out"]),
+        clients_lost=lost.where(told["lost"] | (lost == 0)),
+        lost_in_words=[
+            f"{n:,}" if known or n == 0 else _roughly(n, smallest_cell)
+            for n, known in zip(lost, told["lost"], strict=True)
+        ],
+    )
+
+
+def _roughly(count: int, smallest_cell: int) -> str:
+    few = is_small(count, smallest_cell)
+    return f"fewer than {smallest_cell}" if few else f"{smallest_cell} or more"

@@ -18,16 +18,21 @@ from alliance.figures.style import (
     sheet,
     wrap,
 )
+from alliance.small_cells import shown_flow
 
 NUMBERS: tuple[str, ...] = (
-    "kind", "step", "sessions", "clients", "sessions_lost", "clients_lost", "reason",
+    "kind", "step", "sessions", "clients", "sessions_lost", "clients_lost", "lost_in_words",
+    "reason",
 )  # fmt: skip
 _MAIN_CHARACTERS, _SIDE_CHARACTERS = 42, 58
 _LINE, _PAD, _GAP = 3.6, 4.0, 5.5  # millimetres: a line of text, the padding of a box, an arrow
 
 
 def numbers_data_flow(
-    flow: pd.DataFrame, estimates: pd.DataFrame | None = None, models: dict[str, str] | None = None
+    flow: pd.DataFrame,
+    estimates: pd.DataFrame | None = None,
+    models: dict[str, str] | None = None,
+    smallest_cell: int = 1,
 ) -> pd.DataFrame:
     """The boxes: ``read``, every step that lost rows, ``analysed``, and one per model.
 
@@ -36,22 +41,28 @@ def numbers_data_flow(
     flow : ``order, step, sessions_in, sessions_out, clients_in, clients_out, reason``.
     estimates : estimates table, for the observations that each model used.
     models : key of each model -> its label.
+    smallest_cell : numbers that would tell a smaller one of clients are absent.
     """
     if flow.empty:
         return pd.DataFrame(columns=list(NUMBERS))
-    steps = flow.sort_values("order")
-    lost = steps.assign(
-        sessions_lost=steps["sessions_in"] - steps["sessions_out"],
-        clients_lost=steps["clients_in"] - steps["clients_out"],
-    )
+    lost = shown_flow(flow, smallest_cell)
     changed = lost[(lost["sessions_lost"] != 0) | (lost["clients_lost"] != 0)]
     first, last = lost.iloc[0], lost.iloc[-1]
-    rows = [("read", "Read from the files", first.sessions_in, first.clients_in, 0, 0, "")]
+    rows = [("read", "Read from the files", first.sessions_in, first.clients_in, 0, 0, "", "")]
     rows += [
-        ("step", r.step, r.sessions_out, r.clients_out, r.sessions_lost, r.clients_lost, r.reason)
+        (
+            "step",
+            r.step,
+            r.sessions_out,
+            r.clients_out,
+            r.sessions_lost,
+            r.clients_lost,
+            r.lost_in_words,
+            r.reason,
+        )
         for r in changed.itertuples()
     ]
-    rows += [("analysed", "Analysed", last.sessions_out, last.clients_out, 0, 0, "")]
+    rows += [("analysed", "Analysed", last.sessions_out, last.clients_out, 0, 0, "", "")]
     rows += _model_boxes(estimates, models or {})
     return pd.DataFrame(rows, columns=list(NUMBERS))
 
@@ -66,9 +77,10 @@ def _model_boxes(estimates: pd.DataFrame | None, models: dict[str, str]) -> list
         used = rows[(rows["status"] != "not_estimated") & rows["n_obs"].notna()]
         if len(used):
             row = used.iloc[0]
-            boxes.append(("model", label, row.n_obs, row.n_clients, 0, 0, ""))
+            boxes.append(("model", label, row.n_obs, row.n_clients, 0, 0, "", ""))
         elif len(rows):
-            boxes.append(("model", label, float("nan"), float("nan"), 0, 0, rows.iloc[0].reason))
+            absent = (float("nan"), float("nan"), 0, 0, "")
+            boxes.append(("model", label, *absent, rows.iloc[0].reason))
     return boxes
 
 
@@ -152,15 +164,15 @@ def _side_text(row: object) -> str:
         return wrap(row.reason, _SIDE_CHARACTERS)
     if row.kind != "step":
         return ""
-    lost = [
-        _count(number, noun)
-        for number, noun in ((row.sessions_lost, "session"), (row.clients_lost, "client"))
-        if number
-    ]
+    lost = [_count(row.sessions_lost, "session")] if row.sessions_lost else []
+    if row.lost_in_words != "0":
+        lost.append(f"{row.lost_in_words} client{'' if row.lost_in_words == '1' else 's'}")
     return wrap(f"{' and '.join(lost)} left out: {row.reason}", _SIDE_CHARACTERS)
 
 
 def _count(number: float, noun: str) -> str:
+    if pd.isna(number):
+        return f"{noun}s not counted here"
     return f"{int(number):,} {noun}" + ("" if int(number) == 1 else "s")
 
 
@@ -177,6 +189,8 @@ def describe_data_flow(numbers: pd.DataFrame) -> FigureText:
         "out at each step and why; steps that left nothing out are not drawn. Dashed boxes: "
         "observations (rating paired with an outcome) that each model used."
     )
+    if numbers.loc[numbers["kind"] != "model", "clients"].isna().any():
+        caption += " Clients are not counted where the number would tell that of a few."
     alt = (
         f"Flow chart: of {_count(read.sessions, 'session')} of {_count(read.clients, 'client')} "
         f"read, {_count(used.sessions, 'session')} of {_count(used.clients, 'client')} were "

@@ -120,7 +120,9 @@ def _not_drawn(spec: FigureSpec, reason: str) -> Drawn:
 
 
 def _data_flow(x: FigureInputs) -> Drawn:
-    numbers = flow.numbers_data_flow(x.flow, x.estimates, x.model_labels)
+    numbers = flow.numbers_data_flow(
+        x.flow, x.estimates, x.model_labels, x.study.privacy.smallest_cell
+    )
     return Drawn(
         "data_flow", flow.draw_data_flow(numbers), numbers, flow.describe_data_flow(numbers)
     )

@@ -183,7 +183,9 @@ def numbers_rupture_rules(summary: pd.DataFrame) -> pd.DataFrame:
 def draw_rupture_rules(numbers: pd.DataFrame) -> Figure | NotDrawn:
     """One bar per rule: clients without rupture, with repaired, unseen and unrepaired ruptures."""
     if numbers.empty:
-        return NotDrawn("no rule could be applied to any client")
+        return NotDrawn(
+            "no rule could be applied to any client with numbers that may be shown (few clients)"
+        )
     with sheet():
         rules = numbers.drop_duplicates("rule")
         figure = new_figure(FULL_WIDTH_MM, 28 + 10 * len(rules))

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from alliance.instruments import VERIFICATION_IN_WORDS
 from alliance.report import sentences
 from alliance.report.inputs import ReportFigure, ReportInputs
+from alliance.small_cells import count_in_words
 from alliance.tables import TABLE_STYLE, ApaTable, TableInputs, make_tables, table_html
 from alliance.tables.format import counted, number
 
@@ -67,7 +68,7 @@ def build_report(inputs: ReportInputs) -> str:
     return environment.get_template("report.html").render(
         study=inputs.study,
         style=Markup(style + "\n" + TABLE_STYLE),
-        data_sentence=sentences.data_sentence(inputs.flow),
+        data_sentence=sentences.data_sentence(inputs.flow, inputs.study.privacy.smallest_cell),
         truth_sentence=sentences.truth_sentence(inputs.truth),
         answers=sentences.study_answers(inputs.estimates, inputs.study, rule_labels(inputs)),
         sections=_sections(inputs, numbering),
@@ -214,15 +215,23 @@ _TRUTH_EXPLAINED = (
 def _quality(x: ReportInputs, place: _Numbering) -> Section:
     problems = [frame for frame in (x.validation, x.scoring_notes) if frame is not None]
     warnings = [
-        _problem_words(row)
+        sentences.without_few(_problem_words(row), x.study.privacy.smallest_cell)
         for frame in problems
         for row in frame[frame["severity"] == "warning"].itertuples()
     ]
-    after = [*_cleaning_words(x.cleaning_log), *x.extra_notes]
+    after = [*_cleaning_words(x.cleaning_log, x.study.privacy.smallest_cell), *x.extra_notes]
+    if warnings:
+        after.insert(0, _WHERE_ROWS)
     return Section(
         "quality", "Data quality", (sentences.validation_sentence(x.validation),),
         tuple(warnings), place.figures("missingness"), tuple(after),
     )  # fmt: skip
+
+
+_WHERE_ROWS = (
+    "Which rows, and numbers of few clients, stand in the tables under qc/, which are for those "
+    "who may see the data."
+)
 
 
 def _problem_words(row: object) -> str:
@@ -231,7 +240,7 @@ def _problem_words(row: object) -> str:
     return f"{place}: {row.found}{expected}"
 
 
-def _cleaning_words(log: pd.DataFrame | None) -> list[str]:
+def _cleaning_words(log: pd.DataFrame | None, smallest_cell: int) -> list[str]:
     """How many changes each cleaning rule made."""
     if log is None:
         return ["No cleaning log was found."]
@@ -239,10 +248,14 @@ def _cleaning_words(log: pd.DataFrame | None) -> list[str]:
         return ["Cleaning changed nothing."]
     parts = [
         f"{str(rule).replace('_', ' ')}: {counted(len(own), 'change')} in "
-        f"{counted(own['client'].nunique(), 'client')}"
+        f"{_clients(own['client'].nunique(), smallest_cell)}"
         for rule, own in log.groupby("rule", sort=False)
     ]
     return [f"Cleaning made {counted(len(log), 'change')}, each logged: {'; '.join(parts)}."]
+
+
+def _clients(n: int, smallest_cell: int) -> str:
+    return f"{count_in_words(n, smallest_cell)} client{'' if n == 1 == smallest_cell else 's'}"
 
 
 def _instrument_words(x: ReportInputs) -> tuple[str, ...]:

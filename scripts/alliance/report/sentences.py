@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from alliance.small_cells import is_small, shown_flow
 from alliance.study import ModelSpec, Study
 from alliance.tables.format import (
     counted,
@@ -369,12 +370,19 @@ def absent_bayes(study: Study, estimates: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def data_sentence(flow: pd.DataFrame | None) -> str:
+def data_sentence(flow: pd.DataFrame | None, smallest_cell: int = 1) -> str:
     """How much data there is, after cleaning; empty without a flow."""
     if flow is None or flow.empty:
         return ""
-    steps = flow.sort_values("order")
+    steps = shown_flow(flow, smallest_cell)
     first, last = steps.iloc[0], steps.iloc[-1]
+    if np.isnan(first["clients_in"]):
+        return (
+            f"{counted(last['sessions_out'], 'session')} of "
+            f"{counted(last['clients_out'], 'client')} analysed, of "
+            f"{counted(first['sessions_in'], 'session')} read; fewer than {smallest_cell} clients "
+            "were left out."
+        )
     return (
         f"{counted(last['sessions_out'], 'session')} of {counted(last['clients_out'], 'client')} "
         f"analysed, of {counted(first['sessions_in'], 'session')} of "
@@ -390,6 +398,24 @@ def validation_sentence(validation: pd.DataFrame | None) -> str:
     if warnings == 0:
         return "The files passed validation without warnings."
     return f"The files passed validation with {counted(warnings, 'warning')}:"
+
+
+_FEW = re.compile(r"\b(\d+) client(s?)\b")
+_ROWS = re.compile(
+    r"(,| of|;)? ?\brows? \d+(?: session \d+)?(?:, (?:row )?\d+(?: session \d+)?)*"
+    r"(?: and \d+ more)?"
+)
+
+
+def without_few(text: str, smallest_cell: int) -> str:
+    """A sentence of the validation for readers of a report: no row numbers, no few clients."""
+    text = _ROWS.sub("", text)
+
+    def told(found: re.Match[str]) -> str:
+        few = is_small(int(found[1]), smallest_cell)
+        return f"fewer than {smallest_cell} clients" if few else found[0]
+
+    return _FEW.sub(told, text)
 
 
 def truth_sentence(truth: pd.DataFrame | None) -> str:

@@ -58,7 +58,7 @@ def _data_tables(x: TableInputs) -> list[ApaTable]:
     labels = {name: measure.label for name, measure in x.study.measures.items()}
     tables = []
     if _present(x.flow):
-        tables.append(flow_table(x.flow))
+        tables.append(flow_table(x.flow, x.study.privacy.smallest_cell))
     if _present(x.sample):
         tables.append(sample_table(x.sample, x.study.privacy.smallest_cell))
     if _present(x.measures) and x.correlations is not None:

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from alliance.small_cells import shown_flow
 from alliance.tables.apa import ApaTable, Column, Row, section
 from alliance.tables.format import count, number
 
@@ -54,7 +55,7 @@ def _mean_cells(row: object) -> tuple[str, ...]:
     return (count(row.n), "", number(row.mean), number(row.sd))
 
 
-def flow_table(flow: pd.DataFrame) -> ApaTable:
+def flow_table(flow: pd.DataFrame, smallest_cell: int = 1) -> ApaTable:
     """Every step from the files to what is analysed.
 
     Parameters
@@ -62,9 +63,9 @@ def flow_table(flow: pd.DataFrame) -> ApaTable:
     flow : ``order, step, sessions_in, sessions_out, clients_in, clients_out, reason``.
     """
     rows, idle = [], []
-    steps = flow.sort_values("order", ignore_index=True)
+    steps = shown_flow(flow, smallest_cell)
     for r in steps.itertuples():
-        lost = r.sessions_in - r.sessions_out, r.clients_in - r.clients_out
+        lost = r.sessions_lost, r.clients_lost
         name = str(r.step).replace("_", " ")
         if not any(lost) and 0 < r.Index < len(steps) - 1:
             idle.append(name)
@@ -72,7 +73,7 @@ def flow_table(flow: pd.DataFrame) -> ApaTable:
         words = f"{name[:1].upper()}{name[1:]}" + (f": {r.reason}" if r.reason else "")
         rows.append(
             Row((words, count(r.sessions_out), count(lost[0]), count(r.clients_out),
-                 count(lost[1])))
+                 r.lost_in_words))
         )  # fmt: skip
     columns = (
         Column("Step"), Column("left", "Sessions"), Column("out", "Sessions"),
@@ -81,6 +82,8 @@ def flow_table(flow: pd.DataFrame) -> ApaTable:
     notes = ["Left: rows that remain after the step. Out: rows that the step removed."]
     if idle:
         notes.append(f"Steps that removed no row: {', '.join(idle)}.")
+    if steps["clients_out"].isna().any():
+        notes.append("Dash: would tell a number of few clients.")
     return ApaTable(
-        "flow", "Sessions and Clients at Each Step", columns, tuple(rows), tuple(notes), flow
+        "flow", "Sessions and Clients at Each Step", columns, tuple(rows), tuple(notes), steps
     )
