@@ -13,7 +13,7 @@ from markupsafe import Markup
 from alliance.instruments import VERIFICATION_IN_WORDS
 from alliance.report import sentences
 from alliance.report.inputs import ReportFigure, ReportInputs
-from alliance.small_cells import count_in_words
+from alliance.small_cells import is_small
 from alliance.tables import TABLE_STYLE, ApaTable, TableInputs, make_tables, table_html
 from alliance.tables.format import counted, number
 
@@ -255,7 +255,8 @@ def _cleaning_words(log: pd.DataFrame | None, smallest_cell: int) -> list[str]:
 
 
 def _clients(n: int, smallest_cell: int) -> str:
-    return f"{count_in_words(n, smallest_cell)} client{'' if n == 1 == smallest_cell else 's'}"
+    few = is_small(n, smallest_cell)
+    return f"fewer than {smallest_cell} clients" if few else counted(n, "client")
 
 
 def _instrument_words(x: ReportInputs) -> tuple[str, ...]:
