@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -259,30 +257,6 @@ def test_the_order_of_rows_makes_no_difference(rows, random):
     pd.testing.assert_frame_equal(one.sessions, other.sessions)
     pd.testing.assert_frame_equal(one.log, other.log)
     pd.testing.assert_frame_equal(one.flow, other.flow)
-
-
-def test_time_grows_with_rows_no_faster_than_proportionally():
-    def seconds(n_clients: int) -> float:
-        rng = np.random.default_rng(1)
-        n = n_clients * 20
-        frame = pd.DataFrame({
-            "client": np.repeat([f"C{i:06d}" for i in range(n_clients)], 20),
-            "session": pd.array(np.tile(np.arange(1, 21), n_clients), dtype="Int64"),
-            "attendance": "attended", "therapist": "T1",
-            "day": rng.integers(0, 2, n) + 7.0 * np.tile(np.arange(20), n_clients),
-            **{f"bond__{i}": rng.integers(0, 7, n).astype(float) for i in range(1, 13)},
-            "distress": rng.integers(0, 41, n).astype(float),
-            "source_row": np.arange(2, n + 2),
-        })  # fmt: skip
-        clients = clients_of(*frame["client"].unique())
-        start = time.perf_counter()
-        clean(frame, clients, study_with(), INSTRUMENTS)
-        return time.perf_counter() - start
-
-    seconds(100)
-    small, large = seconds(250), seconds(2000)
-    # Eight times the rows; generous, since the machine may be busy.
-    assert large < 24 * small + 0.5
 
 
 def test_every_flaw_planted_in_the_bundled_study_is_found():
