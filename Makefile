@@ -12,7 +12,7 @@ study: $(READY)  ## run the studies listed in config/config.yaml
 	@$(IN_ENVIRONMENT) snakemake
 
 test: $(READY)  ## run all tests, style checks included
-	@$(IN_ENVIRONMENT) python -m pytest
+	@$(IN_ENVIRONMENT) python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## style checks only
 	@$(IN_ENVIRONMENT) python -m pytest tests/test_style.py

@@ -1,4 +1,4 @@
-"""All runnable rupture rules over many sessions: python benchmarks/ruptures/timing.py [SESSIONS]."""
+"""All runnable rupture rules over many sessions: python benchmarks/ruptures/timing.py [N]."""
 
 import sys
 import time
