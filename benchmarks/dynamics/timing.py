@@ -1,0 +1,109 @@
+"""Times of the dynamic model: maximum likelihood, posterior sampling, and lavaan beside them.
+
+Usage: python benchmarks/dynamics/timing.py > benchmarks/dynamics/timing.csv
+Needs R with lavaan for the last rows; they are left out without it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from alliance.estimation.dynamics import VarSpec, fit_var  # noqa: E402
+from alliance.estimation.dynamics_bayes import VarPriors, compile_var, sample_var  # noqa: E402
+from alliance.estimation.dynamics_series import VarSeries  # noqa: E402
+from alliance.simulation.recovery import NAMES, Truth, simulate  # noqa: E402
+
+DESIGNS = {
+    "balanced": (-np.inf, 0.0),
+    "drop-out": (-2.6, 0.0),
+    "drop-out, 5 % of scores missing": (-2.6, 0.05),
+}
+
+
+def sample(n_clients: int, hazard: float, missing: float) -> VarSeries:
+    rng = np.random.default_rng(20261122)
+    scores = simulate(Truth(hazard=hazard), n_clients, 15, rng)
+    scores[rng.random(scores.shape) < missing] = np.nan
+    scores = scores[~np.isnan(scores).all(axis=(1, 2))]
+    return VarSeries(scores, NAMES, tuple(map(str, range(len(scores)))))
+
+
+def report(what: str, n_clients: int, design: str, seconds: float, note: str = "") -> None:
+    print(f'"{what}",{n_clients},"{design}",{seconds:.2f},"{note}"', flush=True)
+
+
+def time_ours(n_clients: int, design: str) -> None:
+    series = sample(n_clients, *DESIGNS[design])
+    start = time.perf_counter()
+    fit = fit_var(series, VarSpec((1, 0)))
+    report(
+        "maximum likelihood with standard errors", n_clients, design, time.perf_counter() - start
+    )
+    if n_clients > 600 and "missing" in design:
+        return
+    priors = VarPriors()
+    start = time.perf_counter()
+    compiled = compile_var(fit, priors)
+    report("compilation of the posterior", n_clients, design, time.perf_counter() - start)
+    start = time.perf_counter()
+    found = sample_var(fit, priors, compiled, "standard", seed=1)
+    taken = time.perf_counter() - start
+    ess = min(found.diagnostics.ess_bulk.values())
+    note = f"4 x 1000 draws, smallest bulk ESS {ess:.0f}"
+    report("posterior sampling and summaries", n_clients, design, taken, note)
+
+
+LAVAAN = """
+suppressPackageStartupMessages(library(lavaan))
+source_lines <- readLines("tests/golden/r/riclpm.R")
+stop_at <- grep("^run <- function", source_lines) - 1
+eval(parse(text = source_lines[seq_len(stop_at)]))
+n_sessions <- 15
+data <- read.csv(commandArgs(TRUE)[1])
+taken <- system.time(fit <- lavaan(riclpm("recursive", FALSE), data = data, missing = "fiml",
+  information = "observed", estimator = "ML", control = list(iter.max = 5000)))["elapsed"]
+cat(taken, lavInspect(fit, "converged"))
+"""
+
+
+def time_lavaan(n_clients: int, design: str) -> None:
+    scores = sample(n_clients, *DESIGNS[design]).scores
+    columns = [f"{name}{t + 1}" for name in ("a", "y") for t in range(15)]
+    frame = pd.DataFrame(np.moveaxis(scores, 2, 1).reshape(len(scores), -1), columns=columns)
+    with tempfile.TemporaryDirectory() as folder:
+        data, script = Path(folder) / "data.csv", Path(folder) / "time.R"
+        frame.to_csv(data, index=False, na_rep="NA")
+        script.write_text(LAVAAN, encoding="utf-8")
+        done = subprocess.run(
+            ["Rscript", str(script), str(data)], cwd=ROOT, capture_output=True, text=True,
+            check=True, timeout=600,
+        )  # fmt: skip
+    seconds, converged = done.stdout.split()
+    note = "converged" if converged == "TRUE" else "did not converge"
+    report("lavaan, full-information ML", n_clients, design, float(seconds), note)
+
+
+def main() -> None:
+    fit_var(sample(100, *DESIGNS["balanced"]), VarSpec((1, 0)))  # compiled code is loaded
+    print("what,clients,design,seconds,note")
+    for n_clients in (600, 10_000):
+        for design in DESIGNS:
+            time_ours(n_clients, design)
+    if shutil.which("Rscript"):
+        for design in ("balanced", "drop-out"):
+            time_lavaan(600, design)
+
+
+if __name__ == "__main__":
+    main()
