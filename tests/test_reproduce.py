@@ -103,6 +103,11 @@ def test_a_published_fuller_model_is_shown_and_not_counted(compared):
     assert tally(compared).expected == len(compared) - 9
 
 
+def test_an_absent_fuller_model_does_not_stand_beside_ours(benchmarks, tmp_path):
+    frames = read_open_data(benchmarks, tmp_path)
+    assert tally(compare(benchmarks, obtain(benchmarks.models, frames))).another_model == 0
+
+
 # Comparison
 
 
@@ -322,6 +327,18 @@ def test_the_figure_of_absent_data_says_so(benchmarks, tmp_path):
     frames = read_open_data(benchmarks, tmp_path)
     drawn = make_reproduction(compare(benchmarks, obtain(benchmarks.models, frames)))
     assert "data not here" in drawn.text.alt
+    assert drawn.figure == NotDrawn("none of the data are here")
+
+
+def test_models_without_data_keep_their_line_in_the_figure(compared):
+    absent = compared.assign(
+        verdict=compared["verdict"].mask(compared["data"] == "wagedata", ABSENT),
+        obtained=compared["obtained"].mask(compared["data"] == "wagedata"),
+        difference=compared["difference"].mask(compared["data"] == "wagedata"),
+    )
+    drawn = make_reproduction(absent)
+    words = [text.get_text() for axes in drawn.figure.axes for text in axes.texts]
+    assert words.count("data not here") >= 1
     assert figure_bytes(drawn.figure, "png") == figure_bytes(drawn.figure, "png")
 
 

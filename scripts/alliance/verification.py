@@ -311,7 +311,7 @@ def tally(comparison: pd.DataFrame) -> Tally:
         absent=int((verdicts == ABSENT).sum()),
         published=int(printed.sum()),
         published_reproduced=int((verdicts[printed] == REPRODUCED).sum()),
-        another_model=len(comparison) - len(counted),
+        another_model=int((comparison["verdict"] == ANOTHER_MODEL).sum()),
     )
 
 

@@ -1,26 +1,5 @@
 # Published results, obtained from the original data: snakemake reproduce.
 
-from alliance.study import resolve_path
-
-BENCHMARKS = "data/published/benchmarks.yaml"
-
-
-def published_data(wildcards):
-    """The open data files that are here; a result whose data are absent is said to be so."""
-    from alliance.verification import read_benchmarks
-
-    data = or_stop(read_benchmarks, BENCHMARKS).data.values()
-    paths = [resolve_path(entry, Path()) for entry in data]
-    return [path.as_posix() for path in paths if path is not None]
-
-
-def published_sources(wildcards):
-    """Where the open data files can be had."""
-    from alliance.verification import open_data_as_study, read_benchmarks
-
-    data = or_stop(read_benchmarks, BENCHMARKS).data
-    return {"published results": write_excerpt(open_data_as_study(data), "data")}
-
 
 rule download_published:
     input:

@@ -76,6 +76,8 @@ def draw_reproduction(numbers: pd.DataFrame) -> Figure | NotDrawn:
     shown = numbers[numbers["panel"] == DIGITS]
     if shown.empty:
         return NotDrawn("there are no numbers that should be reproduced")
+    if (shown["verdict"] == ABSENT).all():
+        return NotDrawn("none of the data are here")
     pairs = _pairs(numbers)
     with sheet():
         heights = _heights(shown)

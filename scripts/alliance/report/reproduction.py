@@ -85,7 +85,7 @@ def rest_of(counts: Tally) -> list[str]:
         (
             counts.absent,
             "{} could not be looked at, because the data are not here; "
-            "`snakemake download_published` fetches them.",
+            "snakemake download_published fetches them.",
         ),
         (
             counts.another_model,
