@@ -6,6 +6,7 @@ import pandas as pd
 
 from alliance.estimates import COLUMNS, read_estimates, write_estimates
 from alliance.estimation.agreement import compare_estimators, disagreements
+from alliance.estimation.exploratory import label_exploratory
 from alliance.problems import Problem, StudyError
 from alliance.running import stage
 from alliance.study import read_excerpt
@@ -37,6 +38,9 @@ with stage("estimates", snakemake.log[0]) as say:
             ],
             "Independent estimators do not agree",
         )
+    labels = {name: measure.label for name, measure in study.measures.items()}
+    reliability = pd.read_csv(snakemake.input.reliability)
+    table = label_exploratory(table, reliability, labels)
     write_estimates(table, snakemake.output.estimates)
     comparison.to_csv(
         snakemake.output.triangulation, index=False, float_format="%.10g", lineterminator="\n"

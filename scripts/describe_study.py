@@ -6,6 +6,7 @@ import pandas as pd
 
 from alliance.deidentification import k_anonymity
 from alliance.describe import (
+    ceiling_by_session,
     correlations_within_between,
     describe_measures,
     missingness,
@@ -30,6 +31,7 @@ with stage("describe", snakemake.log[0]) as say:
         "missingness": missingness(sessions, study),
         "sample": sample_table(clients, sessions, study),
         "trajectories": trajectories(sessions, study),
+        "ceiling": ceiling_by_session(sessions, study, instruments),
     }
     for name, table in tables.items():
         table.to_csv(snakemake.output[name], index=False, float_format="%.10g", lineterminator="\n")

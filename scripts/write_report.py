@@ -42,11 +42,17 @@ with stage("report", snakemake.log[0]) as say:
             measures=pd.read_csv(given.measures),
             correlations=pd.read_csv(given.correlations),
             reliability=pd.read_csv(given.reliability),
+            ceiling=pd.read_csv(given.ceiling),
+            change=pd.read_csv(given.change),
             ruptures={
                 name: pd.read_csv(path)
                 for name, path in zip(study.ruptures, given.ruptures, strict=True)
             },
             truth=truth_frame(truth[0]) if truth else None,
+            recoveries={
+                name: pd.read_csv(path)
+                for name, path in zip(study.ruptures, given.recoveries, strict=False)
+            },
             versions=versions(*SHOWN_VERSIONS),
             hashes={path: file_hash(path) for path in (*given.data, *given.instruments)},
             **problems,

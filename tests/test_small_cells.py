@@ -193,5 +193,13 @@ def test_agreement_of_rules_that_differ_in_few_clients_is_hidden():
     table = agreement_matrix(both, 100).set_index("level")
     assert table[["n_a", "n_b", "n_both", "jaccard", "kappa"]].isna().all(axis=None)
     assert table["reason"].str.contains("fewer than 100 clients").all()
+    short = result.sessions["client"].isin(["c000", "c001"]) & (result.sessions["session"] > 1)
+    scores = result.sessions.loc[~short, ["client", "session", "score"]]
+    pooled = PooledScale(2.0, 1.0, 0.75, 0.9)
+    lacking = {name: detect(scores, RULE.model_copy(update={"id": name}), pooled) for name in "ab"}
+    assert agreement_matrix(lacking).set_index("level").loc["client", "n"] == 51
+    hidden = agreement_matrix(lacking, 5).set_index("level").loc["client"]
+    assert np.isnan(hidden["n"])
+    assert hidden["reason"] == "fewer than 5 clients could not be evaluated"
     strict = agreement_matrix(both, 5).set_index("level").loc["client"]
     assert bool(strict["reason"]) == bool(few)

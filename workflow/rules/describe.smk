@@ -13,6 +13,7 @@ rule describe:
         missingness="results/{study}/tables/missingness.csv",
         sample="results/{study}/tables/sample.csv",
         trajectories="results/{study}/tables/trajectories.csv",
+        ceiling="results/{study}/tables/ceiling.csv",
         anonymity="results/{study}/qc/k_anonymity.tsv",
     log:
         "results/{study}/logs/describe.log",
@@ -48,3 +49,25 @@ rule estimate_reliability:
         "{wildcards.study}: reliability within and between clients"
     script:
         "../../scripts/estimate_reliability.py"
+
+
+rule describe_change:
+    input:
+        sessions=rules.score.output.sessions,
+        reliability=rules.estimate_reliability.output.reliability,
+        instruments=instrument_files,
+    output:
+        change="results/{study}/tables/reliable_change.csv",
+    log:
+        "results/{study}/logs/describe_change.log",
+    benchmark:
+        "results/{study}/benchmarks/describe_change.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections("measures", "privacy"),
+        code=code_of("describe_change.py"),
+    message:
+        "{wildcards.study}: reliable change of single clients"
+    script:
+        "../../scripts/describe_change.py"

@@ -100,6 +100,7 @@ rule fit_bayes:
 rule collect_estimates:
     input:
         parts=parts_of_estimates,
+        reliability=rules.estimate_reliability.output.reliability,
     output:
         estimates="results/{study}/estimates.csv",
         triangulation="results/{study}/tables/triangulation.csv",
@@ -110,7 +111,7 @@ rule collect_estimates:
     conda:
         ENVIRONMENT
     params:
-        study=sections("id", "models"),
+        study=sections("id", "models", "measures"),
         code=code_of("collect_estimates.py"),
     message:
         "{wildcards.study}: one table of all estimates"

@@ -135,7 +135,7 @@ def _data_uri(png: bytes) -> str:
 def _table_inputs(x: ReportInputs) -> TableInputs:
     return TableInputs(
         x.study, x.estimates, x.flow, x.sample, x.measures, x.correlations, x.reliability,
-        x.ruptures, x.truth,
+        x.ruptures, x.truth, x.recoveries,
     )  # fmt: skip
 
 
@@ -146,13 +146,13 @@ def _sections(x: ReportInputs, place: _Numbering) -> list[Section]:
         Section("flow", "Data flow", items=flow),
         _quality(x, place),
         _instruments(x, place),
-        _descriptives(place),
+        _descriptives(x, place),
         _models(place),
         _bayes(place),
         _ruptures(x, place),
     ]
     if x.truth is not None and len(x.truth):
-        truth = place.tables("truth")
+        truth = place.tables("truth", "recovery_")
         words = (_TRUTH_EXPLAINED,)
         sections.append(Section("truth", "Estimated and true values", words, items=truth))
     return [*sections, _left_out(x)]
@@ -164,10 +164,16 @@ def _instruments(x: ReportInputs, place: _Numbering) -> Section:
     return Section("instruments", heading, _instrument_words(x), lines, items)
 
 
-def _descriptives(place: _Numbering) -> Section:
+def _descriptives(x: ReportInputs, place: _Numbering) -> Section:
+    labels = {name: measure.label for name, measure in x.study.measures.items()}
+    said = [
+        *sentences.change_sentences(x.change, labels),
+        *sentences.ceiling_sentences(x.ceiling, labels),
+    ]
     items = place.tables("sample", "descriptives")
     items += place.figures("trajectories", "variance_decomposition")
-    return Section("descriptives", "Sample and descriptives", items=items)
+    heading = "Sample and descriptives"
+    return Section("descriptives", heading, items=items, after=tuple(said))
 
 
 def _models(place: _Numbering) -> Section:

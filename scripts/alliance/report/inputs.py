@@ -51,10 +51,11 @@ class ReportInputs:
     study : the study file. instruments : measure's instrument id -> scoring key.
     estimates : the tidy table. figures : in the order of the report (see ``figures.FIGURES``).
     validation : columns of ``Problem``. cleaning_log, flow, sample, measures, correlations,
-        reliability : tables of the contract. scoring_notes : ``qc/scoring.tsv``, columns of
-        ``Problem``.
+        reliability, ceiling, change : tables of the contract. scoring_notes :
+        ``qc/scoring.tsv``, columns of ``Problem``.
     ruptures : key of each rupture analysis -> its summary.
     truth : ``analysis, term, value, mc_se`` (``tables.truth_frame``), simulated studies only.
+    recoveries : key of each rupture analysis -> planted ruptures found; simulated studies only.
     versions : software -> version. hashes : file as the user knows it -> sha256.
     run_times : ``stage, seconds``. citation : how to cite the pipeline.
     extra_notes : further sentences for the section on data quality.
@@ -72,8 +73,11 @@ class ReportInputs:
     measures: pd.DataFrame | None = None
     correlations: pd.DataFrame | None = None
     reliability: pd.DataFrame | None = None
+    ceiling: pd.DataFrame | None = None
+    change: pd.DataFrame | None = None
     ruptures: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     truth: pd.DataFrame | None = None
+    recoveries: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     run_times: pd.DataFrame | None = None

@@ -92,7 +92,7 @@ def model_answer(estimates: pd.DataFrame, study: Study, key: str, term: str) -> 
     if first is not None and twin is not None:
         sentences.append(twin_sentence(twin))
     if term == "within":
-        sentences.append(spread_sentence(main))
+        sentences += [spread_sentence(main), exploratory_sentence(main)]
     predictor = study.measures.get(study.models[key].predictor or "")
     rated = predictor is None or predictor.rater != "none"
     return Answer(question, verdict(main, term, rated), tuple(text for text in sentences if text))
@@ -245,6 +245,58 @@ def spread_sentence(row: pd.Series) -> str:
         share = number(row["pct_clients_same_sign"], 0)
         text += f"; an estimated {share}% of clients have a slope of the same sign"
     return f"{text}."
+
+
+def exploratory_sentence(row: pd.Series) -> str:
+    """Said where the scale measures change within clients too badly; else empty."""
+    bias = str(row["known_bias"])
+    if not bias.startswith("exploratory"):
+        return ""
+    return f"This within-client result is {bias.partition(';')[0]}."
+
+
+def change_sentences(change: pd.DataFrame | None, labels: dict[str, str]) -> list[str]:
+    """How many clients changed reliably, by outcome."""
+    if change is None:
+        return []
+    return [_change_sentence(row, labels) for row in change.itertuples()]
+
+
+def _change_sentence(row: object, labels: dict[str, str]) -> str:
+    label = labels.get(str(row.measure), str(row.measure))
+    if not np.isfinite(row.limit):
+        return f"{label}: no limit of reliable change ({row.note})."
+    limit = f"limit {number(row.limit, 1)} points, {row.origin}: {row.note}"
+    if not np.isfinite(row.n_improved):
+        return f"{label}: how many clients changed reliably is of too few to be shown ({limit})."
+    text = (
+        f"{label}: from the first to the last score, {counted(row.n_improved, 'client')} got "
+        f"reliably better, {counted(row.n_deteriorated, 'client')} reliably worse and "
+        f"{counted(row.n_unchanged, 'client')} neither ({limit})."
+    )
+    if np.isfinite(row.n_recovered) and np.isfinite(row.n_clinical_before):
+        text += (
+            f" Of {counted(row.n_clinical_before, 'client')} in the clinical range at first "
+            f"(cut-off {number(row.cutoff, 1)}), {counted(row.n_recovered, 'client')} also left it."
+        )
+    return text
+
+
+MUCH_AT_CEILING = 15.0  # percent; Terwee et al. (2007, J Clin Epidemiol 60, 34-42)
+
+
+def ceiling_sentences(ceiling: pd.DataFrame | None, labels: dict[str, str]) -> list[str]:
+    """Measures that many clients rate at the highest possible score at some session."""
+    if ceiling is None or ceiling["pct_ceiling"].isna().all():
+        return []
+    top = ceiling.sort_values("pct_ceiling", ascending=False).drop_duplicates("measure")
+    return [
+        f"{labels.get(str(row.measure), str(row.measure))}: up to {percent(row.pct_ceiling, 0)} of "
+        f"clients gave the highest possible score (session {int(row.session)}), so that further "
+        "rises could not be seen."
+        for row in top.itertuples()
+        if row.pct_ceiling >= MUCH_AT_CEILING
+    ]
 
 
 def rupture_answer(

@@ -22,7 +22,8 @@ def agreement_matrix(results: Mapping[str, RuptureResult], smallest_cell: int = 
     Parameters
     ----------
     smallest_cell : pairs with fewer clients in a cell of their two-by-two table (marked by both
-        rules, by one, by neither) have a reason and only ``n``, as the numbers would tell it.
+        rules, by one, by neither), or with few clients that one of them could not evaluate, have a
+        reason, and no number that would tell it.
 
     Returns
     -------
@@ -86,9 +87,12 @@ def _pair_row(
     both = evaluated_a & evaluated_b
     client = (a.clients if level == "client" else a.sessions)["client"].to_numpy()[both]
     found = pair_agreement(marked_a[both], marked_b[both])
-    if _tells_few(client, marked_a[both], marked_b[both], smallest_cell):
-        reason = f"fewer than {smallest_cell} clients in a cell of the two-by-two table"
-        n = np.nan if is_small(len(set(client)), smallest_cell) else found["n"]
+    left_out = int((~both).sum()) if level == "client" else 0
+    few_left_out = is_small(left_out, smallest_cell)
+    if few_left_out or _tells_few(client, marked_a[both], marked_b[both], smallest_cell):
+        where = "could not be evaluated" if few_left_out else "in a cell of the two-by-two table"
+        reason = f"fewer than {smallest_cell} clients {where}"
+        n = np.nan if few_left_out or is_small(len(set(client)), smallest_cell) else found["n"]
         return {**names, **dict.fromkeys(found, np.nan), "n": n, "reason": reason}
     return {**names, **found, "reason": ""}
 
