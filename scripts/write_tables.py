@@ -41,6 +41,10 @@ with stage("tables", snakemake.log[0]) as say:
                 for name, path in zip(study.ruptures, given.ruptures, strict=True)
             },
             truth=truth_frame(truth[0]) if truth else None,
+            recoveries={
+                name: pd.read_csv(path)
+                for name, path in zip(study.ruptures, given.recoveries, strict=False)
+            },
         )
     )
     folder = Path(snakemake.output.pages)

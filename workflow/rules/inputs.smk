@@ -92,6 +92,22 @@ def truth_of(wildcards):
     return [truth] if truth else []
 
 
+def planted_ruptures(wildcards):
+    """The ruptures planted in a simulated study, beside its truth."""
+    return Path(study_of(wildcards).truth).with_name("ruptures.csv").as_posix()
+
+
+def rupture_recoveries(wildcards):
+    """Planted ruptures found, for each rupture analysis of a simulated study."""
+    study = study_of(wildcards)
+    if not study.truth or not Path(planted_ruptures(wildcards)).is_file():
+        return []
+    return [
+        f"results/{wildcards.study}/tables/ruptures/{name}_recovery.csv"
+        for name in study.ruptures
+    ]
+
+
 def rupture_summaries(wildcards):
     return [
         f"results/{wildcards.study}/tables/ruptures/{name}.csv"

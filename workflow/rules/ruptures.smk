@@ -28,6 +28,30 @@ rule detect_ruptures:
         "../../scripts/detect_ruptures.py"
 
 
+rule recover_ruptures:
+    # Simulated studies: what each rule finds of the ruptures that were planted.
+    input:
+        found=rules.detect_ruptures.output.sessions,
+        labels=rules.detect_ruptures.output.clients,
+        planted=planted_ruptures,
+        rules=rule_files,
+    output:
+        recovery="results/{study}/tables/ruptures/{rupture}_recovery.csv",
+    log:
+        "results/{study}/logs/recover_ruptures_{rupture}.log",
+    benchmark:
+        "results/{study}/benchmarks/recover_ruptures_{rupture}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections_of_rupture("ruptures"),
+        code=code_of("recover_ruptures.py"),
+    message:
+        "{wildcards.study}: planted ruptures found, {wildcards.rupture}"
+    script:
+        "../../scripts/recover_ruptures.py"
+
+
 rule test_ruptures:
     input:
         sessions=rules.score.output.sessions,

@@ -12,6 +12,7 @@ from alliance.study import Study
 from alliance.tables.apa import ApaTable
 from alliance.tables.descriptives import descriptives_table, reliability_table
 from alliance.tables.models import diagnostics_table, model_table, triangulation_table, truth_table
+from alliance.tables.recovery import recovery_table
 from alliance.tables.ruptures import rupture_outcome_table, rupture_rules_table
 from alliance.tables.sample import flow_table, sample_table
 
@@ -23,7 +24,8 @@ class TableInputs:
     Attributes
     ----------
     ruptures : key of each rupture analysis -> its summary. truth : see
-        :func:`alliance.tables.models.truth_frame`.
+        :func:`alliance.tables.models.truth_frame`. recoveries : key of each rupture analysis ->
+        planted ruptures found; simulated studies only.
     """
 
     study: Study
@@ -35,6 +37,7 @@ class TableInputs:
     reliability: pd.DataFrame | None = None
     ruptures: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     truth: pd.DataFrame | None = None
+    recoveries: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -89,6 +92,8 @@ def _rupture_tables(x: TableInputs) -> list[ApaTable | None]:
         label = x.study.measures[spec.measure].label
         if _present(x.ruptures.get(name)):
             tables.append(rupture_rules_table(x.ruptures[name], name, label))
+        if _present(x.recoveries.get(name)):
+            tables.append(recovery_table(x.recoveries[name], name, label))
         if _present(x.estimates):
             tables.append(rupture_outcome_table(x.estimates, name, label, _rule_labels(x, name)))
     return tables
