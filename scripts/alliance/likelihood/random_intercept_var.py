@@ -336,13 +336,48 @@ def _product(X: FloatArray, Y: FloatArray) -> FloatArray:
 
 
 @_compiled
+def _times_transposed(X: FloatArray, Y: FloatArray) -> FloatArray:
+    """X Y' for small matrices."""
+    Z = np.zeros((X.shape[0], Y.shape[0]))
+    for a in range(X.shape[0]):
+        for b in range(Y.shape[0]):
+            for c in range(X.shape[1]):
+                Z[a, b] += X[a, c] * Y[b, c]
+    return Z
+
+
+@_compiled
+def _transposed_times(X: FloatArray, Y: FloatArray) -> FloatArray:
+    """X' Y for small matrices."""
+    Z = np.zeros((X.shape[1], Y.shape[1]))
+    for c in range(X.shape[0]):
+        for a in range(X.shape[1]):
+            for b in range(Y.shape[1]):
+                Z[a, b] += X[c, a] * Y[c, b]
+    return Z
+
+
+@_compiled
+def _masked(X: FloatArray, mask: FloatArray, keep: float) -> FloatArray:
+    """Entries of X where the mask has the value ``keep``, zero elsewhere."""
+    Z = np.zeros(X.shape)
+    for a in range(X.shape[0]):
+        for b in range(X.shape[1]):
+            if mask[a, b] == keep:
+                Z[a, b] = X[a, b]
+    return Z
+
+
+@_compiled
 def _lead(same: FloatArray) -> FloatArray:
     """(I - A0)^-1 = I + A0 + A0^2 + ...; A0 is nilpotent because no series precedes itself."""
     k = same.shape[0]
     lead, power = np.eye(k), np.eye(k)
     for _ in range(k - 1):
         power = _product(power, same)
-        lead += power
+        for a in range(k):
+            for b in range(k):
+                lead[a, b] += power[a, b]
     return lead
 
 
@@ -355,9 +390,9 @@ def _reduced(
     A, Q, lead = np.empty((n, k, k)), np.empty((n, k, k)), np.empty((n, k, k))
     structural = _outer(innovation)
     for p in range(n):
-        lead[p] = _lead(coefficients[p] * same_session)
-        A[p] = _product(lead[p], coefficients[p] * (1.0 - same_session))
-        Q[p] = _product(_product(lead[p], structural), lead[p].T)
+        lead[p] = _lead(_masked(coefficients[p], same_session, 1.0))
+        A[p] = _product(lead[p], _masked(coefficients[p], same_session, 0.0))
+        Q[p] = _times_transposed(_product(lead[p], structural), lead[p])
     return A, Q, lead
 
 
@@ -371,12 +406,20 @@ def _within_covariance(
     W[:k, :k] = first
     for t in range(1, T):
         now, before = t * k, (t - 1) * k
-        P = A[phase[t]]
-        W[now : now + k, :now] = _product(P, W[before : before + k, :now])
-        W[:now, now : now + k] = W[now : now + k, :now].T
-        W[now : now + k, now : now + k] = (
-            _product(W[now : now + k, before : before + k], P.T) + Q[phase[t]]
-        )
+        P, new = A[phase[t]], Q[phase[t]]
+        for a in range(k):
+            for j in range(now):
+                value = 0.0
+                for c in range(k):
+                    value += P[a, c] * W[before + c, j]
+                W[now + a, j] = value
+                W[j, now + a] = value
+        for a in range(k):
+            for b in range(k):
+                value = new[a, b]
+                for c in range(k):
+                    value += W[now + a, before + c] * P[b, c]
+                W[now + a, now + b] = value
     return W
 
 
@@ -438,25 +481,46 @@ def _back_through_sessions(
     """Reverse of :func:`_within_covariance`: derivatives by A, Q (per phase) and P1."""
     n, k = A.shape[0], A.shape[1]
     by_A, by_Q = np.zeros((n, k, k)), np.zeros((n, k, k))
-    R = 2.0 * by_V  # every block below the diagonal stands for its mirror image too
+    R = np.empty(by_V.shape)  # a block below the diagonal stands for its mirror image too
+    for a in range(R.shape[0]):
+        for b in range(R.shape[1]):
+            R[a, b] = 2.0 * by_V[a, b]
     for t in range(phase.size - 1, 0, -1):
-        now, before = t * k, (t - 1) * k
-        p = phase[t]
-        by_P = _symmetric_half(R[now : now + k, now : now + k])
-        by_Q[p] += by_P
-        R[now : now + k, before : before + k] += _product(by_P, A[p])
-        by_A[p] += _product(by_P, W[now : now + k, before : before + k])
-        by_A[p] += _product(R[now : now + k, :now], W[:now, before : before + k])
-        moved = _product(A[p].T.copy(), R[now : now + k, :now])
-        R[before : before + k, :before] += moved[:, :before]
-        R[before : before + k, before : before + k] += 2.0 * moved[:, before:now]
-    return by_A, by_Q, _symmetric_half(R[:k, :k])
+        _back_one_session(R, W, A[phase[t]], t * k, by_A[phase[t]], by_Q[phase[t]])
+    return by_A, by_Q, _symmetric_half(R, 0, k)
 
 
 @_compiled
-def _symmetric_half(block: FloatArray) -> FloatArray:
-    """A diagonal block was doubled too: half of it, symmetric."""
-    return 0.25 * (block + block.T)
+def _back_one_session(
+    R: FloatArray, W: FloatArray, A: FloatArray, now: int, by_A: FloatArray, by_Q: FloatArray
+) -> None:
+    """Take the derivatives by the block row ``now`` back to the one before it, to A and to Q."""
+    k = A.shape[0]
+    before = now - k
+    by_P = _symmetric_half(R, now, k)
+    for a in range(k):
+        for b in range(k):
+            by_Q[a, b] += by_P[a, b]
+            for c in range(k):
+                R[now + a, before + b] += by_P[a, c] * A[c, b]
+                by_A[a, b] += by_P[a, c] * W[now + c, before + b]
+    for a in range(k):
+        for b in range(k):
+            for j in range(now):
+                by_A[a, b] += R[now + a, j] * W[j, before + b]
+            for j in range(now):
+                share = A[b, a] * R[now + b, j]
+                R[before + a, j] += share if j < before else 2.0 * share
+
+
+@_compiled
+def _symmetric_half(R: FloatArray, start: int, k: int) -> FloatArray:
+    """Derivatives by a diagonal block, which was doubled too: half of it, symmetric."""
+    out = np.empty((k, k))
+    for a in range(k):
+        for b in range(k):
+            out[a, b] = 0.25 * (R[start + a, start + b] + R[start + b, start + a])
+    return out
 
 
 @_compiled
@@ -474,14 +538,17 @@ def _back_to_structure(
     by_structural = np.zeros((k, k))
     structural = _outer(innovation)
     for p in range(by_A.shape[0]):
-        up = lead[p].T.copy()
-        by_lagged = _product(up, by_A[p])
-        inner = _product(up, by_Q[p])
-        by_structural += _product(inner, lead[p])
+        by_lagged = _transposed_times(lead[p], by_A[p])
+        inner = _transposed_times(lead[p], by_Q[p])
+        new = _product(inner, lead[p])
         # dA = lead dA0 A; dQ = lead dA0 Q + its transpose
-        Q = _product(_product(lead[p], structural), up)
-        by_same = _product(by_lagged, A[p].T) + 2.0 * _product(inner, Q)
-        by_coefficients[p] = by_lagged * (1.0 - same_session) + by_same * same_session
+        Q = _times_transposed(_product(lead[p], structural), lead[p])
+        first, second = _times_transposed(by_lagged, A[p]), _product(inner, Q)
+        for a in range(k):
+            for b in range(k):
+                by_structural[a, b] += new[a, b]
+                by_same = first[a, b] + 2.0 * second[a, b]
+                by_coefficients[p, a, b] = by_same if same_session[a, b] else by_lagged[a, b]
     return by_coefficients, _by_factor(by_structural, innovation)
 
 
@@ -625,7 +692,9 @@ def _add_vector(
     squares: FloatArray,
 ) -> float:
     """Quadratic form of one vector; adds to the score of the mean and the sum of squares."""
-    r, y = scores[:size] - centred * mean[:size], np.zeros(size)
+    r, y = np.empty(size), np.zeros(size)
+    for a in range(size):
+        r[a] = scores[a] - centred * mean[a]
     for h in holes:
         r[h] = 0.0
     for a in range(size):
