@@ -73,7 +73,7 @@ def table_files(wildcards):
         files["priors"] = f"{base}/bayes/{shown}_priors.csv"
     rupture = next(iter(study.ruptures), None)
     if rupture:
-        files["rupture_summary"] = f"{base}/tables/ruptures/{rupture}.csv"
+        files["rupture_summary"] = f"{base}/tables/ruptures/{rupture}/summary.csv"
         for part in ("sessions", "episodes", "clients"):
             files[f"rupture_{part}"] = f"{base}/data/ruptures/{rupture}/{part}.parquet"
     return files
@@ -103,14 +103,14 @@ def rupture_recoveries(wildcards):
     if not study.truth or not Path(planted_ruptures(wildcards)).is_file():
         return []
     return [
-        f"results/{wildcards.study}/tables/ruptures/{name}_recovery.csv"
+        f"results/{wildcards.study}/tables/ruptures/{name}/recovery.csv"
         for name in study.ruptures
     ]
 
 
 def rupture_summaries(wildcards):
     return [
-        f"results/{wildcards.study}/tables/ruptures/{name}.csv"
+        f"results/{wildcards.study}/tables/ruptures/{name}/summary.csv"
         for name in study_of(wildcards).ruptures
     ]
 

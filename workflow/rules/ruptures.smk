@@ -11,8 +11,8 @@ rule detect_ruptures:
         sessions="results/{study}/data/ruptures/{rupture}/sessions.parquet",
         episodes="results/{study}/data/ruptures/{rupture}/episodes.parquet",
         clients="results/{study}/data/ruptures/{rupture}/clients.parquet",
-        summary="results/{study}/tables/ruptures/{rupture}.csv",
-        agreement="results/{study}/tables/ruptures/{rupture}_agreement.csv",
+        summary="results/{study}/tables/ruptures/{rupture}/summary.csv",
+        agreement="results/{study}/tables/ruptures/{rupture}/agreement.csv",
     log:
         "results/{study}/logs/detect_ruptures_{rupture}.log",
     benchmark:
@@ -36,7 +36,7 @@ rule recover_ruptures:
         planted=planted_ruptures,
         rules=rule_files,
     output:
-        recovery="results/{study}/tables/ruptures/{rupture}_recovery.csv",
+        recovery="results/{study}/tables/ruptures/{rupture}/recovery.csv",
     log:
         "results/{study}/logs/recover_ruptures_{rupture}.log",
     benchmark:
