@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.problems import Problem, StudyError
+from alliance.readers.variables import check_columns_of
 from alliance.study import Study
 from alliance.validation.ranges import AnswerColumn, answer_columns, present_answers
 from alliance.validation.showing import show_number
@@ -117,8 +118,9 @@ def clean(
     """Apply the study's cleaning rules in their fixed order.
 
     Order: rows without client; clients without sessions; rows without session number; exact
-    duplicates; conflicting duplicates; answers out of range; ratings on sessions that did not take
-    place; dates against the order of sessions; changes of therapist; minimum number of sessions.
+    duplicates; conflicting duplicates; failed attention checks; answers out of range; ratings on
+    sessions that did not take place; dates against the order of sessions; changes of therapist;
+    minimum number of sessions.
 
     Parameters
     ----------
@@ -137,6 +139,7 @@ def clean(
     _rows_without_session(work)
     _exact_duplicates(work)
     _conflicting_duplicates(work)
+    _attention_checks(work)
     _out_of_range(work, answer_columns(study, instruments))
     _unattended(work)
     _dates_against_order(work)
@@ -246,6 +249,30 @@ def _less_complete(sessions: pd.DataFrame, repeated: pd.Series) -> pd.Series:
     surplus = ranked.duplicated(["client", "session"], keep="first")
     flawed[surplus[surplus].index] = True
     return flawed
+
+
+def _attention_checks(work: _Work) -> None:
+    """Forms whose checking items were answered otherwise than asked for; unanswered ones pass."""
+    before = work.count()
+    sessions, declared = work.sessions, False
+    for name, measure in work.study.measures.items():
+        checks = check_columns_of(name, measure)
+        declared = declared or bool(checks)
+        failed = pd.Series(False, index=sessions.index)
+        for check, wanted in zip(checks, measure.attention_checks.values(), strict=True):
+            failed |= (sessions[check].notna() & (sessions[check] != wanted)).fillna(False)
+        sessions = sessions.drop(columns=checks)
+        items = [c for c in sessions if c.rpartition("__")[0] == name] if failed.any() else []
+        for item in items:
+            lost = failed & sessions[item].notna()
+            work.note(
+                "attention_checks", sessions[lost], item, sessions.loc[lost, item], "",
+                "the form's attention check was not answered as asked for",
+            )  # fmt: skip
+            sessions = sessions.assign(**{item: sessions[item].mask(lost)})
+    work.sessions = sessions
+    if declared:
+        work.step("attention_checks", before, "forms that fail an attention check are set missing")
 
 
 def _out_of_range(work: _Work, columns: list[AnswerColumn]) -> None:

@@ -193,7 +193,8 @@ def score_sessions(
     Returns
     -------
     (scored, notes)
-        ``scored`` has ``{measure}`` and ``{measure}_{subscale}`` added (Float64). ``notes`` are
+        ``scored`` has ``{measure}`` and ``{measure}_{subscale}`` added (Float64), and those in
+        the measure's further metrics, e.g. ``{measure}_pomp``. ``notes`` are
         warnings for the report: unverified or derived keys, subscales not scored, forms with too
         few answers.
 
@@ -211,12 +212,12 @@ def score_sessions(
         instrument = instruments[str(measure.instrument)]
         items = sessions[item_columns(name, instrument)]
         try:
-            scores = score_measure(items, instrument, measure)
+            scores = score_measure(items, instrument, measure, measure.further_metrics)
         except StudyError as error:
             refused.extend(_located(problem, study, name) for problem in error.problems)
             continue
         for scale in scores:
-            column = name if scale == "total" else f"{name}_{scale}"
+            column = name if scale == "total" else f"{name}_{scale.removeprefix('total_')}"
             columns[column] = scores[scale].astype("Float64")
         notes.extend(_notes(study, name, instrument, items, scores))
     if refused:

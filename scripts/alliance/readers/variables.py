@@ -105,10 +105,23 @@ def _measure_variables(
         return [Variable(name, measure.column, key, "number", "session", name, labels)], []
     columns, problems = _item_columns(name, measure, instruments)
     key = f"measures.{name}.items"
-    return [
+    items = [
         Variable(f"{name}__{item}", column, key, "number", "session", name, labels)
         for item, column in enumerate(columns, start=1)
-    ], problems
+    ]
+    key = f"measures.{name}.attention_checks"
+    checks = [
+        Variable(check, column, key, "number", "session", "", labels)
+        for check, column in zip(
+            check_columns_of(name, measure), measure.attention_checks, strict=True
+        )
+    ]
+    return items + checks, problems
+
+
+def check_columns_of(name: str, measure: Measure) -> list[str]:
+    """The columns of a measure's attention checks in the study's own tables."""
+    return [f"{name}__check{number}" for number in range(1, len(measure.attention_checks) + 1)]
 
 
 def _item_columns(

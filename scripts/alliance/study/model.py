@@ -197,6 +197,16 @@ class Measure(Section):
     items_already_reversed: bool = Field(
         False, description="true when negatively worded items were reversed before."
     )
+    attention_checks: dict[str, Number] = Field(
+        default_factory=dict,
+        description="Items that only check attention, `column: the answer asked for` "
+        "(`{session}` in wide files). A form with another answer is set to missing and logged.",
+    )
+    further_metrics: list[Literal["mean", "sum", "pomp"]] = Field(
+        default_factory=list,
+        description="Further columns of scored data beside the published metric: item mean, sum, "
+        "percent of maximum possible (`pomp`, 0-100: makes 5- and 7-point forms comparable).",
+    )
     accept_unverified: bool = Field(
         False,
         description="Score an instrument whose key rests on memory alone; the report says so.",
@@ -208,6 +218,8 @@ class Measure(Section):
             raise ValueError("give either items (and instrument) or column (a score)")
         if self.items is not None and self.instrument is None:
             raise ValueError("items need an instrument to be scored by")
+        if self.items is None and (self.attention_checks or self.further_metrics):
+            raise ValueError("attention_checks and further_metrics need items")
         if self.column is not None and self.instrument is None and self.higher_is is None:
             raise ValueError("a score without instrument needs higher_is: better or worse")
         return self

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.problems import Problem
+from alliance.readers.variables import check_columns_of
 from alliance.validation.catalogue import tell
 from alliance.validation.identifiers import looks_like_date, origin_of
 from alliance.validation.ranges import AnswerColumn, answer_columns
@@ -37,7 +38,14 @@ def check_values(look: Look) -> list[Problem]:
     groups: dict[str, list[AnswerColumn]] = {}
     for column in columns:
         groups.setdefault(column.measure, []).append(column)
-    problems = [p for column in columns for p in check_text(look, sessions, column.name)]
+    checks = [
+        check
+        for name, measure in look.study.measures.items()
+        for check in check_columns_of(name, measure)
+        if check in sessions
+    ]
+    told = [column.name for column in columns] + checks
+    problems = [p for name in told for p in check_text(look, sessions, name)]
     for measure, members in groups.items():
         problems += _check_measure(look, measure, members, numbers)
     problems += _check_numeric_covariates(look)
