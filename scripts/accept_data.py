@@ -1,19 +1,27 @@
-"""Stop a study whose data have errors, with all of them."""
+"""Let the data of a study through to what follows only if they have no errors."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from alliance.problems import Problem, StudyError
+from alliance.deidentification import check_key, key_from
+from alliance.instruments import load_instruments
+from alliance.problems import StudyError
 from alliance.running import stage
+from alliance.study import instruments_of, read_excerpt
+from alliance.validation import validate
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
 
-with stage("accept", snakemake.log[0]) as say:
-    file = snakemake.input.problems
-    table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False)
-    errors = [Problem(**row) for row in table.to_dict("records") if row["severity"] == "error"]
+with stage("accept data", snakemake.log[0]) as say:
+    study = read_excerpt(snakemake.params.study)
+    instruments = load_instruments("config/instruments", instruments_of(study))
+    file = f"config/studies/{study.id}.yaml"
+    problems, _ = validate(study, instruments, Path(), file)
+    problems = [*check_key(study, key_from(os.environ), file), *problems]
+    errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
-        raise StudyError(errors, f"The data cannot be used yet (this list is also in {file})")
-    say("yes: no errors")
+        whole = f"results/{study.id}/qc/validation.tsv"
+        raise StudyError(errors, f"The data cannot be used yet (the whole list is in {whole})")
+    say("no errors")

@@ -15,7 +15,7 @@ from conftest import Project, copy_project, environment
 
 pytestmark = pytest.mark.workflow
 
-PREPARED = {"validate", "deidentify", "clean", "score"}
+PREPARED = {"accept_data", "deidentify", "clean", "score"}
 SPLIT = {"split_within_between", "fit_reml", "fit_mixedlm"}
 RUPTURES = {"detect_ruptures", "test_ruptures"}
 READ = {"collect_estimates", "draw_figure", "write_tables", "write_report"}

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from alliance.estimates import to_frame
 from alliance.ruptures import agreement_matrix, detect, prevalence_rows, summarise
-from alliance.ruptures.engine import PooledScale
 from alliance.ruptures.episodes import CLIENT_COUNTS
 from alliance.ruptures.outcome_tests import RuptureAnalysis, client_outcome_rows
+from alliance.ruptures.result import PooledScale
 from alliance.ruptures.rules import RuptureRule
 from alliance.small_cells import count_in_words, shown_counts, shown_flow
 

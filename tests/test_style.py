@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,25 @@ def test_nothing_is_imported_against_the_flow() -> None:
         if room_of(file) != "__init__" and ROOMS.index(room) > ROOMS.index(room_of(file))
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def modules_imported(file: Path) -> set[str]:
+    """Dotted names of the project modules that a module imports, for type checking or not."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    names = {node.module for node in froms}
+    names |= {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
+    return {name for name in names if name.startswith("alliance.")}
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    files = {
+        ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts): file
+        for file in PACKAGE.rglob("*.py")
+        if file.name != "__init__.py"
+    }
+    graph = {name: modules_imported(file) & set(files) for name, file in files.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_likelihood_knows_nothing_of_psychotherapy_and_figures_nothing_of_models() -> None:

@@ -3,7 +3,6 @@
 
 rule describe:
     input:
-        gate=ancient(rules.accept_data.output.gate),
         sessions=rules.score.output.sessions,
         clients=rules.clean.output.clients,
         instruments=instrument_files,

@@ -4,7 +4,6 @@
 
 rule split_within_between:
     input:
-        gate=ancient(rules.accept_data.output.gate),
         sessions=rules.score.output.sessions,
         clients=rules.clean.output.clients,
         instruments=instrument_files,

@@ -18,6 +18,20 @@ rule download:
         "../../scripts/download_data.py"
 
 
+SECTIONS_OF_VALIDATION = (
+    "id",
+    "data",
+    "columns",
+    "timing",
+    "measures",
+    "covariates",
+    "cleaning",
+    "privacy",
+    "models",
+    "ruptures",
+)
+
+
 rule validate:
     input:
         data=raw_files,
@@ -31,19 +45,7 @@ rule validate:
     conda:
         ENVIRONMENT
     params:
-        study=sections(
-            "id",
-            "data",
-            "columns",
-            "timing",
-            "measures",
-            "covariates",
-            "cleaning",
-            "privacy",
-            "models",
-            "ruptures",
-            labels=False,
-        ),
+        study=sections(*SECTIONS_OF_VALIDATION, labels=False),
         code=code_of("validate_data.py"),
     message:
         "{wildcards.study}: looking for problems in the data"
@@ -52,18 +54,29 @@ rule validate:
 
 
 rule accept_data:
-    # The gate: passes when validation found no error. What follows waits for it, but is not done
-    # again when it is merely opened again (ancient).
+    # The gate of the data: what follows runs only on data without errors. It looks at the data
+    # alone, so that an edited model or cleaning rule does not open it, and everything behind it,
+    # again. (`ancient` inputs would do so too, but hide changes of the data from what follows.)
     input:
-        problems=rules.validate.output.problems,
+        data=raw_files,
+        instruments=instrument_files,
     output:
-        gate=touch("results/{study}/qc/accepted"),
+        gate=touch("results/{study}/qc/accepted_data"),
     log:
         "results/{study}/logs/accept_data.log",
-    localrule: True
     conda:
         ENVIRONMENT
     params:
+        study=sections(
+            *SECTIONS_OF_VALIDATION,
+            labels=False,
+            only={
+                "models": [],
+                "ruptures": [],
+                "cleaning": [],
+                "privacy": ["pseudonyms"],
+            },
+        ),
         code=code_of("accept_data.py"),
     message:
         "{wildcards.study}: may the data be used?"
@@ -71,11 +84,30 @@ rule accept_data:
         "../../scripts/accept_data.py"
 
 
+rule accept_study:
+    # The gate of the report: no report of a study whose file or data have errors of any kind.
+    input:
+        problems=rules.validate.output.problems,
+    output:
+        gate=touch("results/{study}/qc/accepted_study"),
+    log:
+        "results/{study}/logs/accept_study.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        code=code_of("accept_study.py"),
+    message:
+        "{wildcards.study}: may the study be reported?"
+    script:
+        "../../scripts/accept_study.py"
+
+
 rule deidentify:
     input:
         data=raw_files,
         instruments=instrument_files,
-        gate=ancient(rules.accept_data.output.gate),
+        gate=rules.accept_data.output.gate,
     output:
         sessions="results/{study}/data/deidentified/sessions.parquet",
         clients="results/{study}/data/deidentified/clients.parquet",

@@ -101,6 +101,7 @@ rule write_tables:
 
 rule write_report:
     input:
+        gate=rules.accept_study.output.gate,
         flow=rules.clean.output.flow,
         cleaning_log=rules.clean.output.log,
         validation=rules.validate.output.problems,

@@ -3,7 +3,6 @@
 
 rule detect_ruptures:
     input:
-        gate=ancient(rules.accept_data.output.gate),
         sessions=rules.score.output.sessions,
         reliability=rules.estimate_reliability.output.reliability,
         rules=rule_files,

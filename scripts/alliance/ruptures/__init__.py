@@ -2,8 +2,6 @@
 
 from alliance.ruptures.agreement import agreement_matrix
 from alliance.ruptures.engine import (
-    PooledScale,
-    RuptureResult,
     detect,
     detect_all,
     pooled_scale,
@@ -12,6 +10,7 @@ from alliance.ruptures.engine import (
 from alliance.ruptures.episodes import summarise
 from alliance.ruptures.outcome_tests import client_outcome_rows, prevalence_rows
 from alliance.ruptures.recovery import sensitivity
+from alliance.ruptures.result import PooledScale, RuptureResult
 from alliance.ruptures.rules import RuptureRule, load_rules
 from alliance.ruptures.study_rows import rupture_analysis, rupture_outcomes, rupture_rows
 from alliance.ruptures.sudden_gains import SuddenGains, find_sudden_gains

@@ -8,8 +8,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from alliance.ruptures.engine import RuptureResult
 from alliance.ruptures.episodes import STATUSES
+from alliance.ruptures.result import RuptureResult
 from alliance.small_cells import is_small
 
 LEVELS: tuple[str, ...] = ("onset", "session", "client")

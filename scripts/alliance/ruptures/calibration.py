@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from alliance.ruptures.engine import PooledScale, detect
+from alliance.ruptures.engine import detect
+from alliance.ruptures.result import PooledScale
 from alliance.ruptures.rules import RuptureRule
 
 NEVER = 1e6  # units: a threshold that nothing reaches

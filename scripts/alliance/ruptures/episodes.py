@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numba
 import numpy as np
 import pandas as pd
 
 from alliance.ruptures import kernel
+from alliance.ruptures.result import RuptureResult, Series
 from alliance.ruptures.rules import RuptureRule
 from alliance.small_cells import is_small, shown_counts
-
-if TYPE_CHECKING:
-    from alliance.ruptures.engine import RuptureResult, Series
 
 STATUSES: tuple[str, ...] = ("repaired", "unrepaired", "indeterminate")
 LABELS: tuple[str, ...] = ("none", *STATUSES, "no_variance", "not_evaluable")

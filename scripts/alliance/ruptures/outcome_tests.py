@@ -17,8 +17,8 @@ import statsmodels.api as sm
 from statsmodels.stats.proportion import proportion_confint
 
 from alliance.estimates import Estimate
-from alliance.ruptures.engine import RuptureResult
 from alliance.ruptures.episodes import CLIENT_COUNTS, STATUSES, label_counts, shown_client_counts
+from alliance.ruptures.result import RuptureResult
 from alliance.ruptures.rules import RuptureRule
 from alliance.small_cells import count_in_words, is_small, shown_counts
 

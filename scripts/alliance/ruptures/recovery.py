@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from alliance.ruptures.engine import RuptureResult
+from alliance.ruptures.result import RuptureResult
 
 TOLERANCE = 1  # sessions between a planted onset and the flag that may claim it
 

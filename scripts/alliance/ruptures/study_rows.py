@@ -8,13 +8,13 @@ import pandas as pd
 
 from alliance.estimates import Estimate
 from alliance.instruments import Instrument, scale_name
-from alliance.ruptures.engine import RuptureResult
 from alliance.ruptures.outcome_tests import (
     RuptureAnalysis,
     client_outcome_rows,
     first_and_last,
     prevalence_rows,
 )
+from alliance.ruptures.result import RuptureResult
 from alliance.ruptures.rules import RuptureRule
 from alliance.study import Study
 from alliance.within_between import direction, orient
