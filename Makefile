@@ -1,7 +1,8 @@
 # make        set up an isolated environment and run the full bundled study
 # make test   set up and pass the tests
+# make setup  set up only
 .DEFAULT_GOAL := study
-.PHONY: study test lint lock schema clean help
+.PHONY: setup study test lint lock schema clean help
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -10,6 +11,8 @@ IN_ENVIRONMENT := PATH="$(abspath $(VENV))/bin:$$PATH"
 
 study: $(READY)  ## run the studies listed in config/config.yaml
 	@$(IN_ENVIRONMENT) snakemake
+
+setup: $(READY)  ## set up the environment and run nothing
 
 test: $(READY)  ## run all tests, style checks included
 	@$(IN_ENVIRONMENT) python -m pytest -n 2 --dist loadfile

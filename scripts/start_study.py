@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from alliance.deidentification import KEY_VARIABLE
 from alliance.drafting import CHECK, draft_study, study_text
 from alliance.drafting.draft import slug
 from alliance.drafting.files import read_undeclared
@@ -15,6 +16,7 @@ from alliance.problems import Problem, StudyError
 from alliance.readers import RawTable
 from alliance.study import load_study
 
+MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_hex(32))'"
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -78,8 +80,15 @@ def _tell(target: Path, text: str, tables: dict[str, RawTable]) -> None:
     print(f"\nWritten: {target}")
     print(f"Look at the {text.count(CHECK)} lines marked '{CHECK}', then run")
     if "pseudonyms: keyed" in text:
-        print("\n    export ALLIANCE_PSEUDONYM_KEY='a long secret of your own'", end="")
-    print(f"\n    snakemake --config 'studies=[{target.stem}]'\n")
+        print(f'\n    export {KEY_VARIABLE}="$({MAKE_KEY})"    # keep it, tell nobody', end="")
+    print(f"\n    {_snakemake()} results/{target.stem}/report.html\n")
+
+
+def _snakemake() -> str:
+    """Snakemake as this Python has it: of the project's environment, or on the path."""
+    beside = Path(sys.executable).with_name("snakemake")
+    inside = beside.is_relative_to(Path.cwd())
+    return beside.relative_to(Path.cwd()).as_posix() if inside else "snakemake"
 
 
 def _exists(target: Path) -> Problem:

@@ -1,12 +1,10 @@
 """Look for everything that is wrong with the data files of a study, at once."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from alliance.deidentification import check_key, key_from
 from alliance.instruments import load_instruments
 from alliance.problems import PROBLEM_COLUMNS, describe_problems
 from alliance.running import stage
@@ -21,7 +19,6 @@ with stage("validate", snakemake.log[0]) as say:
     instruments = load_instruments("config/instruments", instruments_of(study))
     file = f"config/studies/{study.id}.yaml"
     problems, _ = validate(study, instruments, Path(), file)
-    problems = [*check_key(study, key_from(os.environ), file), *problems]
     table = pd.DataFrame([p.as_row() for p in problems], columns=list(PROBLEM_COLUMNS))
     table.to_csv(snakemake.output.problems, sep="\t", index=False, lineterminator="\n")
     say(describe_problems(problems, f"Study '{study.id}'"))

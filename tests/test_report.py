@@ -77,7 +77,7 @@ def test_the_between_answer_word_by_word(estimates, study):
 
 def test_an_interval_over_zero_is_not_clear(estimates, study):
     answer = sentences.model_answer(estimates, study, "therapist_rated", "within")
-    assert answer.verdict == "Not clear: the interval includes no difference."
+    assert answer.verdict == "Not clear: the interval includes zero."
 
 
 def test_the_other_direction_is_said(estimates, study):

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alliance.drafting import CHECK
-from alliance.instruments import load_instruments
+from alliance.drafting import CHECK, draft_study, study_text
+from alliance.drafting.files import read_undeclared
+from alliance.instruments import known_instruments, load_instruments
 from alliance.readers import assemble, read_tables
 from alliance.study import load_study
 
@@ -224,7 +225,7 @@ def test_it_prints_the_next_command_and_no_record(project, capsys):
     sessions_like_clinic().to_csv(project / "sessions.csv", index=False)
     draft(project, "sessions.csv")
     told = capsys.readouterr().out
-    assert "snakemake --config 'studies=[mine]'" in told
+    assert "snakemake results/mine/report.html" in told
     assert "ALLIANCE_PSEUDONYM_KEY" in told
     assert "C001" not in told
 
@@ -249,3 +250,23 @@ def test_the_bundled_studies_are_recognised(project, name):
     mine, theirs = assembled(project, drafted), assembled(ROOT, shipped)
     assert len(mine.sessions) == len(theirs.sessions)
     assert mine.clients["client"].tolist() == theirs.clients["client"].tolist()
+
+
+def test_a_name_with_a_hyphen_outranks_the_response_range(tmp_path):
+    """A seven-point WAI-SR is still a WAI-SR, not the seven-point WAI-S."""
+    rng = np.random.default_rng(3)
+    rows = 300
+    frame = pd.DataFrame({"Code": [f"P{i // 10}" for i in range(rows)]})
+    frame["Sitzung"] = [i % 10 + 1 for i in range(rows)]
+    for item in range(1, 13):
+        frame[f"WAI-SR_{item:02d}"] = rng.integers(1, 8, rows)
+    for item in range(1, 10):
+        frame[f"PHQ9 item {item}"] = rng.integers(0, 4, rows)
+    frame.to_csv(tmp_path / "clinic.csv", index=False)
+    table = read_undeclared("clinic", str(tmp_path / "clinic.csv"), ROOT)
+    folder = ROOT / "config/instruments"
+    instruments = load_instruments(folder, known_instruments(folder))
+    text = study_text(draft_study("clinic", {"clinic": table}, instruments))
+    assert "instrument: waisr_client" in text
+    assert "response_range: [1, 7]" in text
+    assert "wais_client" not in text.split("instrument:")[1].splitlines()[0]

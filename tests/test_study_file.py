@@ -160,3 +160,9 @@ def test_run_config_tells_all_problems() -> None:
     assert {p.code for p in caught.value.problems} == {
         "MISSING_KEY", "UNKNOWN_KEY", "WRONG_VALUE",
     }  # fmt: skip
+
+
+def test_a_model_and_a_rupture_analysis_must_not_share_a_name(tmp_path: Path) -> None:
+    problem = only_problem(tmp_path, "ruptures:\n  client_rated:", "ruptures:\n  main:")
+    assert problem.code == "SAME_ID"
+    assert "main_ruptures" in problem.fix

@@ -1,5 +1,6 @@
 # What the rules share: the studies of this run, and what a result depends on.
 
+import hashlib
 import os
 import platform
 import shutil
@@ -83,6 +84,14 @@ def runnable_studies():
 def code_of(script):
     """Parameter of every rule: changes when the script or anything it imports changes."""
     return lambda wildcards: code_hash(SCRIPTS / script, LOCK)
+
+
+def mark_of_key(wildcards):
+    """Changes when the key of the pseudonyms does: three digits, too few to guess the key from."""
+    key = os.environ.get("ALLIANCE_PSEUDONYM_KEY", "").strip()
+    if study_of(wildcards).privacy.pseudonyms != "keyed" or not key:
+        return ""
+    return hashlib.scrypt(key.encode(), salt=b"mark", n=2**12, r=8, p=1).hex()[:3]
 
 
 def part_of_code(name):

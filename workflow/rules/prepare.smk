@@ -129,6 +129,7 @@ rule deidentify:
             labels=False,
             only={"privacy": ["pseudonyms"]},
         ),
+        key=mark_of_key,
         code=code_of("deidentify_data.py"),
     message:
         "{wildcards.study}: replacing identifiers and dates"

@@ -273,7 +273,10 @@ def _name_fits(instrument: Instrument, group: ColumnGroup) -> int:
     letters = re.match(r"[a-z]+", instrument.id)
     base = letters.group() if letters else whole
     fits = 0
-    for word in _stem_words(group):
+    words = _stem_words(group)
+    if whole in ("".join(words[:n]) for n in range(1, len(words) + 1)):
+        return 2  # also written with a hyphen or a blank: WAI-SR, CORE 10
+    for word in words:
         plain = re.match(r"[a-z]*", word).group()  # type: ignore[union-attr]
         stems = {plain, *(_without_rater(plain))}
         if word == whole:

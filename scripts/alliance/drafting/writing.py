@@ -227,7 +227,7 @@ def _models(draft: Draft) -> list[str]:
         lines += ["    lag: forward"]
     lines += [f"    outcome: {quoted(outcome.key)}", "    covariates: [time]", "    headline: true"]
     for measure in alliances[:1]:
-        lines += ["", "ruptures:", "  main:", f"    measure: {quoted(measure.key)}"]
+        lines += ["", "ruptures:", "  client_rated:", f"    measure: {quoted(measure.key)}"]
         lines += [f"    outcome: {quoted(outcome.key)}", f"    rules: [{', '.join(RUPTURE_RULES)}]"]
     return lines
 

@@ -152,7 +152,7 @@ def verdict(row: pd.Series, term: str, rated: bool = True) -> str:
     if not (np.isfinite(low) and np.isfinite(high)):
         return "Estimated without an interval."
     if low <= 0 <= high:
-        return "Not clear: the interval includes no difference."
+        return "Not clear: the interval includes zero."
     better = row["estimate"] < 0
     if term == "time":
         return "It gets better on average." if better else "It gets worse on average."

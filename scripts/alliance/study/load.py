@@ -197,6 +197,12 @@ def _check_references(
             rupture.get("outcome"), names.outcomes, "a measure with role outcome",
             name, (*at, "outcome"), lines,
         )  # fmt: skip
+    for key in set(_entries(content, "models")) & set(_entries(content, "ruptures")):
+        yield Problem(
+            "SAME_ID", "error", name, _where(("ruptures", key), lines), f"'{key}' twice",
+            "different names for models and rupture analyses, which share one table of estimates",
+            f"Rename the rupture analysis, for example to {key}_ruptures.",
+        )  # fmt: skip
     yield from _check_layout(content, name, lines)
 
 

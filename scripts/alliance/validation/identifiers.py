@@ -231,9 +231,8 @@ def check_column_names(
             where = f"{'column' if len(telling) == 1 else 'columns'} " + ", ".join(
                 f"'{name}'" for name in telling
             )
-            problems.append(
-                tell("UNDECLARED_IDENTIFIER", table.file, where, "names of personal data")
-            )
+            found = "not read: by name personal data or free text"
+            problems.append(tell("UNDECLARED_IDENTIFIER", table.file, where, found))
     return problems
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from alliance.instruments import Instrument
 
 MANY_OUT_OF_RANGE = 0.20
+LARGEST_STRETCH = 10  # points beyond the published range that another form may have
 SENTINELS = (-999, -99, -98, -97, -9, -8, -7, -1, 77, 88, 97, 98, 99, 777, 888, 997, 998, 999, 9999)
 FORMS_FOR_A_PATTERN = 30  # below this, correlations and shares of forms say little
 STRAIGHT_SHARE = 0.10
@@ -165,6 +166,11 @@ def _range_hint(values: np.ndarray, low: float, high: float, is_score: bool) -> 
         return (
             f"The answers look as if they were counted from {least:g} instead of {low:g}: subtract "
             f"1, or declare response_range: [{least:g}, {most:g}]."
+        )
+    if most > high + LARGEST_STRETCH:
+        return (
+            f"Is {most:g} a code for no answer? Then list it under data.missing_codes. If answers "
+            "really run so far, another instrument is meant."
         )
     if most > high and least >= low:
         points = f"{int(most - low + 1)}-point instead of a {int(high - low + 1)}-point"
