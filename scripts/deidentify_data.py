@@ -22,4 +22,5 @@ with stage("de-identify", snakemake.log[0]) as say:
     safe.sessions.to_parquet(snakemake.output.sessions, index=False)
     safe.clients.to_parquet(snakemake.output.clients, index=False)
     raw.join_report.to_csv(snakemake.output.joins, sep="\t", index=False, lineterminator="\n")
+    Path(snakemake.output.reading).write_text("\n".join(raw.notes) + "\n", encoding="utf-8")
     say(f"{len(safe.sessions)} session rows of {safe.sessions['client'].nunique()} clients let in")

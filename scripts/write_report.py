@@ -10,6 +10,7 @@ from alliance.estimates import read_estimates
 from alliance.instruments import load_instruments
 from alliance.provenance import file_hash, versions
 from alliance.report import ReportInputs, build_report, read_figure
+from alliance.report.sentences import reading_sentences
 from alliance.running import stage
 from alliance.study import instruments_of, read_excerpt
 from alliance.tables import truth_frame
@@ -55,6 +56,7 @@ with stage("report", snakemake.log[0]) as say:
             },
             versions=versions(*SHOWN_VERSIONS),
             hashes={path: file_hash(path) for path in (*given.data, *given.instruments)},
+            extra_notes=reading_sentences(Path(given.reading).read_text("utf-8")),
             **problems,
         )
     )

@@ -74,7 +74,12 @@ def plant(project: Project, named: bool) -> set[str]:
         *LAST,
         *dates,
     }
-    return secret | set(personal["telephone"]) | set(personal["insurance_no"])
+    return (
+        secret
+        | set(personal["telephone"])
+        | set(personal["insurance_no"])
+        | set(personal["birth_date"])
+    )
 
 
 def run(project: Project, key: str | None) -> subprocess.CompletedProcess[str]:

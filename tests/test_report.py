@@ -141,6 +141,8 @@ def test_rupture_answer_word_by_word(estimates, study):
     assert answer.sentences == (
         "Under the rule 'Below the mean of earlier sessions', 34% (95% CI [28%, 40%]) of 234 "
         "clients who could be evaluated had at least one rupture.",
+        "Ratings that vary by chance alone also give ruptures: 1 client in 10 by the calibrated "
+        "rule, more by most others. This share was not held against pure noise.",
         "Of the 234 clients whose ruptures could be followed up, 55% (95% CI [49%, 61%]) had them "
         "repaired.",
         "Clients with repaired ruptures ended 0.40 CORE-10 points better than clients without "
@@ -417,3 +419,11 @@ def test_nothing_overflows_in_a_browser(page, tmp_path, width):
     found = re.search(r'<p id="r">(-?\d+) (\d+)</p>', done.stdout)
     assert found, done.stderr[-500:] + sys.platform
     assert found.groups() == ("0", "0")  # pixels beyond the window, broken images
+
+
+def test_how_the_files_were_read_is_said_file_by_file():
+    notes = "a.csv: separator ';'\na.csv: decimal comma\nb.sav: labels used\n"
+    assert sentences.reading_sentences(notes) == (
+        "a.csv was read as: separator ';'; decimal comma.",
+        "b.sav was read as: labels used.",
+    )

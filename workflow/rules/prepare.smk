@@ -112,6 +112,7 @@ rule deidentify:
         sessions="results/{study}/data/deidentified/sessions.parquet",
         clients="results/{study}/data/deidentified/clients.parquet",
         joins="results/{study}/qc/joined_files.tsv",
+        reading="results/{study}/qc/reading.txt",
     log:
         "results/{study}/logs/deidentify.log",
     benchmark:

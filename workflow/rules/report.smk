@@ -107,6 +107,7 @@ rule write_report:
         validation=rules.validate.output.problems,
         scoring_notes=rules.score.output.notes,
         anonymity=rules.describe.output.anonymity,
+        reading=rules.deidentify.output.reading,
         ceiling=rules.describe.output.ceiling,
         change=rules.describe_change.output.change,
         sample=rules.describe.output.sample,

@@ -200,7 +200,7 @@ def draw_rupture_rules(numbers: pd.DataFrame) -> Figure | NotDrawn:
             axes.bar_label(bars, texts, label_type="center",
                            color="white" if status == "unrepaired" else INK)  # fmt: skip
             left += width
-        names = [f"{wrap(r.label, 40)}\nn = {r.n_evaluable:,}" for r in rules.itertuples()]
+        names = [f"{wrap(r.label, 40)}\nn = {int(r.n_evaluable):,}" for r in rules.itertuples()]
         axes.set_yticks(range(len(rules)), names)
         axes.set(xlim=(0, 100), ylim=(len(rules) - 0.5, -0.5))
         axes.set_xlabel("Clients who could be evaluated (%)")
@@ -215,7 +215,8 @@ def describe_rupture_rules(numbers: pd.DataFrame) -> FigureText:
     caption = (
         "Share of clients (those with enough ratings to be evaluated) by rule. A client with "
         "several ruptures counts once. Rules marked 'looks ahead' use later sessions to call a "
-        "rupture and are not used to predict."
+        "rupture and are not used to predict. A rule that could not be applied, or whose counts "
+        "are of too few clients to be shown, has no bar; the table names it."
     )
     parts = []
     for label, rows in numbers.groupby("label", sort=False):

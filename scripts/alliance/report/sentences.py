@@ -327,11 +327,24 @@ def _prevalence_sentences(own: pd.DataFrame, rule: str) -> Iterable[str]:
         f"Under the rule '{rule}', {_share(had)} of {counted(had['n_clients'], 'client')} who "
         "could be evaluated had at least one rupture."
     )
+    yield (
+        "Ratings that vary by chance alone also give ruptures: 1 client in 10 by the calibrated "
+        "rule, more by most others. This share was not held against pure noise."
+    )
     if repaired is not None:
         yield (
             f"Of the {counted(repaired['n_clients'], 'client')} whose ruptures could be followed "
             f"up, {_share(repaired)} had them repaired."
         )
+
+
+def reading_sentences(notes: str) -> tuple[str, ...]:
+    """What was worked out while the files were read, ``file: note`` lines, one sentence a file."""
+    by_file: dict[str, list[str]] = {}
+    for line in notes.splitlines():
+        file, _, note = line.partition(": ")
+        by_file.setdefault(file, []).append(note)
+    return tuple(f"{file} was read as: {'; '.join(said)}." for file, said in by_file.items())
 
 
 def _share(row: pd.Series) -> str:
