@@ -10,7 +10,7 @@ from alliance.estimates import read_estimates
 from alliance.instruments import load_instruments
 from alliance.provenance import file_hash, versions
 from alliance.report import ReportInputs, build_report, read_figure
-from alliance.report.sentences import reading_sentences
+from alliance.report.sentences import anonymity_sentence, reading_sentences
 from alliance.running import stage
 from alliance.study import instruments_of, read_excerpt
 from alliance.tables import truth_frame
@@ -28,6 +28,10 @@ with stage("report", snakemake.log[0]) as say:
         name: pd.read_csv(given[name], sep="\t", dtype=str, keep_default_na=False)
         for name in ("validation", "scoring_notes")
     }
+    quasi = [c.label or name for name, c in study.covariates.items() if c.quasi_identifier]
+    anonymity = anonymity_sentence(
+        pd.read_csv(given.anonymity, sep="\t"), quasi, study.privacy.smallest_cell
+    )
     page = build_report(
         ReportInputs(
             study,
@@ -56,7 +60,10 @@ with stage("report", snakemake.log[0]) as say:
             },
             versions=versions(*SHOWN_VERSIONS),
             hashes={path: file_hash(path) for path in (*given.data, *given.instruments)},
-            extra_notes=reading_sentences(Path(given.reading).read_text("utf-8")),
+            extra_notes=(
+                *reading_sentences(Path(given.reading).read_text("utf-8")),
+                *filter(None, [anonymity]),
+            ),
             **problems,
         )
     )

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 import synthetic_results as synthetic
 
@@ -427,3 +428,14 @@ def test_how_the_files_were_read_is_said_file_by_file():
         "a.csv was read as: separator ';'; decimal comma.",
         "b.sav was read as: labels used.",
     )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [([], ""), ([22, 46], "k = 22"), ([4, 30], "fewer than 4 others")],
+)
+def test_how_recognisable_clients_are_is_said(sizes, words):
+    groups = pd.DataFrame({"group_size": sizes})
+    told = sentences.anonymity_sentence(groups, ["Age group"], 5)
+    assert words in told
+    assert bool(told) == bool(sizes)

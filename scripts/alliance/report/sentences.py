@@ -347,6 +347,24 @@ def reading_sentences(notes: str) -> tuple[str, ...]:
     return tuple(f"{file} was read as: {'; '.join(said)}." for file, said in by_file.items())
 
 
+def anonymity_sentence(groups: pd.DataFrame, names: list[str], smallest_cell: int) -> str:
+    """How many clients share their combination of quasi-identifiers; empty without any.
+
+    Parameters
+    ----------
+    groups : ``deidentification.k_anonymity``. names : the quasi-identifiers, for readers.
+    """
+    if groups.empty:
+        return ""
+    smallest, shared = int(groups["group_size"].iloc[0]), " and ".join(names)
+    if smallest < smallest_cell:
+        return (
+            f"Some clients share {shared} with fewer than {smallest_cell - 1} others and could be "
+            "recognised by it: join categories before records of single clients are passed on."
+        )
+    return f"Each client shares {shared} with at least {smallest - 1} others (k = {smallest})."
+
+
 def _share(row: pd.Series) -> str:
     limits = f"[{percent(100 * row['ci_low'], 0)}, {percent(100 * row['ci_high'], 0)}]"
     return f"{percent(100 * row['estimate'], 0)} (95% CI {limits})"
