@@ -142,8 +142,8 @@ def test_rupture_answer_word_by_word(estimates, study):
     assert answer.sentences == (
         "Under the rule 'Below the mean of earlier sessions', 34% (95% CI [28%, 40%]) of 234 "
         "clients who could be evaluated had at least one rupture.",
-        "Ratings that vary by chance alone also give ruptures: 1 client in 10 by the calibrated "
-        "rule, more by most others. This share was not held against pure noise.",
+        "Ratings that vary by chance alone also give ruptures: in about 10% of clients by the "
+        "calibrated rule, in more by most others. This share was not held against pure noise.",
         "Of the 234 clients whose ruptures could be followed up, 55% (95% CI [49%, 61%]) had them "
         "repaired.",
         "Clients with repaired ruptures ended 0.40 CORE-10 points better than clients without "

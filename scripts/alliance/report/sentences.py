@@ -328,8 +328,8 @@ def _prevalence_sentences(own: pd.DataFrame, rule: str) -> Iterable[str]:
         "could be evaluated had at least one rupture."
     )
     yield (
-        "Ratings that vary by chance alone also give ruptures: 1 client in 10 by the calibrated "
-        "rule, more by most others. This share was not held against pure noise."
+        "Ratings that vary by chance alone also give ruptures: in about 10% of clients by the "
+        "calibrated rule, in more by most others. This share was not held against pure noise."
     )
     if repaired is not None:
         yield (
