@@ -97,7 +97,7 @@ def _syntax_tree(file: Path) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _drop_docstring(node)
-    return ast.dump(tree)
+    return ast.unparse(tree)  # the same in every version of Python, unlike ast.dump
 
 
 def _drop_docstring(
