@@ -262,8 +262,6 @@ def test_the_order_of_rows_makes_no_difference(rows, random):
 def test_every_flaw_planted_in_the_bundled_study_is_found():
     root = Path(__file__).parents[1]
     planted = root / "data/simulated/clinic/flaws.csv"
-    if not planted.exists():
-        pytest.skip("the bundled data are not made yet")
     flaws = pd.read_csv(planted)["flaw"].value_counts()
     study = load_study(root / "config/studies/clinic.yaml")
     wanted = [m.instrument for m in study.measures.values() if m.instrument]
