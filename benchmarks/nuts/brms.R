@@ -1,6 +1,7 @@
 # Times brms (Stan) on the data of run.py: compilation apart from sampling.
 # Usage: Rscript brms.R data.csv      prints one line of JSON
 suppressMessages({library(brms); library(posterior)})
+if (dir.exists("/usr/include/boost")) rstan::rstan_options(boost_lib = "/usr/include")  # Debian
 data <- read.csv(commandArgs(trailingOnly = TRUE)[1])
 formula <- y ~ within + between + time + (1 + within | client)
 compiling <- system.time(
