@@ -1,4 +1,4 @@
-"""Write every table of a study as HTML to paste into a manuscript, and as CSV."""
+"""Write every table of a study for Word, LaTeX and the web, and its numbers as CSV."""
 
 import html
 from pathlib import Path
@@ -13,10 +13,14 @@ from alliance.study import read_excerpt
 from alliance.tables import (
     TABLE_STYLE,
     TableInputs,
+    document_bytes,
     make_tables,
     table_csv,
+    table_document,
     table_html,
+    table_latex,
     table_page,
+    tables_document,
     truth_frame,
 )
 
@@ -52,9 +56,13 @@ with stage("tables", snakemake.log[0]) as say:
     for name, table in tables.items():
         (folder / f"{name}.html").write_text(table_page(table, TABLE_STYLE), encoding="utf-8")
         (folder / f"{name}.csv").write_text(table_csv(table), encoding="utf-8")
+        (folder / f"{name}.tex").write_text(table_latex(table), encoding="utf-8")
+        (folder / f"{name}.docx").write_bytes(document_bytes(table_document(table)))
     bodies = "\n".join(
         table_html(table, f"Table {number}") for number, table in enumerate(tables.values(), 1)
     )
+    document = tables_document(tables.values(), f"{study.title}: tables")
+    Path(snakemake.output.document).write_bytes(document_bytes(document))
     Path(snakemake.output.index).write_text(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{html.escape(study.title)}: tables</title><style>{TABLE_STYLE}</style></head>\n"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
 from html.parser import HTMLParser
 
+import docx
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,10 +19,15 @@ from alliance.tables import (
     Column,
     Row,
     TableInputs,
+    document_bytes,
+    latex_text,
     make_tables,
     table_csv,
+    table_document,
     table_html,
+    table_latex,
     table_page,
+    tables_document,
     truth_frame,
 )
 from alliance.tables import format as fmt
@@ -234,3 +242,56 @@ def test_csv_holds_numbers_not_words(tables):
     text = table_csv(tables["model_main"])
     again = pd.read_csv(pd.io.common.StringIO(text))
     assert again["estimate"].iloc[1] == -1.21
+
+
+def word_tables(document: bytes):
+    return docx.Document(io.BytesIO(document)).tables
+
+
+def test_word_table_holds_the_same_cells_with_a_repeated_heading_and_three_rules(tables):
+    table = tables["model_main"]
+    written = word_tables(document_bytes(table_document(table)))[0]
+    assert len(written.rows) == len(table.rows) + 2  # spans and headings
+    assert [cell.text for cell in written.rows[1].cells] == [c.heading for c in table.columns]
+    body = [[cell.text.strip() for cell in row.cells] for row in written.rows[2:]]
+    for row, cells_ in zip(table.rows, body, strict=True):
+        expected = list(row.cells) * len(table.columns) if row.section else list(row.cells)
+        assert cells_ == expected
+    xml = written._tbl.xml
+    assert xml.count("<w:tblHeader") == 2
+    assert 'w:top w:val="single"' in xml
+    assert 'w:bottom w:val="single"' in xml
+    assert "w:left w:val" not in xml.partition("<w:tr ")[2], "APA tables have no vertical rules"
+
+
+def test_word_document_of_all_tables_is_the_same_bytes_every_time(tables):
+    first = document_bytes(tables_document(tables.values(), "A study"))
+    again = document_bytes(tables_document(tables.values(), "A study"))
+    assert first == again
+    assert len(word_tables(first)) == len(tables)
+    text = [p.text for p in docx.Document(io.BytesIO(first)).paragraphs]
+    for number, table in enumerate(tables.values(), 1):
+        assert f"Table {number}" in text
+        assert table.title in text
+        assert any(line.startswith("Note. ") for line in text) or not table.notes
+
+
+def test_latex_table_is_balanced_and_escapes_what_latex_would_read(tables):
+    for table in tables.values():
+        text = table_latex(table)
+        assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+        body = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+        assert len(body) == len(table.rows)
+        for line, row in zip(body, table.rows, strict=True):
+            assert line.endswith(r"\\")
+            cells_ = re.findall(r"(?<!\\)&", line)
+            assert len(cells_) == (0 if row.section else len(table.columns) - 1)
+
+
+def test_latex_escapes_every_special_character():
+    assert latex_text(r"5% of $x_1 & #2 {a} \b ~^") == (
+        r"5\% of \$x\_1 \& \#2 \{a\} \textbackslash{}b \textasciitilde{}\textasciicircum{}"
+    )
+    assert latex_text("b = −0.56, p < .001") == "b = $-$0.56, p $<$ .001"
+    table = ApaTable("t", "T", (Column("a"), Column("b")), (Row(("x", "[0, 1]")),))
+    assert r"x & {}[0, 1] \\" in table_latex(table)

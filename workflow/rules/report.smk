@@ -81,6 +81,7 @@ rule write_tables:
             subcategory="Tables",
             labels={"figure": "all tables"},
         ),
+        document="results/{study}/tables/tables.docx",
         pages=directory("results/{study}/tables/apa"),
     log:
         "results/{study}/logs/write_tables.log",

@@ -58,6 +58,11 @@ class ApaTable:
                 raise ValueError(f"table {self.name}: a row does not have as many cells as columns")
 
 
+def is_statistic(heading: str) -> bool:
+    """Whether a heading is a statistical symbol, which APA style sets in italics."""
+    return heading in _STATISTICS
+
+
 def section(text: str) -> Row:
     """A heading inside the table."""
     return Row((text,), section=True)
@@ -136,7 +141,7 @@ def _head(columns: Sequence[Column]) -> Iterator[str]:
 
 
 def _heading(text: str) -> str:
-    return f"<i>{escape(text)}</i>" if text in _STATISTICS else escape(text)
+    return f"<i>{escape(text)}</i>" if is_statistic(text) else escape(text)
 
 
 def _body_row(row: Row, width: int, last: bool) -> str:

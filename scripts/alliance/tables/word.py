@@ -1,0 +1,197 @@
+"""Tables as Word documents: real tables in APA style, the same bytes for the same content."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from docx import Document
+from docx.document import Document as WordDocument
+from docx.enum.section import WD_ORIENT
+from docx.enum.text import WD_ALIGN_PARAGRAPH
+from docx.oxml import OxmlElement
+from docx.oxml.ns import qn
+from docx.shared import Cm, Pt
+from docx.table import Table, _Cell
+from docx.text.paragraph import Paragraph
+
+from alliance.tables.apa import ApaTable, Column, Row, is_statistic
+
+FONT = "Times New Roman"
+_THICK, _THIN = "12", "6"  # eighths of a point
+_WIDE = 7  # from so many columns on, a table gets a page turned on its side
+_LONG_AGO = datetime(2000, 1, 1)
+_INDENT = "\u2003"
+
+
+def tables_document(tables: Iterable[ApaTable], title: str) -> WordDocument:
+    """All tables, numbered, each on a page of its own."""
+    document = new_document(title)
+    for number, table in enumerate(tables, 1):
+        if number > 1:
+            document.add_section()
+        turn_page(document, landscape=len(table.columns) >= _WIDE)
+        add_table(document, table, f"Table {number}")
+    return document
+
+
+def table_document(table: ApaTable) -> WordDocument:
+    """One table alone."""
+    document = new_document(table.title)
+    turn_page(document, landscape=len(table.columns) >= _WIDE)
+    add_table(document, table)
+    return document
+
+
+def new_document(title: str) -> WordDocument:
+    """An empty document on A4 in Times New Roman, 11 points, without an author or a date."""
+    document = Document()
+    properties = document.core_properties
+    properties.title, properties.author, properties.comments = title, "", ""
+    properties.created = properties.modified = _LONG_AGO
+    for name in ("Normal", "Title", "Heading 1", "Heading 2", "Heading 3", "List Bullet"):
+        _set_font(document.styles[name])
+    document.styles["Normal"].font.size = Pt(11)
+    return document
+
+
+def document_bytes(document: WordDocument) -> bytes:
+    """The .docx file; the times inside are fixed, so that the same content gives the same bytes."""
+    first, second = io.BytesIO(), io.BytesIO()
+    document.save(first)
+    with zipfile.ZipFile(first) as parts, zipfile.ZipFile(second, "w") as fixed:
+        for name in sorted(parts.namelist()):
+            entry = zipfile.ZipInfo(name, _LONG_AGO.timetuple()[:6])
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            fixed.writestr(entry, parts.read(name))
+    return second.getvalue()
+
+
+def turn_page(document: WordDocument, landscape: bool) -> None:
+    """Set the last section to A4, upright or on its side."""
+    page = document.sections[-1]
+    short, long = Cm(21.0), Cm(29.7)
+    page.orientation = WD_ORIENT.LANDSCAPE if landscape else WD_ORIENT.PORTRAIT
+    page.page_width, page.page_height = (long, short) if landscape else (short, long)
+    page.left_margin = page.right_margin = page.top_margin = page.bottom_margin = Cm(2.2)
+
+
+def add_table(document: WordDocument, table: ApaTable, label: str = "") -> None:
+    """Append number, title, table and note to ``document``."""
+    if label:
+        _keep_with_next(_paragraph(document, label, bold=True))
+    _keep_with_next(_paragraph(document, table.title, italic=True))
+    spanned = any(column.span for column in table.columns)
+    grid = document.add_table(1 + spanned + len(table.rows), len(table.columns))
+    grid.autofit = True
+    if spanned:
+        _write_spans(grid, table.columns)
+    _write_headings(grid, spanned, table.columns)
+    for at, row in enumerate(table.rows, 1 + spanned):
+        _write_row(grid, at, row)
+    for cell in grid.rows[-1].cells:
+        _rule(cell, "bottom", _THICK)
+    if table.notes:
+        note = document.add_paragraph()
+        note.add_run("Note. ").italic = True
+        note.add_run(" ".join(table.notes))
+        _small(note, 9)
+
+
+def _set_font(style: object) -> None:
+    style.font.name = FONT
+    style.font.color.rgb = None
+    fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
+    for kind in ("w:ascii", "w:hAnsi", "w:eastAsia", "w:cs"):
+        fonts.set(qn(kind), FONT)
+    for kind in ("w:asciiTheme", "w:hAnsiTheme", "w:eastAsiaTheme", "w:cstheme"):
+        fonts.attrib.pop(qn(kind), None)
+
+
+def _paragraph(
+    document: WordDocument, text: str, bold: bool = False, italic: bool = False
+) -> Paragraph:
+    paragraph = document.add_paragraph()
+    run = paragraph.add_run(text)
+    run.bold, run.italic = bold, italic
+    return paragraph
+
+
+def _keep_with_next(paragraph: Paragraph) -> None:
+    paragraph.paragraph_format.keep_with_next = True
+    paragraph.paragraph_format.space_after = Pt(2)
+
+
+def _small(paragraph: Paragraph, points: int) -> None:
+    for run in paragraph.runs:
+        run.font.size = Pt(points)
+    paragraph.paragraph_format.space_before = Pt(3)
+
+
+def _write_spans(grid: Table, columns: Sequence[Column]) -> None:
+    at = 0
+    cells = grid.rows[0].cells
+    for span, group in groupby(columns, key=lambda column: column.span):
+        last = at + len(list(group)) - 1
+        cell = cells[at].merge(cells[last])
+        _fill(cell, span, WD_ALIGN_PARAGRAPH.CENTER)
+        _rule(cell, "top", _THICK)
+        if span:
+            _rule(cell, "bottom", _THIN)
+        at = last + 1
+    _repeat_on_every_page(grid, 0)
+
+
+def _write_headings(grid: Table, at: int, columns: Sequence[Column]) -> None:
+    for place, (cell, column) in enumerate(zip(grid.rows[at].cells, columns, strict=True)):
+        _fill(cell, column.heading, _alignment(place), italic=is_statistic(column.heading))
+        _rule(cell, "bottom", _THIN)
+        if at == 0:
+            _rule(cell, "top", _THICK)
+    _repeat_on_every_page(grid, at)
+
+
+def _write_row(grid: Table, at: int, row: Row) -> None:
+    cells = grid.rows[at].cells
+    if row.section:
+        _fill(cells[0].merge(cells[-1]), row.cells[0], WD_ALIGN_PARAGRAPH.LEFT, bold=True)
+        return
+    for place, (cell, text) in enumerate(zip(cells, row.cells, strict=True)):
+        indent = _INDENT if row.indent and place == 0 else ""
+        _fill(cell, indent + text, _alignment(place))
+
+
+def _alignment(place: int) -> WD_ALIGN_PARAGRAPH:
+    return WD_ALIGN_PARAGRAPH.RIGHT if place else WD_ALIGN_PARAGRAPH.LEFT
+
+
+def _fill(
+    cell: _Cell, text: str, align: WD_ALIGN_PARAGRAPH, bold: bool = False, italic: bool = False
+) -> None:
+    paragraph = cell.paragraphs[0]
+    paragraph.alignment = align
+    paragraph.paragraph_format.space_after = Pt(1)
+    run = paragraph.add_run(text)
+    run.bold, run.italic, run.font.size = bold, italic, Pt(9.5)
+
+
+def _rule(cell: _Cell, edge: str, size: str) -> None:
+    """A line above (``top``) or below (``bottom``) a cell."""
+    properties = cell._tc.get_or_add_tcPr()
+    borders = properties.find(qn("w:tcBorders"))
+    if borders is None:
+        borders = OxmlElement("w:tcBorders")
+        properties.append(borders)
+    line = OxmlElement(f"w:{edge}")
+    for name, value in (("val", "single"), ("sz", size), ("space", "0"), ("color", "000000")):
+        line.set(qn(f"w:{name}"), value)
+    borders.append(line)
+
+
+def _repeat_on_every_page(grid: Table, at: int) -> None:
+    mark = OxmlElement("w:tblHeader")
+    mark.set(qn("w:val"), "true")
+    grid.rows[at]._tr.get_or_add_trPr().append(mark)
