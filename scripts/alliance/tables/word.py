@@ -22,7 +22,10 @@ from alliance.tables.apa import ApaTable, Column, Row, is_statistic
 
 FONT = "Times New Roman"
 _THICK, _THIN = "12", "6"  # eighths of a point
-_WIDE = 7  # from so many columns on, a table gets a page turned on its side
+_CHARACTER, _MARGIN = Cm(0.19), Cm(2.2)  # about one digit at the size of the tables
+_UPRIGHT = Cm(21.0) - 2 * _MARGIN
+_ON_ITS_SIDE = Cm(29.7) - 2 * _MARGIN
+_LONGEST = 36  # characters, before a cell is broken into lines
 _LONG_AGO = datetime(2000, 1, 1)
 _INDENT = "\u2003"
 
@@ -33,7 +36,7 @@ def tables_document(tables: Iterable[ApaTable], title: str) -> WordDocument:
     for number, table in enumerate(tables, 1):
         if number > 1:
             document.add_section()
-        turn_page(document, landscape=len(table.columns) >= _WIDE)
+        turn_page(document, landscape=is_wide(table))
         add_table(document, table, f"Table {number}")
     return document
 
@@ -41,7 +44,7 @@ def tables_document(tables: Iterable[ApaTable], title: str) -> WordDocument:
 def table_document(table: ApaTable) -> WordDocument:
     """One table alone."""
     document = new_document(table.title)
-    turn_page(document, landscape=len(table.columns) >= _WIDE)
+    turn_page(document, landscape=is_wide(table))
     add_table(document, table)
     return document
 
@@ -76,7 +79,12 @@ def turn_page(document: WordDocument, landscape: bool) -> None:
     short, long = Cm(21.0), Cm(29.7)
     page.orientation = WD_ORIENT.LANDSCAPE if landscape else WD_ORIENT.PORTRAIT
     page.page_width, page.page_height = (long, short) if landscape else (short, long)
-    page.left_margin = page.right_margin = page.top_margin = page.bottom_margin = Cm(2.2)
+    page.left_margin = page.right_margin = page.top_margin = page.bottom_margin = _MARGIN
+
+
+def is_wide(table: ApaTable) -> bool:
+    """Whether the table needs a page turned on its side."""
+    return sum(_wanted(table)) > _UPRIGHT
 
 
 def add_table(document: WordDocument, table: ApaTable, label: str = "") -> None:
@@ -86,7 +94,7 @@ def add_table(document: WordDocument, table: ApaTable, label: str = "") -> None:
     _keep_with_next(_paragraph(document, table.title, italic=True))
     spanned = any(column.span for column in table.columns)
     grid = document.add_table(1 + spanned + len(table.rows), len(table.columns))
-    grid.autofit = True
+    _set_widths(grid, table)
     if spanned:
         _write_spans(grid, table.columns)
     _write_headings(grid, spanned, table.columns)
@@ -129,6 +137,25 @@ def _small(paragraph: Paragraph, points: int) -> None:
     for run in paragraph.runs:
         run.font.size = Pt(points)
     paragraph.paragraph_format.space_before = Pt(3)
+
+
+def _wanted(table: ApaTable) -> list[int]:
+    """The width that each column would like to have."""
+    cells = [row.cells for row in table.rows if not row.section]
+    columns = zip(*cells, [column.heading for column in table.columns], strict=True)
+    return [(min(max(map(len, column)), _LONGEST) + 3) * _CHARACTER for column in columns]
+
+
+def _set_widths(grid: Table, table: ApaTable) -> None:
+    """Wide enough for the longest entry; together not wider than the page."""
+    wanted = _wanted(table)
+    page = _ON_ITS_SIDE if is_wide(table) else _UPRIGHT
+    share = min(1.0, page / sum(wanted))
+    grid.autofit = False
+    for column, width in zip(grid.columns, wanted, strict=True):
+        column.width = int(share * width)
+        for cell in column.cells:
+            cell.width = int(share * width)
 
 
 def _write_spans(grid: Table, columns: Sequence[Column]) -> None:
