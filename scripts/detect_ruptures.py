@@ -20,17 +20,25 @@ def stacked(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True)
 
 
+def reliability_of(
+    table: pd.DataFrame, scale: tuple[str, str], level: str, coefficient: str
+) -> float:
+    """A coefficient of the scale that is searched."""
+    return coefficient_of(table, scale[0], level, coefficient, scale[1])
+
+
 with stage("ruptures", snakemake.log[0]) as say:
     study = read_excerpt(snakemake.params.study)
     spec = study.ruptures[snakemake.wildcards.rupture]
     rules = load_rules(Path("config/ruptures"), spec.rules)
     sessions = pd.read_parquet(snakemake.input.sessions)
-    scores = sessions[["client", "session"]].assign(score=sessions[spec.measure])
+    scores = sessions[["client", "session"]].assign(score=sessions[spec.score])
     reliability = pd.read_csv(snakemake.input.reliability)
+    scale = (spec.measure, spec.component or "total")
     pooled = pooled_scale(
         scores,
-        reliability_within=coefficient_of(reliability, spec.measure, "within_client", "Rcn"),
-        reliability_total=coefficient_of(reliability, spec.measure, "total", "alpha"),
+        reliability_within=reliability_of(reliability, scale, "within_client", "Rcn"),
+        reliability_total=reliability_of(reliability, scale, "total", "alpha"),
     )
     results = detect_all(scores, rules, pooled)
     for part in ("sessions", "episodes", "clients"):

@@ -651,6 +651,29 @@ def rupture_not_yes_no(bad):
     bad.set(9, "rupture", 2)
 
 
+@case("NOT_A_RATING", "column 'tense', row 9", "'7'", "1 (not at all) to 5", severity="error")
+def rupture_intensity_out_of_range(bad):
+    bad.sessions["tense"] = 2
+    bad.study["columns"]["rupture_client_intensity"] = "tense"
+    bad.set(9, "tense", 7)
+
+
+@case("NOT_A_COUNT", "column 'withdrew', row 4", "'1.5'", "0, 1, 2", severity="error")
+def observer_markers_not_counted(bad):
+    bad.sessions["withdrew"] = 0
+    bad.study["columns"]["observer_withdrawal"] = "withdrew"
+    bad.set(4, "withdrew", 1.5)
+
+
+@case("RESOLVED_NOTHING", "column 'solved'", "1 entry where 'rupture_client' is 0",
+      severity="warning")  # fmt: skip
+def resolution_without_a_rupture(bad):
+    bad.sessions["solved"] = np.nan
+    bad.study["columns"]["rupture_client_resolution"] = "solved"
+    bad.set(5, "rupture", 0)
+    bad.set(5, "solved", 3)
+
+
 # ---- categories --------------------------------------------------------------------------------
 
 

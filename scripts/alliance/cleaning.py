@@ -17,6 +17,7 @@ import pandas as pd
 from alliance.problems import Problem, StudyError
 from alliance.readers.variables import check_columns_of
 from alliance.study import Study
+from alliance.study.rupture_sources import RUPTURE_REPORTS
 from alliance.validation.ranges import AnswerColumn, answer_columns, present_answers
 from alliance.validation.showing import show_number
 
@@ -336,7 +337,7 @@ def _rated_after_session(study: Study, sessions: pd.DataFrame) -> list[str]:
     after = [
         name for name in answers if when(name.rpartition("__")[0] or name) == "post"
     ]  # a score column has no "__", so its own name is the measure
-    return after + [name for name in ("rupture_client", "rupture_therapist") if name in sessions]
+    return after + [name for name in RUPTURE_REPORTS if name in sessions]
 
 
 def _dates_against_order(work: _Work) -> None:

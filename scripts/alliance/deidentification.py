@@ -18,6 +18,7 @@ import pandas as pd
 from alliance.problems import Problem, StudyError, list_rows
 from alliance.readers.raw import RawStudy
 from alliance.study import Study
+from alliance.study.rupture_sources import RUPTURE_REPORTS
 from alliance.validation.catalogue import tell
 from alliance.validation.identifiers import (
     check_content,
@@ -211,7 +212,7 @@ def _sessions(
     frame["day"] = _days(raw)
     frame["therapist"] = _therapist(raw, names["therapist"])
     frame["attendance"] = _vocabulary(raw, "attendance", ATTENDANCE).fillna("attended")
-    for role in ("rupture_client", "rupture_therapist"):
+    for role in RUPTURE_REPORTS:
         if role in raw:
             frame[role] = _numbers(raw[role])
     for name in present_answers(raw, study):

@@ -11,6 +11,7 @@ from alliance.readers.answers import keyed
 from alliance.readers.patterns import fill_item, has_session, match_sessions
 from alliance.readers.raw import RawTable
 from alliance.study import Column, Measure, Study
+from alliance.study.rupture_sources import RUPTURE_REPORTS
 
 Kind = Literal["id", "date", "category", "number"]
 Level = Literal["session", "client", "either"]
@@ -73,8 +74,7 @@ def declared_variables(
         ("therapist", columns.therapist, "id", "either", True),
         ("attendance", columns.attendance, "category", "session", True),
         ("ending", columns.ending, "category", "client", True),
-        ("rupture_client", columns.rupture_client, "number", "session", False),
-        ("rupture_therapist", columns.rupture_therapist, "number", "session", False),
+        *((role, getattr(columns, role), "number", "session", False) for role in RUPTURE_REPORTS),
     ]
     variables = [
         Variable(name, ref.column, f"columns.{name}", kind, level, "", keyed(ref.labels), shared)

@@ -67,7 +67,10 @@ def study_answers(
     for key, spec in study.models.items():
         if spec.therapists and spec.kind == "within_between":
             answers.append(model_answer(estimates, study, key, "between_therapist"))
-    answers += [rupture_answer(estimates, study, key, rule_labels) for key in study.ruptures]
+    totals = [key for key, spec in study.ruptures.items() if not spec.component]
+    answers += [
+        rupture_answer(estimates, study, key, rule_labels) for key in totals or study.ruptures
+    ]
     return answers
 
 
@@ -304,8 +307,7 @@ def rupture_answer(
 ) -> Answer:
     """Ruptures and repairs under the study's first rule, and the last outcome."""
     spec = study.ruptures[key]
-    measure = study.measures[spec.measure].label
-    question = f"{measure}: do ruptures and repairs go with the outcome?"
+    question = f"{study.rupture_label(key)}: do ruptures and repairs go with the outcome?"
     own = estimates[estimates["analysis"] == key]
     parts = own["term"].map(split_term)
     own = own.assign(quantity=parts.str[0], rule=parts.str[1])
@@ -415,10 +417,7 @@ def left_out(estimates: pd.DataFrame, study: Study) -> list[str]:
     """Every row that is not ok, in words; rows with the same reason share a sentence."""
     bad = estimates[estimates["status"] != "ok"]
     names = {name: model.label for name, model in study.models.items()}
-    names |= {
-        name: f"Ruptures, {study.measures[spec.measure].label}"
-        for name, spec in study.ruptures.items()
-    }
+    names |= {name: f"Ruptures, {study.rupture_label(name)}" for name in study.ruptures}
     sentences = []
     for (analysis, estimator, status, reason), own in bad.groupby(
         ["analysis", "estimator", "status", "reason"], sort=False

@@ -48,7 +48,8 @@ class RuptureAnalysis:
 
     Attributes
     ----------
-    id : key under ``ruptures`` in the study file. measure, rater : the alliance rating searched.
+    id : key under ``ruptures`` in the study file. measure, rater, component : the alliance
+        rating searched; ``component`` is empty for its total.
     outcome : name of the outcome. outcome_label, outcome_units : as shown.
     smallest_cell : numbers of fewer clients are not told.
     """
@@ -56,6 +57,7 @@ class RuptureAnalysis:
     id: str
     measure: str
     rater: str = ""
+    component: str = ""
     outcome: str = ""
     outcome_label: str = "outcome"
     outcome_units: str = "points"
@@ -379,4 +381,5 @@ def _common(
         "predictor": analysis.measure,
         "outcome": analysis.outcome if "_vs_" in term else "",
         "rater": analysis.rater,
+        "component": analysis.component,
     }

@@ -29,6 +29,7 @@ def rupture_analysis(
         "id": name,
         "measure": spec.measure,
         "rater": study.measures[spec.measure].rater,
+        "component": spec.component or "",
         "smallest_cell": study.privacy.smallest_cell,
     }
     if spec.outcome is None:

@@ -115,8 +115,38 @@ class Columns(Section):
     rupture_client: ColumnRef | None = Field(
         None, description="Client's post-session report of a rupture (1 yes, 0 no)."
     )
+    rupture_client_intensity: ColumnRef | None = Field(
+        None, description="Client: how tense the session was by the same form (1 to 5)."
+    )
+    rupture_client_resolution: ColumnRef | None = Field(
+        None, description="Client: how far the rupture was resolved by the end (1 to 5)."
+    )
     rupture_therapist: ColumnRef | None = Field(
         None, description="Therapist's post-session report of a rupture (1 yes, 0 no)."
+    )
+    rupture_therapist_intensity: ColumnRef | None = Field(
+        None, description="Therapist: how tense the session was by the same form (1 to 5)."
+    )
+    rupture_therapist_resolution: ColumnRef | None = Field(
+        None, description="Therapist: how far the rupture was resolved by the end (1 to 5)."
+    )
+    observer_withdrawal: ColumnRef | None = Field(
+        None, description="Observer codes (3RS): number of withdrawal markers in the session."
+    )
+    observer_withdrawal_impact: ColumnRef | None = Field(
+        None, description="Observer codes (3RS): impact of withdrawal on the alliance (1 to 5)."
+    )
+    observer_confrontation: ColumnRef | None = Field(
+        None, description="Observer codes (3RS): number of confrontation markers in the session."
+    )
+    observer_confrontation_impact: ColumnRef | None = Field(
+        None, description="Observer codes (3RS): impact of confrontation on the alliance (1 to 5)."
+    )
+    observer_resolution: ColumnRef | None = Field(
+        None, description="Observer codes (3RS): how far ruptures were resolved (1 to 5)."
+    )
+    observer_contribution: ColumnRef | None = Field(
+        None, description="Observer codes (3RS): what the therapist contributed to it (1 to 5)."
     )
 
 
@@ -329,12 +359,20 @@ class RuptureSpec(Section):
     """Which ratings are searched for ruptures, by which rules, against which outcome."""
 
     measure: Identifier = Field(description="A measure with role alliance.")
+    component: Identifier | None = Field(
+        None, description="A subscale of the measure (goal, task, bond) instead of its total."
+    )
     outcome: Identifier | None = Field(
         None, description="Outcome at the last session, for the client-level test."
     )
     rules: list[Identifier] = Field(
         min_length=1, description="Files of `config/ruptures/`, without their ending."
     )
+
+    @property
+    def score(self) -> str:
+        """The column of the scored sessions that is searched."""
+        return f"{self.measure}_{self.component}" if self.component else self.measure
 
 
 class Study(Section):
@@ -365,6 +403,12 @@ class Study(Section):
     ruptures: dict[Identifier, RuptureSpec] = Field(
         default_factory=dict, description="The rupture-repair analyses."
     )
+
+    def rupture_label(self, name: str) -> str:
+        """What a rupture analysis searches, for readers: the measure and its subscale."""
+        spec = self.ruptures[name]
+        label = self.measures[spec.measure].label
+        return f"{label}, {spec.component.replace('_', ' ')}" if spec.component else label
 
     def measures_with_role(self, *roles: str) -> dict[str, Measure]:
         """The measures that play one of ``roles``, in the order of the file."""

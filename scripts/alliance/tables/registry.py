@@ -88,8 +88,8 @@ def _model_tables(x: TableInputs) -> list[ApaTable]:
 
 def _rupture_tables(x: TableInputs) -> list[ApaTable | None]:
     tables: list[ApaTable | None] = []
-    for name, spec in x.study.ruptures.items():
-        label = x.study.measures[spec.measure].label
+    for name in x.study.ruptures:
+        label = x.study.rupture_label(name)
         if _present(x.ruptures.get(name)):
             tables.append(rupture_rules_table(x.ruptures[name], name, label))
         if _present(x.recoveries.get(name)):

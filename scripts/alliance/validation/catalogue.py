@@ -112,7 +112,7 @@ STUDY_ISSUES: dict[str, Issue] = {
         "Correct the rater, or choose the instrument's form for this rater.",
     ),
     "UNKNOWN_COMPONENT": _error(
-        "A model asks for a subscale that the instrument does not have.",
+        "A model or rupture analysis asks for a subscale that the instrument does not have.",
         "one of: {known}",
         "{hint}",
     ),
@@ -374,6 +374,21 @@ VALUE_ISSUES: dict[str, Issue] = {
         "A rupture report that is neither 1 nor 0.",
         "1 (yes) or 0 (no)",
         "Map the answers with labels, e.g. labels: {{yes: 1, no: 0}}.",
+    ),
+    "NOT_A_RATING": _error(
+        "A rating of a rupture outside 1 to 5.",
+        "1 (not at all) to 5 (very much)",
+        "Correct it, declare its code under data.missing_codes, or map the answers with labels.",
+    ),
+    "NOT_A_COUNT": _error(
+        "A number of observed rupture markers that is no count.",
+        "0, 1, 2, ... markers",
+        "Correct it, or declare its code under data.missing_codes.",
+    ),
+    "RESOLVED_NOTHING": _warning(
+        "The resolution of a rupture was rated although the form says that there was none.",
+        "no rating of resolution without a rupture",
+        "The rating is not used. Check the form; '1 = no rupture' belongs to the report itself.",
     ),
     "UNKNOWN_ATTENDANCE": _error(
         "Entries of attendance without a meaning.",

@@ -10,6 +10,7 @@ from alliance.problems import Problem, suggest
 from alliance.readers.answers import entry_key, keyed
 from alliance.readers.raw import RawTable
 from alliance.study import Covariate
+from alliance.study.rupture_sources import HIGHEST_RATING, LOWEST_RATING, RUPTURE_REPORTS
 from alliance.validation.catalogue import tell
 from alliance.validation.identifiers import origin_of
 from alliance.validation.showing import Look, show_codes
@@ -53,17 +54,37 @@ def _check_vocabularies(look: Look) -> Iterable[Problem]:
 
 
 def _check_ruptures(look: Look) -> Iterable[Problem]:
+    """Reports of ruptures outside their range, and resolutions of ruptures that were denied."""
     sessions = look.raw.sessions
-    for role in ("rupture_client", "rupture_therapist"):
+    for role, report in RUPTURE_REPORTS.items():
         if role not in sessions:
             continue
         entries = sessions[role]
         numbers = pd.to_numeric(entries, errors="coerce")
-        wrong = (entries.notna() & ~numbers.isin([0, 1])).fillna(False).astype(bool)
+        wrong = (entries.notna() & ~_allowed(numbers, report.kind)).fillna(False).astype(bool)
         if wrong.any():
             file, where = look.place(sessions, role, wrong)
             shown = entries[wrong].map(_as_text)
-            yield tell("NOT_YES_NO", file, where, show_codes(shown))
+            yield tell(NOT_ALLOWED[report.kind], file, where, show_codes(shown))
+        if report.occurrence in sessions:
+            denied = pd.to_numeric(sessions[report.occurrence], errors="coerce") == 0
+            wrong = (denied & numbers.notna()).fillna(False).astype(bool)
+            if wrong.any():
+                file, where = look.place(sessions, role, wrong)
+                n = int(wrong.sum())
+                found = f"{n} {'entry' if n == 1 else 'entries'} where '{report.occurrence}' is 0"
+                yield tell("RESOLVED_NOTHING", file, where, found)
+
+
+NOT_ALLOWED = {"yes_no": "NOT_YES_NO", "rating": "NOT_A_RATING", "count": "NOT_A_COUNT"}
+
+
+def _allowed(numbers: pd.Series, kind: str) -> pd.Series:
+    if kind == "yes_no":
+        return numbers.isin([0, 1])
+    if kind == "count":
+        return (numbers >= 0) & (numbers % 1 == 0)
+    return numbers.between(LOWEST_RATING, HIGHEST_RATING)
 
 
 def _as_text(entry: object) -> str:
@@ -73,7 +94,7 @@ def _as_text(entry: object) -> str:
 def _check_labels(look: Look, tables: Mapping[str, RawTable]) -> Iterable[Problem]:
     """Labels for entries that never occur: mostly a spelling that differs from the file's."""
     study = look.study
-    for role in ("attendance", "ending", "rupture_client", "rupture_therapist"):
+    for role in ("attendance", "ending", *RUPTURE_REPORTS):
         column = getattr(study.columns, role)
         if column is not None and column.labels:
             yield from _unused(look, tables, f"columns.{role}", column.column, column.labels)

@@ -93,15 +93,19 @@ def _check_items(
 def _check_components(
     study: Study, instruments: Mapping[str, Instrument], file: str
 ) -> Iterable[Problem]:
-    for name, model in study.models.items():
-        if model.component is None or model.predictor is None:
+    asked = [
+        *((f"models.{n}", m.predictor, m.component) for n, m in study.models.items()),
+        *((f"ruptures.{n}", r.measure, r.component) for n, r in study.ruptures.items()),
+    ]
+    for key, measure, component in asked:
+        if component is None or measure is None:
             continue
-        predictor = study.measures[model.predictor]
+        predictor = study.measures[measure]
         instrument = instruments.get(predictor.instrument or "")
         known = sorted(instrument.subscales) if instrument and predictor.items else []
-        if model.component not in known:
-            fix = suggest(model.component, known) or "Leave component out to use the total score."
+        if component not in known:
+            fix = suggest(component, known) or "Leave component out to use the total score."
             yield tell(
-                "UNKNOWN_COMPONENT", file, f"key models.{name}.component", f"'{model.component}'",
+                "UNKNOWN_COMPONENT", file, f"key {key}.component", f"'{component}'",
                 known=", ".join(known) or "none (the measure has no subscales)", hint=fix,
             )  # fmt: skip

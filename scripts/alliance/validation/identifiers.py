@@ -14,6 +14,7 @@ import pandas as pd
 from alliance.problems import Problem, list_rows
 from alliance.readers.raw import RawStudy, RawTable
 from alliance.study import Study
+from alliance.study.rupture_sources import RUPTURE_REPORTS
 from alliance.validation.catalogue import tell
 from alliance.validation.given_names import GIVEN_NAMES, frozen_words
 from alliance.validation.ranges import present_answers
@@ -258,7 +259,7 @@ def _text_columns(
 ) -> Iterable[tuple[str, pd.DataFrame, frozenset[str]]]:
     """Columns that may hold words, with the words that the study file itself declares."""
     for frame in (raw.sessions, raw.clients):
-        for role in ("session", "attendance", "ending", "rupture_client", "rupture_therapist"):
+        for role in ("session", "attendance", "ending", *RUPTURE_REPORTS):
             if role in frame and not pd.api.types.is_numeric_dtype(frame[role]):
                 labels = (getattr(study.columns, role) or _NoLabels).labels or {}
                 yield role, frame, frozenset(str(v) for v in labels.values())
