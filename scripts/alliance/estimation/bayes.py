@@ -19,11 +19,7 @@ import pytensor.tensor as pt
 import xarray as xr
 from numpy.typing import NDArray
 
-from alliance.estimation.bayes_op import (
-    MarginalLogLikelihood,
-    factor_from_partial,
-    shared_data,
-)
+from alliance.estimation.bayes_op import MarginalLogLikelihood, shared_data
 from alliance.estimation.design import ModelDesign, pairs
 from alliance.estimation.diagnostics import DRAFT, REPORT, Diagnostics, Limits, diagnose
 from alliance.estimation.priors import Priors
@@ -35,6 +31,7 @@ from alliance.likelihood.marginal import (
     log_likelihood_of_clusters,
     pack,
 )
+from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.likelihood.statistics import NestedStatistics, accumulate
 
 FloatArray = NDArray[np.float64]

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from alliance.estimates import Estimate
 from alliance.estimation.bayes import EFFORTS, EffortName
-from alliance.estimation.bayes_op import factor_from_partial
 from alliance.estimation.design import Refusal
 from alliance.estimation.diagnostics import Diagnostics, diagnose
 from alliance.estimation.dynamics import VarFit
@@ -32,6 +31,7 @@ from alliance.estimation.dynamics_rows import (
     coefficient_estimand,
     term_name,
 )
+from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.likelihood.random_intercept_var import VarData, covariance, pack
 
 FloatArray = NDArray[np.float64]
