@@ -41,7 +41,8 @@ class Estimate:
     lag : sessions from predictor to outcome; NaN where there is none.
     std_within : the estimate in pooled within-client SDs of outcome per SD of predictor.
     interval : how the interval was made, e.g. ``95% Wald``, ``95% equal-tailed posterior``.
-    p : two-sided p value (frequentist). pd : posterior probability of the estimate's sign.
+    p : two-sided p value (frequentist). p_adjusted : the same, adjusted for the number of tests in
+        its family (Holm). pd : posterior probability of the estimate's sign.
     status : one of STATUSES; ``reason`` says why when it is not ``ok``.
     code_hash : hash of the code that made the row.
     """
@@ -73,6 +74,7 @@ class Estimate:
     ci_high: float = np.nan
     interval: str = ""
     p: float = np.nan
+    p_adjusted: float = np.nan
     pd: float = np.nan
     std_within: float = np.nan
     std_within_low: float = np.nan

@@ -1,10 +1,18 @@
 """The typed model of a study file: the only place that knows configuration keys."""
 
 from alliance.study.collect import absent_open_data, collect_studies, instruments_of
-from alliance.study.excerpt import parts_of_model, parts_of_rupture, read_excerpt, write_excerpt
+from alliance.study.excerpt import (
+    parts_of_association,
+    parts_of_model,
+    parts_of_rupture,
+    parts_of_variants,
+    read_excerpt,
+    write_excerpt,
+)
 from alliance.study.files import data_files, resolve_path
 from alliance.study.load import load_study, load_yaml_with_lines
 from alliance.study.model import (
+    AssociationSpec,
     CleaningRules,
     Column,
     Covariate,
@@ -20,6 +28,7 @@ from alliance.study.model import (
 from alliance.study.run import RunConfig, read_run_config
 
 __all__ = [
+    "AssociationSpec",
     "CleaningRules",
     "Column",
     "Covariate",
@@ -38,8 +47,10 @@ __all__ = [
     "instruments_of",
     "load_study",
     "load_yaml_with_lines",
+    "parts_of_association",
     "parts_of_model",
     "parts_of_rupture",
+    "parts_of_variants",
     "read_excerpt",
     "read_run_config",
     "resolve_path",

@@ -69,6 +69,32 @@ def parts_of_model(study: Study, model: str) -> dict[str, list[str]]:
     }
 
 
+def parts_of_variants(study: Study, model: str) -> dict[str, list[str]]:
+    """The entries that the variants of one model depend on: moderators, the model compared with."""
+    spec = study.models[model]
+    parts = parts_of_model(study, model)
+    named = {*parts["covariates"], *spec.moderators}
+    wanted = set(parts["measures"])
+    if spec.compare_with:
+        parts["models"].append(spec.compare_with)
+        wanted |= set(parts_of_model(study, spec.compare_with)["measures"])
+    return parts | {
+        "measures": [name for name in study.measures if name in wanted],
+        "covariates": [name for name in study.covariates if name in named],
+    }
+
+
+def parts_of_association(study: Study, association: str) -> dict[str, list[str]]:
+    """The entries that one association depends on, for ``only`` of :func:`write_excerpt`."""
+    spec = study.associations[association]
+    named = {spec.baseline, *spec.covariates}
+    return {
+        "associations": [association],
+        "measures": [name for name in study.measures if name in (spec.outcome, spec.predictor)],
+        "covariates": [name for name in study.covariates if name in named],
+    }
+
+
 def parts_of_rupture(study: Study, rupture: str) -> dict[str, list[str]]:
     """The entries that one rupture analysis depends on, for ``only`` of :func:`write_excerpt`."""
     spec = study.ruptures[rupture]
@@ -80,7 +106,7 @@ def parts_of_rupture(study: Study, rupture: str) -> dict[str, list[str]]:
 
 def _replace_labels(content: dict[str, Any]) -> None:
     """Put each measure's own id in the place of its name for display."""
-    for section in ("measures", "models"):
+    for section in ("measures", "models", "associations"):
         for name, entry in content.get(section, {}).items():
             entry["label"] = name
     for name, entry in content.get("covariates", {}).items():

@@ -187,6 +187,9 @@ def _check_references(
     names = _Declared.in_content(content)
     for key, model in _entries(content, "models").items():
         yield from _check_model(names, key, model, name, lines)
+        yield from _check_variants(content, names, key, model, name, lines)
+    for key, association in _entries(content, "associations").items():
+        yield from _check_association(names, key, association, name, lines)
     for key, rupture in _entries(content, "ruptures").items():
         at: KeyPath = ("ruptures", key)
         yield from _unless_declared(
@@ -197,13 +200,25 @@ def _check_references(
             rupture.get("outcome"), names.outcomes, "a measure with role outcome",
             name, (*at, "outcome"), lines,
         )  # fmt: skip
-    for key in set(_entries(content, "models")) & set(_entries(content, "ruptures")):
-        yield Problem(
-            "SAME_ID", "error", name, _where(("ruptures", key), lines), f"'{key}' twice",
-            "different names for models and rupture analyses, which share one table of estimates",
-            f"Rename the rupture analysis, for example to {key}_ruptures.",
-        )  # fmt: skip
+    yield from _check_same_ids(content, name, lines)
     yield from _check_layout(content, name, lines)
+
+
+def _check_same_ids(
+    content: Mapping[str, Any], name: str, lines: Mapping[KeyPath, int]
+) -> Iterable[Problem]:
+    """Models, associations and rupture analyses share one table of estimates."""
+    taken = set(_entries(content, "models"))
+    for section, what in (("associations", "association"), ("ruptures", "rupture analysis")):
+        own = set(_entries(content, section))
+        for key in sorted(taken & own):
+            yield Problem(
+                "SAME_ID", "error", name, _where((section, key), lines), f"'{key}' twice",
+                "different names for models, associations and rupture analyses, which share one "
+                "table of estimates",
+                f"Rename the {what}, for example to {key}_{section}.",
+            )  # fmt: skip
+        taken |= own
 
 
 @dataclass(frozen=True)
@@ -213,6 +228,7 @@ class _Declared:
     predictors: list[str]
     outcomes: list[str]
     covariates: list[str]
+    of_client: list[str]
     therapist: bool
 
     @classmethod
@@ -223,6 +239,11 @@ class _Declared:
             predictors=[key for key, role in roles.items() if role != "outcome"],
             outcomes=[k for k, role in roles.items() if role == "outcome" or role not in known],
             covariates=list(_entries(content, "covariates")),
+            of_client=[
+                key
+                for key, covariate in _entries(content, "covariates").items()
+                if covariate.get("level", "client") == "client"
+            ],
             therapist="therapist" in _mapping(content.get("columns")),
         )
 
@@ -277,6 +298,67 @@ def _check_model(
         yield Problem(
             "NO_THERAPIST", "error", name, _where((*at, "therapists"), lines), "true",
             "a therapist column", "Declare columns.therapist, or set therapists: false.",
+        )  # fmt: skip
+
+
+def _check_variants(
+    content: Mapping[str, Any],
+    names: _Declared,
+    key: str,
+    model: Mapping[str, Any],
+    name: str,
+    lines: Mapping[KeyPath, int],
+) -> Iterable[Problem]:
+    """Names in ``moderators`` and ``compare_with``."""
+    given = model.get("moderators")
+    for position, moderator in enumerate(given if isinstance(given, list) else []):
+        yield from _unless_declared(
+            moderator, ["time", "own_mean", *names.of_client],
+            "time, own_mean or a client-level covariate",
+            name, ("models", key, "moderators", position), lines,
+        )  # fmt: skip
+    other = model.get("compare_with")
+    models = {k: m for k, m in _entries(content, "models").items() if k != key}
+    at: KeyPath = ("models", key, "compare_with")
+    yield from _unless_declared(other, list(models), "another model", name, at, lines)
+    differs = [
+        part
+        for part, default in (("outcome", None), ("lag", "forward"))
+        if other in models and models[other].get(part, default) != model.get(part, default)
+    ]
+    if differs:
+        yield Problem(
+            "NOT_COMPARABLE", "error", name, _where(at, lines), f"'{other}'",
+            f"a model with the same {' and '.join(differs)}",
+            "Compare models that differ in the predictor only.",
+        )  # fmt: skip
+
+
+def _check_association(
+    names: _Declared,
+    key: str,
+    association: Mapping[str, Any],
+    name: str,
+    lines: Mapping[KeyPath, int],
+) -> Iterable[Problem]:
+    at: KeyPath = ("associations", key)
+    yield from _unless_declared(
+        association.get("predictor"), names.predictors, "a measure with role alliance or process",
+        name, (*at, "predictor"), lines,
+    )  # fmt: skip
+    yield from _unless_declared(
+        association.get("outcome"), names.outcomes, "a measure with role outcome",
+        name, (*at, "outcome"), lines,
+    )  # fmt: skip
+    yield from _unless_declared(
+        association.get("baseline"), names.of_client, "a client-level covariate",
+        name, (*at, "baseline"), lines,
+    )  # fmt: skip
+    given = association.get("covariates")
+    for position, covariate in enumerate(given if isinstance(given, list) else []):
+        yield from _unless_declared(
+            covariate, names.of_client, "a client-level covariate",
+            name, (*at, "covariates", position), lines,
         )  # fmt: skip
 
 

@@ -341,6 +341,34 @@ class ModelSpec(Section):
     likelihood: Literal["REML", "ML"] = Field(
         "REML", description="Criterion of the frequentist fit."
     )
+    form: Literal["hybrid", "contextual", "within_only"] = Field(
+        "hybrid",
+        description="hybrid: a within and a between effect. contextual: the within effect and the "
+        "difference of the two (Mundlak). within_only: client fixed effects; no between effect, "
+        "no Bayesian twin.",
+    )
+    components: bool = Field(
+        False,
+        description="true: also one model per subscale of the predictor (goal, task, bond), all "
+        "subscales in one model, and contrasts between them.",
+    )
+    moderators: list[str] = Field(
+        default_factory=list,
+        description="Does the effect of the predictor differ by these? Client-level covariates, "
+        "`time`, or `own_mean` (the client's own mean of the predictor). One model each, always "
+        "with a random within slope; p values adjusted for their number (Holm).",
+    )
+    sensitivity_to_trend: bool | None = Field(
+        None,
+        description="Refit under four ways of taking the course over time out; left out: for the "
+        "headline model only.",
+    )
+    compare_with: Identifier | None = Field(
+        None,
+        description="Another model with the same outcome and lag and another predictor (client's "
+        "and therapist's rating): both standardised effects on the same rows, and their "
+        "difference.",
+    )
     bayes: bool = Field(True, description="Fit the Bayesian twin too.")
     headline: bool = Field(False, description="The main result of the study.")
 
@@ -352,6 +380,46 @@ class ModelSpec(Section):
             raise ValueError("a course model has no predictor")
         if self.kind == "course" and "within" in self.random_slopes:
             raise ValueError("a course model has no within part to let vary")
+        if self.kind == "course" and (self.components or self.moderators or self.compare_with):
+            raise ValueError("components, moderators and compare_with need a predictor")
+        return self
+
+    @model_validator(mode="after")
+    def _form_that_can_be(self) -> ModelSpec:
+        if self.kind == "course" and self.form != "hybrid":
+            raise ValueError("a course model has no within and between part; leave form out")
+        if self.form == "within_only" and (self.random_slopes or self.therapists):
+            raise ValueError("form within_only has neither random_slopes nor therapists")
+        if self.form != "hybrid" and (self.components or self.moderators or self.compare_with):
+            raise ValueError("components, moderators and compare_with need form: hybrid")
+        return self
+
+
+class AssociationSpec(Section):
+    """The classic question: early alliance and the last outcome, between clients."""
+
+    label: str = Field(description="Name in figures, tables and text.")
+    predictor: Identifier = Field(description="A measure with role alliance or process.")
+    component: Identifier | None = Field(
+        None, description="A subscale of the predictor instead of its total."
+    )
+    outcome: Identifier = Field(description="A measure with role outcome.")
+    sessions: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
+        (3, 5), description="First and last session whose ratings are averaged."
+    )
+    baseline: Identifier | None = Field(
+        None,
+        description="Covariate with the outcome before treatment; left out, the client's first "
+        "score up to the rating.",
+    )
+    covariates: list[str] = Field(
+        default_factory=list, description="Client-level covariates held equal besides."
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> AssociationSpec:
+        if self.sessions[0] > self.sessions[1]:
+            raise ValueError("sessions must be [first, last]")
         return self
 
 
@@ -399,6 +467,10 @@ class Study(Section):
     privacy: PrivacyRules = Field(default_factory=PrivacyRules, description="De-identification.")
     models: dict[Identifier, ModelSpec] = Field(
         default_factory=dict, description="The multilevel models."
+    )
+    associations: dict[Identifier, AssociationSpec] = Field(
+        default_factory=dict,
+        description="Early ratings and the last outcome, between clients, as correlations.",
     )
     ruptures: dict[Identifier, RuptureSpec] = Field(
         default_factory=dict, description="The rupture-repair analyses."

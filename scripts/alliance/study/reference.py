@@ -62,6 +62,7 @@ _SECTIONS: tuple[tuple[str, str], ...] = (
     ("CleaningRules", "`cleaning:`"),
     ("PrivacyRules", "`privacy:`"),
     ("ModelSpec", "`models: <name>:`"),
+    ("AssociationSpec", "`associations: <name>:`"),
     ("RuptureSpec", "`ruptures: <name>:`"),
 )
 
