@@ -3,6 +3,7 @@
 from alliance.study.collect import absent_open_data, collect_studies, instruments_of
 from alliance.study.excerpt import (
     parts_of_association,
+    parts_of_dynamics,
     parts_of_model,
     parts_of_rupture,
     parts_of_variants,
@@ -17,6 +18,7 @@ from alliance.study.model import (
     Column,
     Covariate,
     Download,
+    DynamicsSpec,
     Measure,
     ModelSpec,
     PrivacyRules,
@@ -33,6 +35,7 @@ __all__ = [
     "Column",
     "Covariate",
     "Download",
+    "DynamicsSpec",
     "Measure",
     "ModelSpec",
     "PrivacyRules",
@@ -48,6 +51,7 @@ __all__ = [
     "load_study",
     "load_yaml_with_lines",
     "parts_of_association",
+    "parts_of_dynamics",
     "parts_of_model",
     "parts_of_rupture",
     "parts_of_variants",

@@ -95,6 +95,15 @@ def parts_of_association(study: Study, association: str) -> dict[str, list[str]]
     }
 
 
+def parts_of_dynamics(study: Study, dynamics: str) -> dict[str, list[str]]:
+    """The entries that one dynamic model depends on, for ``only`` of :func:`write_excerpt`."""
+    spec = study.dynamics[dynamics]
+    return {
+        "dynamics": [dynamics],
+        "measures": [name for name in study.measures if name in spec.series.values()],
+    }
+
+
 def parts_of_rupture(study: Study, rupture: str) -> dict[str, list[str]]:
     """The entries that one rupture analysis depends on, for ``only`` of :func:`write_excerpt`."""
     spec = study.ruptures[rupture]
@@ -106,7 +115,7 @@ def parts_of_rupture(study: Study, rupture: str) -> dict[str, list[str]]:
 
 def _replace_labels(content: dict[str, Any]) -> None:
     """Put each measure's own id in the place of its name for display."""
-    for section in ("measures", "models", "associations"):
+    for section in ("measures", "models", "associations", "dynamics"):
         for name, entry in content.get(section, {}).items():
             entry["label"] = name
     for name, entry in content.get("covariates", {}).items():

@@ -200,22 +200,30 @@ def _check_references(
             rupture.get("outcome"), names.outcomes, "a measure with role outcome",
             name, (*at, "outcome"), lines,
         )  # fmt: skip
+    for key, dynamics in _entries(content, "dynamics").items():
+        yield from _check_dynamics(names, key, dynamics, name, lines)
     yield from _check_same_ids(content, name, lines)
     yield from _check_layout(content, name, lines)
+
+
+_OTHER_ANALYSES = {
+    "associations": "association",
+    "dynamics": "dynamic model",
+    "ruptures": "rupture analysis",
+}
 
 
 def _check_same_ids(
     content: Mapping[str, Any], name: str, lines: Mapping[KeyPath, int]
 ) -> Iterable[Problem]:
-    """Models, associations and rupture analyses share one table of estimates."""
+    """All analyses share one table of estimates."""
     taken = set(_entries(content, "models"))
-    for section, what in (("associations", "association"), ("ruptures", "rupture analysis")):
+    for section, what in _OTHER_ANALYSES.items():
         own = set(_entries(content, section))
         for key in sorted(taken & own):
             yield Problem(
                 "SAME_ID", "error", name, _where((section, key), lines), f"'{key}' twice",
-                "different names for models, associations and rupture analyses, which share one "
-                "table of estimates",
+                "different names for all analyses, which share one table of estimates",
                 f"Rename the {what}, for example to {key}_{section}.",
             )  # fmt: skip
         taken |= own
@@ -360,6 +368,26 @@ def _check_association(
             covariate, names.of_client, "a client-level covariate",
             name, (*at, "covariates", position), lines,
         )  # fmt: skip
+
+
+def _check_dynamics(
+    names: _Declared, key: str, spec: Mapping[str, Any], name: str, lines: Mapping[KeyPath, int]
+) -> Iterable[Problem]:
+    at: KeyPath = ("dynamics", key)
+    yield from _unless_declared(
+        spec.get("alliance"), names.predictors, "a measure with role alliance or process",
+        name, (*at, "alliance"), lines,
+    )  # fmt: skip
+    yield from _unless_declared(
+        spec.get("outcome"), names.outcomes, "a measure with role outcome",
+        name, (*at, "outcome"), lines,
+    )  # fmt: skip
+    further = spec.get("further")
+    known = list(dict.fromkeys([*names.predictors, *names.outcomes]))
+    for position, measure in enumerate(further if isinstance(further, list) else []):
+        yield from _unless_declared(
+            measure, known, "a measure", name, (*at, "further", position), lines
+        )
 
 
 def _check_layout(

@@ -423,6 +423,65 @@ class AssociationSpec(Section):
         return self
 
 
+class DynamicsSpec(Section):
+    """One dynamic model: what a session's ratings predict at the next (random-intercept VAR)."""
+
+    label: str = Field(description="Name in figures, tables and text.")
+    alliance: Identifier = Field(description="A measure with role alliance or process.")
+    outcome: Identifier = Field(description="A measure with role outcome.")
+    further: list[Identifier] = Field(
+        default_factory=list,
+        description="Further measures modelled beside these two, e.g. the therapist's alliance.",
+    )
+    component: Identifier | None = Field(
+        None, description="A subscale of the alliance (e.g. bond) instead of its total."
+    )
+    trend: Literal["none", "linear", "session_effects"] = Field(
+        "session_effects",
+        description="Course of the means: constant, linear, or free for each session.",
+    )
+    random_trend: bool = Field(
+        True,
+        description="Clients have linear courses of their own, so that parallel courses do not "
+        "pass for effects; needs five sessions.",
+    )
+    phase_from: Annotated[int, Field(ge=2)] | None = Field(
+        8, description="First session of the later phase, compared with the earlier one."
+    )
+    reliability: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        default_factory=lambda: [0.9, 0.8, 0.7],
+        description="Within-client reliabilities to assume in turn; the study's own (Rcn) is "
+        "always tried where the scales have items.",
+    )
+    comparators: bool = Field(
+        True, description="Show what usual shortcuts give, each with its known bias."
+    )
+    bootstrap: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="Replications of the bootstrap (by therapist from 20 therapists on, else by "
+        "client); 0 for none, 1,000 for publication.",
+    )
+    bayes: bool = Field(True, description="Fit the Bayesian twin too.")
+
+    @property
+    def series(self) -> dict[str, str]:
+        """Name of each series in terms of estimates -> measure; the alliance first."""
+        return {
+            "alliance": self.alliance,
+            "outcome": self.outcome,
+            **{name: name for name in self.further},
+        }
+
+    @model_validator(mode="after")
+    def _different_measures(self) -> DynamicsSpec:
+        named = [self.alliance, self.outcome, *self.further]
+        if len(set(named)) < len(named):
+            raise ValueError("alliance, outcome and further must be different measures")
+        if {"alliance", "outcome"} & set(self.further):
+            raise ValueError("a measure of `further` cannot have the id alliance or outcome")
+        return self
+
+
 class RuptureSpec(Section):
     """Which ratings are searched for ruptures, by which rules, against which outcome."""
 
@@ -471,6 +530,9 @@ class Study(Section):
     associations: dict[Identifier, AssociationSpec] = Field(
         default_factory=dict,
         description="Early ratings and the last outcome, between clients, as correlations.",
+    )
+    dynamics: dict[Identifier, DynamicsSpec] = Field(
+        default_factory=dict, description="The dynamic models, session to session."
     )
     ruptures: dict[Identifier, RuptureSpec] = Field(
         default_factory=dict, description="The rupture-repair analyses."

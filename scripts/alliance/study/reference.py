@@ -63,6 +63,7 @@ _SECTIONS: tuple[tuple[str, str], ...] = (
     ("PrivacyRules", "`privacy:`"),
     ("ModelSpec", "`models: <name>:`"),
     ("AssociationSpec", "`associations: <name>:`"),
+    ("DynamicsSpec", "`dynamics: <name>:`"),
     ("RuptureSpec", "`ruptures: <name>:`"),
 )
 

@@ -95,6 +95,7 @@ def _check_components(
 ) -> Iterable[Problem]:
     asked = [
         *((f"models.{n}", m.predictor, m.component) for n, m in study.models.items()),
+        *((f"dynamics.{n}", d.alliance, d.component) for n, d in study.dynamics.items()),
         *((f"ruptures.{n}", r.measure, r.component) for n, r in study.ruptures.items()),
     ]
     for key, measure, component in asked:
