@@ -329,7 +329,7 @@ def sample_model(
         progress_bar=False,
         progress_callback=_reporter(progress, label) if progress else None,
     )
-    parameters = _parameters(prepared.design, trace["posterior"].to_dataset())
+    parameters = parameters_of_posterior(prepared.design, trace["posterior"].to_dataset())
     estimate = estimates_of_draws(prepared.design, prepared.standard, parameters)
     stats = trace["sample_stats"].to_dataset()[["diverging", "energy", "n_steps"]]
     quantities = {f"{k} {i}": v for k, i, v in _scalars(parameters)} | estimate
@@ -366,7 +366,7 @@ def _reporter(progress: Progress, label: str) -> Callable[[list[Any]], None]:
 PARAMETERS = ("beta", "sigma", "sd_client", "unit_client", "sd_therapist", "unit_therapist")
 
 
-def _parameters(design: ModelDesign, posterior: xr.Dataset) -> dict[str, FloatArray]:
+def parameters_of_posterior(design: ModelDesign, posterior: xr.Dataset) -> dict[str, FloatArray]:
     """(chain, draw, ...) of all six parameter vectors, empty ones included."""
     shape = posterior["sigma"].shape
     empty = np.zeros((*shape, 0))
@@ -460,7 +460,7 @@ def likelihood_arguments(
 
 def parameters_of(fit: BayesFit) -> dict[str, FloatArray]:
     """(chain, draw, ...) of the parameters in units of sampling."""
-    return _parameters(fit.design, fit.tree["posterior"].to_dataset())
+    return parameters_of_posterior(fit.design, fit.tree["posterior"].to_dataset())
 
 
 def log_likelihood_of_draws(fit: BayesFit) -> FloatArray:

@@ -26,6 +26,11 @@ class RunConfig(Section):
     figure_formats: list[Literal["png", "svg", "pdf"]] = Field(
         ["png", "svg", "pdf"], description="Formats in which every figure is saved; png always is."
     )
+    validation: Literal["quick", "full"] = Field(
+        "full",
+        description="For `snakemake validate`. full: thousands of simulated studies, about an hour "
+        "on two cores. quick: twenty of each, to see that it works.",
+    )
 
 
 def read_run_config(content: Mapping[str, Any], name: str) -> RunConfig:

@@ -1,0 +1,47 @@
+# Are the estimators calibrated? Simulated studies of known truth; no data of any study is used.
+
+FULL = run_config().validation == "full"
+SEED_OF_VALIDATION = 20261122
+
+
+rule validate_bayes:
+    # Simulation-based calibration: ranks of drawn parameters among their posterior draws.
+    output:
+        summary="results/validation/sbc/{size}.csv",
+        ranks="results/validation/sbc/{size}_ranks.csv",
+        bands="results/validation/sbc/{size}_bands.csv",
+    log:
+        "results/validation/logs/validate_bayes_{size}.log",
+    benchmark:
+        "results/validation/benchmarks/validate_bayes_{size}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        fits=2000 if FULL else 20,
+        seed=SEED_OF_VALIDATION,
+        code=code_of("validate_bayes.py"),
+    message:
+        "Simulation-based calibration of the Bayesian model, {wildcards.size}"
+    script:
+        "../../scripts/validate_bayes.py"
+
+
+rule validate_reml:
+    # Bias, coverage of intervals, and type-I error.
+    output:
+        summary="results/validation/reml/{size}.csv",
+    log:
+        "results/validation/logs/validate_reml_{size}.log",
+    benchmark:
+        "results/validation/benchmarks/validate_reml_{size}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        studies=2000 if FULL else 20,
+        profiled=500 if FULL else 2,
+        seed=SEED_OF_VALIDATION,
+        code=code_of("validate_reml.py"),
+    message:
+        "Calibration of REML, {wildcards.size}"
+    script:
+        "../../scripts/validate_reml.py"
