@@ -1,6 +1,7 @@
 """Write every table of a study for Word, LaTeX and the web, and its numbers as CSV."""
 
 import html
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,4 +70,6 @@ with stage("tables", snakemake.log[0]) as say:
         f"<body>\n{bodies}\n</body></html>\n",
         encoding="utf-8",
     )
+    order = {name: number for number, name in enumerate(tables, 1)}
+    Path(snakemake.output.numbers).write_text(json.dumps(order, indent=1) + "\n", "utf-8")
     say(f"{len(tables)} tables")

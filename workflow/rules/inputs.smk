@@ -108,6 +108,13 @@ def rupture_recoveries(wildcards):
     ]
 
 
+def rules_of_study(wildcards):
+    """Every rupture rule that the study names, once."""
+    analyses = study_of(wildcards).ruptures.values()
+    names = dict.fromkeys(name for spec in analyses for name in spec.rules)
+    return [f"config/ruptures/{name}.yaml" for name in names]
+
+
 def rupture_summaries(wildcards):
     return [
         f"results/{wildcards.study}/tables/ruptures/{name}/summary.csv"

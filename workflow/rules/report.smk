@@ -82,6 +82,7 @@ rule write_tables:
             labels={"figure": "all tables"},
         ),
         document="results/{study}/tables/tables.docx",
+        numbers="results/{study}/tables/numbers.json",
         pages=directory("results/{study}/tables/apa"),
     log:
         "results/{study}/logs/write_tables.log",

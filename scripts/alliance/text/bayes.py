@@ -1,0 +1,85 @@
+"""The Bayesian twins of the models: priors, sampler, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from alliance.tables.format import number
+from alliance.tables.models import BAYESIAN, family
+from alliance.text.document import Passage, passage
+from alliance.text.inputs import TextInputs
+from alliance.text.words import listed
+
+EFFORT = {"draft": "2 chains of 500", "standard": "4 chains of 1,000", "final": "4 chains of 5,000"}
+_SHOWN = ("within", "between", "time", "covariate", "moderator")
+
+
+def bayes_methods(x: TextInputs) -> Passage | None:
+    """Why, which priors, how sampled, which gate; nothing when no model asks for it."""
+    if not any(spec.bayes for spec in x.study.models.values()):
+        return None
+    return passage("Bayesian models", [_model(), _priors(x), _sampling(x)])
+
+
+def _model() -> str:
+    return (
+        "The same models were fitted with priors, so that uncertainty about variances is carried "
+        "into every interval and the direction of an effect has a probability; reporting follows "
+        "the Bayesian analysis reporting guidelines [@kruschke2021]. Random effects were "
+        "integrated out analytically and recovered after sampling."
+    )
+
+
+def _priors(x: TextInputs) -> str:
+    given = [
+        f"{name} effects SD {number(float(x.priors[name]['sd']))}"
+        for name in _SHOWN
+        if isinstance(x.priors.get(name), dict) and "sd" in x.priors[name]
+    ]
+    if not given:
+        return ""
+    return (
+        "Predictor, outcome and time were divided by their pooled within-client standard "
+        "deviation. "
+        f"Coefficients had normal priors around zero ({listed(given)}); standard deviations had "
+        "half-normal priors and correlations LKJ priors. The reasons stand in config/priors.yaml."
+    )
+
+
+def _sampling(x: TextInputs) -> str:
+    version = x.versions
+    pymc, nutpie, arviz = (version.get(name, "") for name in ("pymc", "nutpie", "arviz"))
+    text = (
+        f"Posteriors were drawn by the No-U-Turn sampler of nutpie {nutpie}".rstrip()
+        + f" through PyMC {pymc}".rstrip()
+        + f" [@abrilpla2023], {EFFORT.get(x.effort, x.effort)} draws after tuning, and summarised "
+        + f"with ArviZ {arviz}".rstrip()
+        + " [@kumar2019]. "
+    )
+    return text + (
+        "A fit counts only if R-hat, bulk and tail effective sample sizes [@vehtari2021], "
+        "divergences and energy pass a fixed gate. Intervals (CrI) are 95% equal-tailed."
+    )
+
+
+def bayes_results(x: TextInputs) -> Passage | None:
+    """How the fits converged."""
+    own = x.estimates[x.estimates["estimator"].map(family).isin(BAYESIAN)]
+    own = own[own["status"] != "not_estimated"]
+    if own.empty:
+        return None
+    return passage("Convergence of the Bayesian fits", list(_convergence(x, own)))
+
+
+def _convergence(x: TextInputs, own: object) -> Iterator[str]:
+    failed = sorted(own.loc[own["status"] == "diagnostics_failed", "analysis"].unique())
+    if own["rhat_max"].notna().any():
+        yield (
+            f"The largest R-hat of any parameter was {number(own['rhat_max'].max(), 3)} and the "
+            f"smallest effective sample size {number(own['ess_min'].min(), 0)}; "
+            f"{number(own['divergences'].max(), 0)} divergent transitions occurred in the worst "
+            "fit."
+        )
+    if failed:
+        names = [x.study.models[a].label if a in x.study.models else a for a in failed]
+        yield f"The diagnostics gate failed for: {'; '.join(names)}."

@@ -1,0 +1,213 @@
+"""The multilevel models: what was fitted, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from alliance.study import ModelSpec
+from alliance.tables.format import counted, digits_for, number, with_interval
+from alliance.tables.models import BAYESIAN, FREQUENTIST, rows_of, sample_words
+from alliance.text.document import Passage, passage
+from alliance.text.inputs import TextInputs
+from alliance.text.words import first_ok, listed, sentence, statistics
+from alliance.timing import lag_rule
+
+_LEVELS = {
+    "within": "Within clients", "between": "Between clients",
+    "between_therapist": "Between therapists",
+}  # fmt: skip
+
+
+def models_methods(x: TextInputs) -> Passage | None:
+    """One paragraph on the split, one per model, one on estimation."""
+    specs = x.study.models
+    if not specs:
+        return None
+    split = any(spec.kind == "within_between" for spec in specs.values())
+    return passage(
+        "Multilevel models",
+        [
+            _SPLIT if split else "",
+            *(_model(x, spec) for spec in specs.values()),
+            _estimation(x),
+            _standardised(x),
+        ],
+    )
+
+
+_SPLIT = (
+    "Each rating was split into the client's mean and the deviation of the session from that mean, "
+    "so that differences between clients and changes within a client have coefficients of their "
+    "own [@curran2011; @mundlak1978]. Their difference is reported as the contextual effect, and "
+    "the between-client coefficient also corrected for the unreliability of client means "
+    "[@ludtke2008]. Outcomes were oriented so that higher is worse."
+)
+
+
+def _model(x: TextInputs, spec: ModelSpec) -> str:
+    outcome = x.label(spec.outcome)
+    levels = "three-level" if spec.therapists else "two-level"
+    nested = "sessions in clients in therapists" if spec.therapists else "sessions in clients"
+    random = ["intercepts", *(f"slopes of {_slope(name)}" for name in spec.random_slopes)]
+    adjusted = [name.replace("_", " ").replace(":", " x ") for name in spec.covariates]
+    if spec.kind == "course":
+        head = f"*{spec.label}.* A {levels} model ({nested}) of {outcome} over time"
+    else:
+        order = lag_rule(x.study.timing, spec.lag).order
+        head = (
+            f"*{spec.label}.* A {levels} model ({nested}) of {outcome} on {_predictor(x, spec)} "
+            f"({order}; pairs across a missing session were not formed)"
+        )
+    text = f"{head}, with random {listed(random)} of clients"
+    text += " and random intercepts of therapists" if spec.therapists else ""
+    text += f", adjusted for {listed(adjusted)}" if adjusted else ""
+    return f"{text}."
+
+
+def _slope(name: str) -> str:
+    return {"within": "the within-client effect", "time": "time"}[name]
+
+
+def _predictor(x: TextInputs, spec: ModelSpec) -> str:
+    part = f" ({spec.component.replace('_', ' ')})" if spec.component else ""
+    return f"{x.label(spec.predictor or spec.outcome)}{part}"
+
+
+def _estimation(x: TextInputs) -> str:
+    criteria = list(dict.fromkeys(spec.likelihood for spec in x.study.models.values()))
+    words = {
+        "REML": "restricted maximum likelihood (REML) [@patterson1971]",
+        "ML": "maximum likelihood (ML)",
+    }
+    text = (
+        f"Models were fitted by {listed([words[name] for name in criteria])}, with the random "
+        "effects integrated out exactly"
+    )
+    kinds = x.estimates.loc[x.estimates["kind"] == "fixed", "interval"]
+    if kinds.str.contains("Satterthwaite").any():
+        text += ", and tested with Satterthwaite degrees of freedom [@satterthwaite1946]"
+    return (
+        f"{text}. The same models were fitted independently with statsmodels [@seabold2010]; the "
+        "run stops if the two disagree."
+    )
+
+
+def _standardised(x: TextInputs) -> str:
+    if not x.estimates["std_within"].notna().any():
+        return ""
+    return (
+        "Standardised within-client coefficients are in pooled within-client standard deviations "
+        "of outcome and predictor [@wang2015]."
+    )
+
+
+def models_results(x: TextInputs) -> list[Passage | None]:
+    """A heading, and one passage per model."""
+    found = [_result(x, name, spec) for name, spec in x.study.models.items()]
+    return [Passage("Multilevel models"), *found] if found else []
+
+
+def _result(x: TextInputs, name: str, spec: ModelSpec) -> Passage | None:
+    own = rows_of(x.estimates, name, FREQUENTIST)
+    refused = own[own["status"] == "not_estimated"]
+    done = own[own["status"] != "not_estimated"]
+    if done.empty:
+        reason = refused["reason"].iloc[0] if len(refused) else "there is no row of estimates"
+        return passage(spec.label, [sentence(f"Not estimated: {reason}")], level=3)
+    where = x.table(f"model_{name}")
+    first = f"Data: {sample_words(done.iloc[0])}{f'; {where}' if where else ''}."
+    terms = ("within", "between", "between_therapist") if spec.predictor else ("time",)
+    found = [_effect(x, name, spec, term) for term in terms]
+    rest = [*_spread(done), *_compared(done), *_checks(x, name), *_singular(done)]
+    return passage(spec.label, [" ".join([first, *filter(None, found)]), " ".join(rest)], level=3)
+
+
+def _effect(x: TextInputs, name: str, spec: ModelSpec, term: str) -> str:
+    row = first_ok(x.estimates, name, term, FREQUENTIST)
+    if row is None:
+        return ""
+    outcome, units = x.label(spec.outcome), str(row["units"])
+    points, _, per = units.partition(" per ")
+    size = f"{number(abs(row['estimate']), digits_for(row['se']))} {points}"
+    sign = "lower" if row["estimate"] < 0 else "higher"
+    if term == "time" or spec.predictor is None:
+        text = f"{outcome} was {size} {sign} with each further {per}"
+    elif term == "within":
+        concurrent = lag_rule(x.study.timing, spec.lag).concurrent
+        verb = "went with" if concurrent else "predicted"
+        text = (
+            f"{_LEVELS[term]}, a rating of {_predictor(x, spec)} one {per} above the client's own "
+            f"mean {verb} {outcome} {size} {sign}"
+        )
+    else:
+        text = f"{_LEVELS[term]}, a mean rating one {per} higher went with {outcome} {size} {sign}"
+    inside = "; its interval includes zero" if row["ci_low"] <= 0 <= row["ci_high"] else ""
+    std = _std(row)
+    return f"{text} ({statistics(row)}{std}{inside})."
+
+
+def _std(row: pd.Series) -> str:
+    if not np.isfinite(row["std_within"]):
+        return ""
+    value = with_interval(row["std_within"], row["std_within_low"], row["std_within_high"])
+    return f"; standardised {value}"
+
+
+def _spread(done: pd.DataFrame) -> Iterator[str]:
+    row = done[(done["term"] == "within") & done["sd_random_slope"].notna()]
+    if len(row):
+        r = row.iloc[0]
+        text = f"The standard deviation of clients' slopes was {number(r['sd_random_slope'])}"
+        if np.isfinite(r["pct_clients_same_sign"]):
+            share = number(r["pct_clients_same_sign"], 0)
+            text += f", so that an estimated {share}% of clients have a slope of the average sign"
+        yield f"{text}."
+    icc = done[(done["term"] == "icc") & done["estimate"].notna()]
+    if len(icc):
+        value = with_interval(*icc.iloc[0][["estimate", "ci_low", "ci_high"]], bounded=True)
+        yield f"The residual intraclass correlation of clients was {value}."
+
+
+def _compared(done: pd.DataFrame) -> Iterator[str]:
+    for term, words in (
+        ("contextual", "The between-client minus the within-client coefficient was"),
+        ("between_corrected", "Corrected for unreliability, the between-client coefficient was"),
+    ):
+        row = done[(done["term"] == term) & (done["status"] == "ok")]
+        if len(row):
+            yield f"{words} {statistics(row.iloc[0])}.".replace("was *b* = ", "was ")
+
+
+def _checks(x: TextInputs, name: str) -> Iterator[str]:
+    twin = first_ok(x.estimates, name, "within", BAYESIAN)
+    if twin is None:
+        return
+    if twin["status"] == "diagnostics_failed":
+        yield sentence(f"The Bayesian twin failed its diagnostics ({twin['reason']})")
+        return
+    yield f"The Bayesian twin gave {statistics(twin)}."
+
+
+def _singular(done: pd.DataFrame) -> Iterator[str]:
+    for reason in done.loc[done["reason"] != "", "reason"].unique():
+        yield sentence(f"Note on the fit: {reason}")
+
+
+def limits(x: TextInputs) -> Passage | None:
+    """What is known to bias an estimate, and what was left out."""
+    done = x.estimates[x.estimates["status"] != "not_estimated"]
+    known = [text for text in done["known_bias"].unique() if text]
+    refused = x.estimates[x.estimates["status"] == "not_estimated"]
+    reasons = refused.groupby("reason", sort=False).size()
+    bullets = [
+        *(sentence(text) for text in known),
+        *(
+            sentence(f"{counted(n, 'quantity', 'quantities')} not estimated: {reason}")
+            for reason, n in reasons.items()
+        ),
+    ]
+    words = "Known limits of the estimates above, as recorded with them:" if bullets else ""
+    return passage("Limits and what was not estimated", [words], bullets)

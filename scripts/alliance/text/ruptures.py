@@ -1,0 +1,81 @@
+"""Ruptures and repairs: the rules, and what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from alliance.ruptures import RuptureRule
+from alliance.tables.format import counted, percent
+from alliance.tables.ruptures import CONTRAST_WORDS, VERIFIED_WORDS, split_term
+from alliance.text.document import Passage, passage
+from alliance.text.inputs import TextInputs
+from alliance.text.words import sentence, statistics
+
+
+def ruptures_methods(x: TextInputs) -> Passage | None:
+    """Which rules were applied to which ratings, and where their wording is from."""
+    if not x.study.ruptures:
+        return None
+    said = [
+        "A rupture was called where a rating dropped from its reference by at least the threshold "
+        "of a declared rule, a repair where it came back to the target of the rule within the "
+        "rule's number of rated sessions; ruptures that could not be followed that long are "
+        "indeterminate, not unrepaired [@eubanks2018]. Several rules are reported, because ratings "
+        "that vary by chance alone also give ruptures and repairs."
+    ]
+    for name, spec in x.study.ruptures.items():
+        labels = [f"{_rule(x, r)}" for r in spec.rules]
+        said.append(f"{x.label(spec.measure)}: {'; '.join(labels)}." if labels else name)
+    return passage("Ruptures and repairs", said)
+
+
+def _rule(x: TextInputs, rule: str) -> str:
+    found: RuptureRule | None = x.rules.get(rule)
+    if found is None:
+        return rule.replace("_", " ")
+    if found.verified == "project":
+        return f"{found.label} (a rule of this project)"
+    origin = VERIFIED_WORDS.get(found.verified, found.verified)
+    return f"{found.label} ({found.source.rstrip('.')}; wording: {origin})"
+
+
+def ruptures_results(x: TextInputs) -> Passage | None:
+    """Prevalence under each rule, and the contrasts of the first rule."""
+    said = []
+    for name, spec in x.study.ruptures.items():
+        own = x.estimates[x.estimates["analysis"] == name]
+        parts = own["term"].map(split_term)
+        own = own.assign(quantity=parts.str[0], rule=parts.str[1])
+        text = " ".join([*_prevalence(x, own, spec.rules), *_contrasts(own, spec.rules[0])])
+        said.append(f"*{x.label(spec.measure)}.* {text}" if text else "")
+    return passage("Ruptures and repairs", said)
+
+
+def _prevalence(x: TextInputs, own: pd.DataFrame, rules: list[str]) -> Iterator[str]:
+    for rule in rules:
+        row = own[(own["rule"] == rule) & (own["quantity"] == "prevalence")]
+        if row.empty:
+            continue
+        label = x.rules[rule].label if rule in x.rules else rule.replace("_", " ")
+        r = row.iloc[0]
+        if r["status"] == "not_estimated":
+            yield sentence(f"{label}: no share could be given, {r['reason']}")
+        else:
+            of = counted(r["n_clients"], "client")
+            yield f"{label}: {percent(100 * r['estimate'])} of {of} had at least one rupture."
+
+
+def _contrasts(own: pd.DataFrame, rule: str) -> Iterator[str]:
+    rows = own[(own["rule"] == rule) & own["quantity"].isin(CONTRAST_WORDS)]
+    for _, row in rows.iterrows():
+        words = CONTRAST_WORDS[row["quantity"]]
+        if row["status"] == "not_estimated":
+            yield sentence(f"{words}: not estimated, {row['reason']}")
+        elif np.isfinite(row["estimate"]):
+            yield (
+                f"{words}, last outcome at equal baseline, number of sessions, and mean and slope "
+                f"of the rating: {statistics(row)} ({counted(row['n_clients'], 'client')})."
+            )

@@ -1,0 +1,243 @@
+"""The manuscript: sentences from the branches really taken, with references that exist."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import docx
+import numpy as np
+import pytest
+import synthetic_results as synthetic
+import yaml
+
+from alliance.instruments import load_instruments
+from alliance.ruptures import load_rules
+from alliance.study import Study, instruments_of
+from alliance.tables import document_bytes
+from alliance.text import (
+    TextInputs,
+    bibtex,
+    checklists_text,
+    csl_json,
+    markdown,
+    methods_text,
+    results_text,
+    whole_text,
+    word_document,
+)
+from alliance.text.document import Passage, with_references
+from alliance.text.references import (
+    citation,
+    cited_keys,
+    instrument_reference_table,
+    methods_references,
+    read_reference,
+    with_citations,
+)
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = Path(__file__).parent / "golden" / "text"
+HOLE = re.compile(r"\bnan\b|\bNone\b(?! was)|\(\)|\[\]|  |\. \.|\.\.(?!\.)")
+CAUSAL = re.compile(
+    r"\b(caus|lead to|leads to|led to|effect of (?:the )?alliance on|improves?\b|reduces?\b|"
+    r"due to|because of the alliance|impact)", re.IGNORECASE,
+)  # fmt: skip
+
+
+def inputs(study: Study | None = None, **changes) -> TextInputs:
+    study = study or synthetic.study()
+    names = {name for spec in study.ruptures.values() for name in spec.rules}
+    given = {
+        "instruments": load_instruments(ROOT / "config" / "instruments", instruments_of(study)),
+        "rules": load_rules(ROOT / "config" / "ruptures", sorted(names)) if names else {},
+        "flow": synthetic.flow(),
+        "sample": synthetic.sample(),
+        "measures": synthetic.measures(),
+        "reliability": synthetic.reliability(),
+        "ruptures": {"client_rated": synthetic.ruptures()["rupture_summary"]},
+        "priors": yaml.safe_load((ROOT / "config" / "priors.yaml").read_text("utf-8")),
+        "versions": {"snakemake": "9.27.1", "pymc": "6.4.0", "nutpie": "0.16.11"},
+        "numbers": {"reliability": 4, "model_main": 5},
+    }
+    estimates = changes.pop("estimates", synthetic.estimates())
+    return TextInputs(study, estimates, **(given | changes))
+
+
+def fixed_study(**changes) -> Study:
+    """The synthetic study with a fixed description, so that edits of the demo change no text."""
+    content = synthetic.study().model_dump()
+    keep = ("main", "therapist_rated", "three_level")
+    content["models"] = {name: content["models"][name] for name in keep}
+    content["ruptures"] = {"client_rated": content["ruptures"]["client_rated"]}
+    content["ruptures"]["client_rated"]["rules"] = ["mean_prior", "previous_drop"]
+    content |= {"title": "A study", "description": "A clinic.", "source": "Made up."}
+    return Study.model_validate(content | changes)
+
+
+def without_bayes_and_ruptures() -> TextInputs:
+    study = fixed_study(ruptures={})
+    content = study.model_dump()
+    content["models"] = {"main": content["models"]["main"] | {"bayes": False}}
+    rows = synthetic.estimates()
+    rows = rows[(rows["analysis"] == "main") & ~rows["estimator"].str.startswith("NUTS")]
+    return inputs(Study.model_validate(content), estimates=rows, ruptures={})
+
+
+def singular() -> TextInputs:
+    rows = synthetic.estimates()
+    own = (rows["analysis"] == "main") & (rows["estimator"] == "REML")
+    rows.loc[own, "reason"] = "singular: a variance of zero fits best"
+    return inputs(fixed_study(), estimates=rows)
+
+
+def small_sample() -> TextInputs:
+    rows = synthetic.estimates()
+    numbers = ["estimate", "se", "ci_low", "ci_high", "p", "pd", "std_within", "sd_random_slope"]
+    rows[numbers] = np.nan
+    rows["status"], rows["reason"] = "not_estimated", "only 6 clients"
+    return inputs(fixed_study(), estimates=rows, reliability=None, sample=None)
+
+
+CASES = {
+    "normal": lambda: inputs(fixed_study()),
+    "singular": singular,
+    "no_bayes_no_ruptures": without_bayes_and_ruptures,
+    "small_sample": small_sample,
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_text_is_what_it_was(case):
+    """Snapshot; after a wanted change delete the file, run once, and read what was written."""
+    x = CASES[case]()
+    text = f"{markdown(methods_text(x))}\n{markdown(results_text(x))}"
+    golden = GOLDEN / f"{case}.md"
+    if not golden.is_file():
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_text(text, encoding="utf-8")
+        pytest.fail(f"{golden.name} was not there and has been written: read it, run again")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_sentence_has_a_hole_or_a_causal_word(case):
+    x = CASES[case]()
+    for document in (whole_text(x), checklists_text(x)):
+        for part in document.passages:
+            for text in (*part.paragraphs, *part.bullets):
+                assert not re.search(
+                    r"\bnan\b|\bNone\b(?! was)|\(\)|\[\]|  |\. \.|\.\.(?!\.)", text
+                ), text
+                assert text.startswith("No causal wording") or not CAUSAL.search(text), text
+                assert text[-1] in ".]:", text
+
+
+def test_what_was_not_estimated_is_said_with_its_reason():
+    text = markdown(results_text(small_sample()))
+    assert text.count("Not estimated: only 6 clients.") == 3
+    assert "*b* =" not in text
+    assert "failed" not in text
+
+
+def test_a_failed_gate_is_told_and_its_numbers_are_not():
+    rows = synthetic.estimates()
+    failed = (rows["analysis"] == "main") & rows["estimator"].str.startswith("NUTS")
+    rows.loc[failed, ["status", "reason"]] = ["diagnostics_failed", "R-hat 1.2"]
+    text = markdown(results_text(inputs(fixed_study(), estimates=rows)))
+    assert "The Bayesian twin failed its diagnostics (R-hat 1.2)." in text
+    main = text.partition("### Client-rated alliance predicting")[2].partition("###")[0]
+    assert "CrI" not in main
+
+
+def test_every_citation_has_its_reference_in_all_formats():
+    document = whole_text(inputs(fixed_study()))
+    texts = [text for part in document.passages for text in part.paragraphs]
+    keys = cited_keys(texts)
+    assert len(keys) > 8
+    assert sorted(r.key for r in document.references) == keys
+    assert re.findall(r"^@\w+\{([^,]+),", bibtex(document.references), re.M) == [
+        r.key for r in document.references
+    ]
+    assert [item["id"] for item in json.loads(csl_json(document.references))] == [
+        r.key for r in document.references
+    ]
+    with pytest.raises(ValueError, match="nobody1900"):
+        with_references("T", [Passage("H", ("Said [@nobody1900].",))], methods_references())
+
+
+def test_word_document_writes_citations_and_italics_out():
+    document = whole_text(inputs(fixed_study()))
+    written = document_bytes(word_document(document))
+    assert written == document_bytes(word_document(document))
+    paragraphs = docx.Document(io.BytesIO(written)).paragraphs
+    text = "\n".join(p.text for p in paragraphs)
+    assert "[@" not in text
+    assert "*" not in text
+    assert "(Curran & Bauer, 2011; Mundlak, 1978)" in text
+    assert any(run.italic and run.text == "b" for p in paragraphs for run in p.runs)
+    assert all(r.text in text for r in document.references)
+
+
+def test_references_are_taken_apart_as_apa_style_writes_them():
+    r = read_reference(
+        "k",
+        "Flückiger, C., Del Re, A. C., Wampold, B. E., & Horvath, A. O. (2018). The alliance in "
+        "adult psychotherapy: A meta-analytic synthesis. Psychotherapy, 55(4), 316-340. "
+        "https://doi.org/10.1037/pst0000172",
+    )
+    assert r.authors == (
+        ("Flückiger", "C."), ("Del Re", "A. C."), ("Wampold", "B. E."), ("Horvath", "A. O."),
+    )  # fmt: skip
+    assert (r.container, r.volume, r.issue, r.pages) == ("Psychotherapy", "55", "4", "316-340")
+    assert r.doi == "10.1037/pst0000172"
+    assert citation(r) == "Flückiger et al., 2018"
+
+
+def test_a_reference_in_no_known_style_is_cited_by_its_first_words():
+    r = read_reference("k", "Our own ward scale, unpublished")
+    assert citation(r) == "Our own ward scale, n.d."
+    assert "Our own ward scale" in bibtex([r])
+
+
+def test_every_instrument_can_be_cited():
+    folder = ROOT / "config" / "instruments"
+    instruments = load_instruments(folder, [p.stem for p in folder.glob("*.yaml")])
+    cited = {name: i for name, i in instruments.items() if i.references}
+    table = instrument_reference_table(cited)
+    texts = {" ".join(i.references[0].split()) for i in cited.values()}
+    assert {r.text for r in table.values()} == texts, "two references share a key"
+    assert not set(table) & set(methods_references())
+
+
+def test_all_method_references_are_read_whole():
+    for r in methods_references().values():
+        assert r.year.isdigit(), r.key
+        assert r.container, r.key
+        assert r.doi, r.key
+        assert all(family and given for family, given in r.authors), r.key
+
+
+def test_citations_are_written_in_brackets():
+    known = methods_references()
+    text = with_citations("As said [@curran2011; @rights2019].", known)
+    assert text == "As said (Curran & Bauer, 2011; Rights & Sterba, 2019)."
+
+
+def test_checklists_say_what_was_not_done():
+    text = markdown(checklists_text(without_bayes_and_ruptures()))
+    assert "Bayesian models: *Does not apply*." in text
+    assert "Ruptures held against noise and against other sources: *Does not apply*." in text
+    full = markdown(checklists_text(inputs(fixed_study())))
+    assert "Pre-registration: *Not done*." in full
+    assert "Sampler, version, seed: *Done*." in full
+
+
+def test_simulated_and_real_studies_are_called_what_they_are():
+    x = inputs(fixed_study())
+    assert "nothing below is a finding about people" in markdown(methods_text(x))
+    real = replace(x, study=fixed_study(simulated=False, truth=None))
+    assert "The design was observational." in markdown(methods_text(real))

@@ -1,0 +1,40 @@
+# Methods and results as text for a manuscript, filled from the tables of the run.
+
+
+rule write_manuscript:
+    input:
+        flow=rules.clean.output.flow,
+        sample=rules.describe.output.sample,
+        measures=rules.describe.output.measures,
+        reliability=rules.estimate_reliability.output.reliability,
+        change=rules.describe_change.output.change,
+        estimates=rules.collect_estimates.output.estimates,
+        triangulation=rules.collect_estimates.output.triangulation,
+        ruptures=rupture_summaries,
+        table_numbers=rules.write_tables.output.numbers,
+        instruments=instrument_files,
+        rules=rules_of_study,
+        priors="config/priors.yaml",
+        references=part_of_code("text/references.yaml"),
+    output:
+        methods="results/{study}/manuscript/methods.md",
+        results="results/{study}/manuscript/results.md",
+        document="results/{study}/manuscript/manuscript.docx",
+        checklists="results/{study}/manuscript/checklists.md",
+        checklists_document="results/{study}/manuscript/checklists.docx",
+        bibliography="results/{study}/manuscript/references.bib",
+        csl="results/{study}/manuscript/references.json",
+    log:
+        "results/{study}/logs/write_manuscript.log",
+    benchmark:
+        "results/{study}/benchmarks/write_manuscript.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections(*Study.model_fields),
+        effort=run_config().effort,
+        code=code_of("write_manuscript.py"),
+    message:
+        "{wildcards.study}: methods and results as text"
+    script:
+        "../../scripts/write_manuscript.py"
