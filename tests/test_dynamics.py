@@ -34,11 +34,9 @@ from alliance.estimation.dynamics_effects import (
     standardised,
     within_sd,
 )
+from alliance.estimation.dynamics_maker import SeriesLabel, VarContext, order_in_words
 from alliance.estimation.dynamics_rows import (
-    SeriesLabel,
-    VarContext,
     dynamics_rows,
-    order_in_words,
     phase_rows,
     reliability_rows,
     var_rows,
@@ -146,6 +144,14 @@ def test_the_model_recovers_what_was_put_in(recovery):
     assert (table["coverage"] > 0.95 - 4 * 0.028).all()
     ratio = table["mean_se"] / table["sd"]
     assert ratio.between(1 / 1.45, 1.45).all()  # the SD of 60 samples has an error of 9 %
+
+
+def test_the_second_estimator_agrees_and_is_less_precise(recovery):
+    term = "cross_lag_alliance_outcome"
+    second, first = recovery.loc[("ML-SEM", term)], recovery.loc[("RI-VAR (ML)", term)]
+    assert second["not_converged"] == 0
+    assert abs(second["bias"]) < 4 * second["bias_mc_se"]
+    assert second["sd"] > first["sd"]
 
 
 def test_comparators_are_biased_as_theory_predicts(recovery):
@@ -529,7 +535,8 @@ def test_all_rows_of_an_analysis():
     assert (table["status"] == "ok").all(), table.loc[table["status"] != "ok", "reason"].tolist()
     assert not table.duplicated(["term", "estimator", "reliability_assumed"]).any()
     forward = table.query("term == 'cross_lag_alliance_outcome'")
-    assert list(forward["known_bias"] == "") == [True, False, False, False]
+    assert list(forward["known_bias"] == "") == [True, False, False, False, False]
+    assert (forward["lag"] == 1).all()
     head = forward.iloc[0]
     assert head["lag"] == 1
     assert head["units"] == "CORE points per WAI point"

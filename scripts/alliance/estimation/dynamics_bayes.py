@@ -24,13 +24,13 @@ from alliance.estimation.design import Refusal
 from alliance.estimation.diagnostics import Diagnostics, diagnose
 from alliance.estimation.dynamics import VarFit
 from alliance.estimation.dynamics_effects import equilibrium_effects, held_effects, reduced
-from alliance.estimation.dynamics_op import VarLogLikelihood, shared_data
-from alliance.estimation.dynamics_rows import (
+from alliance.estimation.dynamics_maker import (
+    RowMaker,
     VarContext,
-    _Maker,
     coefficient_estimand,
     term_name,
 )
+from alliance.estimation.dynamics_op import VarLogLikelihood, shared_data
 from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.likelihood.random_intercept_var import VarData, covariance, pack
 
@@ -324,7 +324,7 @@ def _tree(
 def bayes_rows(fitted: VarBayes | Refusal, context: VarContext) -> list[Estimate]:
     """Cross-lags and autoregressions, long-run effects and responses; terms as in the ML rows."""
     if isinstance(fitted, Refusal):
-        maker = _Maker(_named(context, np.nan), None)
+        maker = RowMaker(_named(context, np.nan), None)
         reason = f"{fitted.reason}. {fitted.advice}"
         return [
             maker.absent(
@@ -332,7 +332,7 @@ def bayes_rows(fitted: VarBayes | Refusal, context: VarContext) -> list[Estimate
             )
             for cell in maker.pairs()
         ]
-    maker = _Maker(_named(context, float(fitted.seed)), fitted.fit)
+    maker = RowMaker(_named(context, float(fitted.seed)), fitted.fit)
     k = len(maker.names)
     rows = []
     for target, source in [*maker.pairs(), *((j, j) for j in range(k))]:
@@ -353,7 +353,7 @@ def _named(context: VarContext, seed: float) -> VarContext:
     )
 
 
-def _rows_of_cell(fitted: VarBayes, maker: _Maker, target: int, source: int) -> list[Estimate]:
+def _rows_of_cell(fitted: VarBayes, maker: RowMaker, target: int, source: int) -> list[Estimate]:
     to, by = maker.labels(target, source)
     name = term_name(maker.names, target, source)
     words = coefficient_estimand(maker, target, source)
@@ -387,7 +387,7 @@ def _rows_of_cell(fitted: VarBayes, maker: _Maker, target: int, source: int) -> 
 
 def _posterior_row(
     fitted: VarBayes,
-    maker: _Maker,
+    maker: RowMaker,
     term: str,
     kind: str,
     words: str,

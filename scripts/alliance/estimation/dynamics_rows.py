@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,100 +34,22 @@ from alliance.estimation.dynamics_effects import (
     standardised,
     within_sd,
 )
+from alliance.estimation.dynamics_maker import (
+    TRENDS,
+    RowMaker,
+    VarContext,
+    absent_cross_lags,
+    coefficient_estimand,
+    numbers,
+    term_name,
+)
 from alliance.estimation.dynamics_series import VarSeries
-from alliance.instruments import Instrument, scale_name
-from alliance.study import Study
+from alliance.estimation.ml_sem_rows import ml_sem_rows
 
 FloatArray = NDArray[np.float64]
 
-ESTIMATOR = "Random-intercept VAR(1), ML"
-MISSING_RULE = "all observed scores; exact likelihood under missing at random"
-TRENDS: Mapping[str, str] = {
-    "none": "none",
-    "linear": "linear",
-    "session_effects": "free mean for each session",
-}
 HORIZON = 6
 REJECT_BELOW = 0.01
-
-
-@dataclass(frozen=True)
-class SeriesLabel:
-    """How a series is spoken of.
-
-    Attributes
-    ----------
-    measure : key in the study file. label : name for readers.
-    units, unit : plural and singular, e.g. ``CORE-10 points``, ``CORE-10 point``.
-    """
-
-    measure: str
-    label: str
-    units: str
-    unit: str
-    rater: str = ""
-
-
-@dataclass(frozen=True)
-class VarContext:
-    """What the rows of one dynamic analysis have in common.
-
-    Attributes
-    ----------
-    labels : series name -> label. order : order of measurement in words.
-    """
-
-    analysis: str
-    labels: Mapping[str, SeriesLabel]
-    order: str
-    clock: str = "attended session"
-    seed: float = np.nan
-    code_hash: str = ""
-    estimator: str = ESTIMATOR
-
-
-def var_context(
-    study: Study,
-    analysis: str,
-    measures: Mapping[str, str],
-    instruments: dict[str, Instrument],
-    code_hash: str = "",
-    seed: float = np.nan,
-) -> VarContext:
-    """Context from the study file.
-
-    Parameters
-    ----------
-    measures : series name -> key of the measure, e.g. ``{"alliance": "wai", "outcome": "core"}``.
-    """
-    labels = {}
-    for name, key in measures.items():
-        measure = study.measures[key]
-        scale = scale_name(measure, instruments)
-        labels[name] = SeriesLabel(
-            key, measure.label, f"{scale} points", f"{scale} point", measure.rater
-        )
-    return VarContext(analysis, labels, order_in_words(study), seed=seed, code_hash=code_hash)
-
-
-def order_in_words(study: Study) -> str:
-    """The order of measurement that the dynamic model follows."""
-    place = {"pre": "before", "post": "after"}
-    timing = study.timing
-    words = f"outcome {place[timing.outcome_when]}, alliance {place[timing.alliance_when]} session"
-    if timing.outcome_when == timing.alliance_when:
-        return f"{words} (same occasion: effects of the previous session, innovations correlate)"
-    first, second = (
-        ("outcome", "alliance") if timing.outcome_when == "pre" else ("alliance", "outcome")
-    )
-    return f"{words} ({first} to {second} within a session, {second} to {first} to the next)"
-
-
-def term_name(names: Sequence[str], target: int, source: int) -> str:
-    """``autoregression_outcome``, or ``cross_lag_alliance_outcome`` (from alliance to outcome)."""
-    if target == source:
-        return f"autoregression_{names[target]}"
-    return f"cross_lag_{names[source]}_{names[target]}"
 
 
 def dynamics_rows(
@@ -170,9 +92,9 @@ def dynamics_rows(
 
 def var_rows(fit: VarFit | Refusal, context: VarContext, horizon: int = HORIZON) -> list[Estimate]:
     """Coefficients, standardised effects, long-run effects, impulse responses, variances, fit."""
-    maker = _Maker(context, fit if isinstance(fit, VarFit) else None)
+    maker = RowMaker(context, fit if isinstance(fit, VarFit) else None)
     if isinstance(fit, Refusal):
-        return list(_absent_cross_lags(maker, f"{fit.reason}. {fit.advice}"))
+        return list(absent_cross_lags(maker, f"{fit.reason}. {fit.advice}"))
     if fit.layout.structure.n_phases > 1:
         raise ValueError("a model with phases has rows of its own: phase_rows")
     return [
@@ -184,112 +106,7 @@ def var_rows(fit: VarFit | Refusal, context: VarContext, horizon: int = HORIZON)
     ]
 
 
-@dataclass(frozen=True)
-class _Maker:
-    """Fills in what all rows share."""
-
-    context: VarContext
-    fit: VarFit | None
-    series: VarSeries | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.context.labels)
-
-    def pairs(self) -> Iterator[tuple[int, int]]:
-        """(target, source) of all cross-lags, effects on later series first."""
-        k = len(self.names)
-        for target in reversed(range(k)):
-            for source in range(k):
-                if source != target:
-                    yield target, source
-
-    def labels(self, target: int, source: int) -> tuple[SeriesLabel, SeriesLabel]:
-        return self.context.labels[self.names[target]], self.context.labels[self.names[source]]
-
-    def shared(self) -> dict[str, object]:
-        context, fit = self.context, self.fit
-        shared: dict[str, object] = {
-            "analysis": context.analysis,
-            "estimator": context.estimator,
-            "level": "within_client",
-            "timing_order": context.order,
-            "clock": context.clock,
-            "missing_rule": MISSING_RULE,
-            "seed": context.seed,
-            "code_hash": context.code_hash,
-        }
-        if fit is not None:
-            shared |= {"trend": trend_in_words(fit.spec), "converged": _converged(fit)}
-            if fit.problems:
-                shared |= {"status": "diagnostics_failed", "reason": "; ".join(fit.problems)}
-        series = self.series or (fit.series if fit else None)
-        return shared | (_counts(series) if series else {})
-
-    def row(self, term: str, kind: str, estimand: str, units: str, **more: object) -> Estimate:
-        values = self.shared() | more
-        return Estimate(term=term, kind=kind, estimand=estimand, units=units, **values)
-
-    def absent(self, term: str, kind: str, estimand: str, reason: str, **more: object) -> Estimate:
-        gone = {"status": "not_estimated", "reason": reason} | more
-        return self.row(term, kind, estimand, "", **gone)
-
-    def ends(self, target: int, source: int) -> dict[str, object]:
-        to, by = self.labels(target, source)
-        return {"predictor": by.measure, "outcome": to.measure, "rater": by.rater}
-
-    def lag(self, target: int, source: int) -> float:
-        if self.fit is None:
-            return np.nan
-        return 1.0 - float(self.fit.layout.structure.same_session[target, source])
-
-
-def _counts(series: VarSeries) -> dict[str, object]:
-    groups = series.cluster
-    return {
-        "n_obs": float(series.seen.sum()),
-        "n_clients": float(series.n_clients),
-        "n_therapists": np.nan if groups is None else float(np.unique(groups).size),
-        "median_sessions": float(np.median(series.seen.any(axis=2).sum(axis=1))),
-    }
-
-
-def trend_in_words(spec: VarSpec) -> str:
-    """How the course over sessions is taken out."""
-    words = TRENDS[spec.trend]
-    return f"{words}; clients' own lines" if spec.random_trend else words
-
-
-def _converged(fit: VarFit) -> str:
-    if not fit.converged:
-        return "no"
-    return f"yes, on the boundary: {', '.join(fit.boundary)}" if fit.boundary else "yes"
-
-
-def _numbers(effects: Effects, index: tuple[int, ...]) -> dict[str, object]:
-    se = float(effects.se[index])
-    return {
-        "estimate": float(effects.estimate[index]),
-        "se": se,
-        "ci_low": float(effects.low[index]),
-        "ci_high": float(effects.high[index]),
-        "interval": effects.interval,
-    }
-
-
-def coefficient_estimand(maker: _Maker, target: int, source: int) -> str:
-    """A coefficient in words."""
-    to, by = maker.labels(target, source)
-    if target == source:
-        return f"Within clients: carry-over of {to.label} from one session to the next"
-    when = "later in the same session" if maker.lag(target, source) == 0 else "at the next session"
-    return (
-        f"Within clients: change in {to.label} {when} when {by.label} is one point above what is "
-        f"usual for the client, given the previous {to.label}"
-    )
-
-
-def _coefficient_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
+def _coefficient_rows(fit: VarFit, maker: RowMaker) -> Iterator[Estimate]:
     raw, scaled = coefficients(fit), standardised(fit)
     k = len(maker.names)
     order = [*maker.pairs(), *((j, j) for j in range(k))]
@@ -300,7 +117,7 @@ def _coefficient_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
         to, by = maker.labels(target, source)
         term = term_name(maker.names, target, source)
         words = coefficient_estimand(maker, target, source)
-        more = _numbers(raw, index) | maker.ends(target, source)
+        more = numbers(raw, index) | maker.ends(target, source)
         more |= {
             "p": float(raw.p[index]),
             "lag": maker.lag(target, source),
@@ -313,7 +130,7 @@ def _coefficient_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
             yield _person_row(fit, maker, raw, target, source)
 
 
-def _person_row(fit: VarFit, maker: _Maker, raw: Effects, target: int, source: int) -> Estimate:
+def _person_row(fit: VarFit, maker: RowMaker, raw: Effects, target: int, source: int) -> Estimate:
     """The mean of the coefficient in each client's own within-client SDs."""
     term = f"{term_name(maker.names, target, source)}_person_standardised"
     ratio, n = person_ratio(fit, target, source)
@@ -324,7 +141,7 @@ def _person_row(fit: VarFit, maker: _Maker, raw: Effects, target: int, source: i
         reason = "no client has five scores of both series"
         return maker.absent(term, "contrast", words, reason, **maker.ends(target, source))
     index = (0, target, source)
-    numbers = {
+    values = {
         "estimate": ratio * float(raw.estimate[index]),
         "se": ratio * float(raw.se[index]),
         "ci_low": ratio * float(raw.low[index]),
@@ -332,10 +149,10 @@ def _person_row(fit: VarFit, maker: _Maker, raw: Effects, target: int, source: i
         "interval": f"95% Wald, SDs of {n} clients taken as known",
         "lag": maker.lag(target, source),
     }
-    return maker.row(term, "contrast", words, "SDs per SD", **numbers, **maker.ends(target, source))
+    return maker.row(term, "contrast", words, "SDs per SD", **values, **maker.ends(target, source))
 
 
-def _lasting_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
+def _lasting_rows(fit: VarFit, maker: RowMaker) -> Iterator[Estimate]:
     """Long-run effects: the source held higher; the source pushed at every session."""
     kinds = (
         ("held", held_effects, "is held one point higher for good"),
@@ -351,11 +168,11 @@ def _lasting_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
                 reason = "there is no long run: " + "; ".join(fit.problems)
                 yield maker.absent(term, "contrast", words, reason, **maker.ends(target, source))
                 continue
-            more = _numbers(effects, (0, target, source)) | maker.ends(target, source)
+            more = numbers(effects, (0, target, source)) | maker.ends(target, source)
             yield maker.row(term, "contrast", words, f"{to.units} per {by.unit}", **more)
 
 
-def _response_rows(fit: VarFit, maker: _Maker, horizon: int) -> Iterator[Estimate]:
+def _response_rows(fit: VarFit, maker: RowMaker, horizon: int) -> Iterator[Estimate]:
     """Impulse responses; one reason row per direction where the process explodes."""
     effects = None if fit.problems else impulse_responses(fit, horizon)
     for target, source in maker.pairs():
@@ -368,7 +185,7 @@ def _response_rows(fit: VarFit, maker: _Maker, horizon: int) -> Iterator[Estimat
             yield maker.absent(stem, "contrast", estimand, reason, **maker.ends(target, source))
             continue
         for h in range(1, horizon + 1):
-            more = _numbers(effects, (h - 1, 0, target, source)) | maker.ends(target, source)
+            more = numbers(effects, (h - 1, 0, target, source)) | maker.ends(target, source)
             yield maker.row(
                 f"{stem}_{h}",
                 "contrast",
@@ -379,12 +196,12 @@ def _response_rows(fit: VarFit, maker: _Maker, horizon: int) -> Iterator[Estimat
             )
 
 
-def _variance_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
+def _variance_rows(fit: VarFit, maker: RowMaker) -> Iterator[Estimate]:
     sds = delta(fit, lambda x: within_sd(fit, x))
     labels = [maker.context.labels[name] for name in maker.names]
     for j, (name, label) in enumerate(zip(maker.names, labels, strict=True)):
         words = f"Model-implied within-client SD of {label.label}"
-        more = _numbers(sds, (j,)) | {"outcome": label.measure}
+        more = numbers(sds, (j,)) | {"outcome": label.measure}
         yield maker.row(f"sd_within_{name}", "standard_deviation", words, label.units, **more)
     k = len(labels)
     groups = [("level", "level", 0), ("trend", "slope per session", k)]
@@ -405,7 +222,7 @@ def _variance_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
 
 
 def _between_rows(
-    fit: VarFit, maker: _Maker, stem: str, what: str, start: int
+    fit: VarFit, maker: RowMaker, stem: str, what: str, start: int
 ) -> Iterator[Estimate]:
     """SDs of clients' levels (or trends) and their correlations."""
     k = len(maker.names)
@@ -444,7 +261,7 @@ def _between_rows(
         )
 
 
-def _fit_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
+def _fit_rows(fit: VarFit, maker: RowMaker) -> Iterator[Estimate]:
     total = {"level": "total"}
     yield maker.row(
         "log_likelihood", "fit", "Log-likelihood", "", estimate=fit.log_likelihood, **total
@@ -464,7 +281,7 @@ def _fit_rows(fit: VarFit, maker: _Maker) -> Iterator[Estimate]:
 
 def test_rows(fit: VarFit, context: VarContext) -> Iterator[Estimate]:
     """Likelihood-ratio tests of each cross-lag, and of a settled first session."""
-    maker = _Maker(context, fit)
+    maker = RowMaker(context, fit)
     for target, source in maker.pairs():
         if not fit.layout.free[target, source]:
             continue
@@ -487,7 +304,7 @@ def test_rows(fit: VarFit, context: VarContext) -> Iterator[Estimate]:
 def random_trend_rows(fit: VarFit, context: VarContext) -> Iterator[Estimate]:
     """Test of clients' own trends: the other of the two models is fitted beside this one."""
     other = fit_var(fit.series, replace(fit.spec, random_trend=not fit.spec.random_trend))
-    maker = _Maker(context, fit)
+    maker = RowMaker(context, fit)
     words = "Likelihood-ratio test of clients' own linear trends"
     if isinstance(other, Refusal):
         reason = f"{other.reason}. {other.advice}"
@@ -509,10 +326,10 @@ def phase_rows(
     """Coefficients before and from a session on, their differences, and a test of equality."""
     single = fit_var(series, spec)
     both = fit_var(series, replace(spec, phase_from=phase_from))
-    maker = _Maker(context, both if isinstance(both, VarFit) else None, series)
+    maker = RowMaker(context, both if isinstance(both, VarFit) else None, series)
     reason = _phase_refusal(series, both, phase_from)
     if reason or isinstance(both, Refusal):
-        return list(_absent_cross_lags(maker, reason, "_phase_2"))
+        return list(absent_cross_lags(maker, reason, "_phase_2"))
     sessions = {1: f"sessions before {phase_from}", 2: f"sessions from {phase_from} on"}
     raw = coefficients(both)
     rows = []
@@ -524,7 +341,7 @@ def phase_rows(
         units = f"{to.units} per {by.unit}"
         for number, when in sessions.items():
             index = (number - 1, target, source)
-            values = _numbers(raw, index) | more | {"p": float(raw.p[index])}
+            values = numbers(raw, index) | more | {"p": float(raw.p[index])}
             rows.append(
                 maker.row(f"{name}_phase_{number}", "fixed", f"{words} ({when})", units, **values)
             )
@@ -534,7 +351,9 @@ def phase_rows(
     return [*rows, _phase_test(maker, both, single, phase_from)]
 
 
-def _phase_test(maker: _Maker, both: VarFit, single: VarFit | Refusal, phase_from: int) -> Estimate:
+def _phase_test(
+    maker: RowMaker, both: VarFit, single: VarFit | Refusal, phase_from: int
+) -> Estimate:
     words = f"Likelihood-ratio test of equal coefficients before and from session {phase_from}"
     if isinstance(single, Refusal) or not single.converged:
         return maker.absent("lr_phases", "fit", words, "the model without phases did not converge")
@@ -552,19 +371,12 @@ def _phase_refusal(series: VarSeries, both: VarFit | Refusal, phase_from: int) -
     return ""
 
 
-def _phase_difference(fit: VarFit, maker: _Maker, cell: tuple[int, int], words: str) -> Estimate:
+def _phase_difference(fit: VarFit, maker: RowMaker, cell: tuple[int, int], words: str) -> Estimate:
     effects = delta(fit, lambda x: np.diff(fit.raw_coefficients(x), axis=0)[0])
     to, by = maker.labels(*cell)
-    more = _numbers(effects, cell) | {"p": float(effects.p[cell])} | maker.ends(*cell)
+    more = numbers(effects, cell) | {"p": float(effects.p[cell])} | maker.ends(*cell)
     term = f"{term_name(maker.names, *cell)}_phase_difference"
     return maker.row(term, "contrast", words, f"{to.units} per {by.unit}", **more)
-
-
-def _absent_cross_lags(maker: _Maker, reason: str, suffix: str = "") -> Iterator[Estimate]:
-    for target, source in maker.pairs():
-        term = term_name(maker.names, target, source) + suffix
-        words = coefficient_estimand(maker, target, source)
-        yield maker.absent(term, "fixed", words, reason, **maker.ends(target, source))
 
 
 # Sensitivity, comparators, bootstrap
@@ -583,13 +395,11 @@ def reliability_rows(
     spec = replace(fit.spec, reliability=reliability)
     assumed = fit_var(fit.series, spec, start=fit.x)
     if isinstance(assumed, Refusal):
-        maker = _Maker(context, None, fit.series)
-        return list(
-            _absent_cross_lags(maker, f"{assumed.reason}. {assumed.advice}", "_reliability")
-        )
+        maker = RowMaker(context, None, fit.series)
+        return list(absent_cross_lags(maker, f"{assumed.reason}. {assumed.advice}", "_reliability"))
     contradiction = _contradiction(fit, assumed)
     assumed = replace(assumed, problems=(*assumed.problems, *contradiction))
-    maker = _Maker(context, assumed)
+    maker = RowMaker(context, assumed)
     given = ", ".join(f"{n} {r:g}" for n, r in zip(maker.names, reliability, strict=True))
     raw = coefficients(assumed)
     rows = []
@@ -597,7 +407,7 @@ def reliability_rows(
         to, by = maker.labels(target, source)
         index = (0, target, source)
         words = f"{coefficient_estimand(maker, target, source)}; reliabilities taken as {given}"
-        more = _numbers(raw, index) | maker.ends(target, source)
+        more = numbers(raw, index) | maker.ends(target, source)
         more |= {"p": float(raw.p[index]), "reliability_assumed": reliability[source]}
         term = f"{term_name(maker.names, target, source)}_reliability"
         units = f"{to.units} per {by.unit}"
@@ -617,11 +427,11 @@ def _contradiction(fit: VarFit, assumed: VarFit) -> tuple[str, ...]:
 
 
 def comparator_rows(series: VarSeries, spec: VarSpec, context: VarContext) -> list[Estimate]:
-    """The usual shortcuts, each labelled with its known bias."""
-    rows = []
+    """The second estimator, then the usual shortcuts, each labelled with its known bias."""
+    rows = ml_sem_rows(series, spec, context)
     for method, bias in KNOWN_BIAS.items():
         named = replace(context, estimator=ESTIMATORS[method])
-        maker = _Maker(named, None, series)
+        maker = RowMaker(named, None, series, spec.occasions)
         course = "each client's own line" if method == "person_detrended" else TRENDS[spec.trend]
         shared = {"known_bias": bias, "trend": course}
         for target, own in _own_first(len(maker.names)):
@@ -637,7 +447,7 @@ def _own_first(k: int) -> Iterator[tuple[int, list[int]]]:
 
 
 def _comparator_row(
-    maker: _Maker,
+    maker: RowMaker,
     found: Comparator | Refusal,
     target: int,
     source: int,
@@ -645,7 +455,7 @@ def _comparator_row(
 ) -> Estimate:
     term = term_name(maker.names, target, source)
     words = coefficient_estimand(maker, target, source)
-    more = dict(shared) | maker.ends(target, source)
+    more = dict(shared) | maker.ends(target, source) | {"lag": maker.lag(target, source)}
     if isinstance(found, Refusal):
         return maker.absent(term, "fixed", words, f"{found.reason}. {found.advice}", **more)
     to, by = maker.labels(target, source)
@@ -673,12 +483,12 @@ def bootstrap_rows(
     by_cluster = groups is not None and np.unique(groups).size >= min_clusters
     found = bootstrap(fit, n_replications, seed, by_cluster=by_cluster)
     what = "therapists" if by_cluster else "clients"
-    maker = _Maker(replace(context, seed=float(seed)), fit)
+    maker = RowMaker(replace(context, seed=float(seed)), fit)
     return [_bootstrap_row(fit, maker, found, cell, what) for cell in maker.pairs()]
 
 
 def _bootstrap_row(
-    fit: VarFit, maker: _Maker, found: VarBootstrap, cell: tuple[int, int], what: str
+    fit: VarFit, maker: RowMaker, found: VarBootstrap, cell: tuple[int, int], what: str
 ) -> Estimate:
     term = f"{term_name(maker.names, *cell)}_bootstrap"
     words = f"{coefficient_estimand(maker, *cell)} (bootstrap of {what})"

@@ -20,12 +20,14 @@ from alliance.estimation.dynamics import VarSpec, fit_var
 from alliance.estimation.dynamics_comparators import KNOWN_BIAS, compare
 from alliance.estimation.dynamics_effects import coefficients
 from alliance.estimation.dynamics_series import VarSeries
+from alliance.estimation.ml_sem import fit_ml_sem
 
 FloatArray = NDArray[np.float64]
 Condition = Literal["plain", "opposite_trends", "drop_out", "unreliability"]
 CONDITIONS: tuple[Condition, ...] = ("plain", "opposite_trends", "drop_out", "unreliability")
 LENGTHS: tuple[int, ...] = (5, 8, 12, 20)
 NAMES = ("alliance", "outcome")
+FORWARD = 1  # the equation of the outcome
 BURN_IN = 30
 
 
@@ -140,7 +142,11 @@ def replicate(cell: Cell, replication: int, seed: int) -> list[Found]:
     scores = simulate(cell.truth, cell.n_clients, cell.n_sessions, rng)
     ids = tuple(str(number) for number in range(len(scores)))
     series = VarSeries(scores, NAMES, ids)
-    return [*_by_likelihood(cell, replication, series), *_by_comparators(cell, replication, series)]
+    return [
+        *_by_likelihood(cell, replication, series),
+        *_by_ml_sem(cell, replication, series),
+        *_by_comparators(cell, replication, series),
+    ]
 
 
 def _by_likelihood(cell: Cell, replication: int, series: VarSeries) -> Iterator[Found]:
@@ -162,6 +168,17 @@ def _by_likelihood(cell: Cell, replication: int, series: VarSeries) -> Iterator[
             effects = coefficients(fit)
             parts = (effects.estimate, effects.se, effects.low, effects.high)
             yield from _found(cell, replication, name, np.array([part[0] for part in parts]))
+
+
+def _by_ml_sem(cell: Cell, replication: int, series: VarSeries) -> Iterator[Found]:
+    """The equation of the outcome only: the forward effect is what the second estimator is for."""
+    numbers = np.full((4, 2, 2), np.nan)
+    fit = fit_ml_sem(series, cell.spec, FORWARD)
+    if not isinstance(fit, Refusal) and fit.converged:
+        b, half = fit.coefficients, fit.half_width
+        numbers[:, FORWARD] = b, fit.se, b - half, b + half
+    found = _found(cell, replication, "ML-SEM", numbers)
+    return (row for row in found if row.term.endswith(NAMES[FORWARD]))
 
 
 def _by_comparators(cell: Cell, replication: int, series: VarSeries) -> Iterator[Found]:
