@@ -29,6 +29,7 @@ SECTIONS_OF_VALIDATION = (
     "privacy",
     "models",
     "ruptures",
+    "dynamics",
 )
 
 
@@ -73,6 +74,7 @@ rule accept_data:
             only={
                 "models": [],
                 "ruptures": [],
+                "dynamics": [],
                 "cleaning": [],
                 "privacy": ["pseudonyms"],
             },
