@@ -20,12 +20,10 @@ from alliance.estimation.mixedlm_rows import mixedlm_rows
 from alliance.estimation.profile_likelihood import profile_interval
 from alliance.estimation.reml import (
     LmmFit,
-    _descend,
     client_effects,
     contrast,
     fit_lmm,
     likelihood_ratio,
-    solve,
 )
 from alliance.estimation.rows import (
     RowContext,
@@ -33,6 +31,7 @@ from alliance.estimation.rows import (
     reml_rows,
     same_sign_percentage,
 )
+from alliance.estimation.solving import descend, solve
 from alliance.likelihood.profiled import prepare
 from alliance.study import Covariate, ModelSpec
 from alliance.within_between import split_within_between
@@ -315,7 +314,7 @@ def test_a_zero_that_is_no_optimum_is_left():
     """Started at a zero slope variance, where the derivative vanishes, the fit finds its way."""
     fit = fit_lmm(design_of("two_slope_reml"))
     model = prepare(fit.statistics)
-    _, found = _descend(model, np.zeros(3), True)
+    _, found = descend(model, np.zeros(3), True)
     assert found.deviance == pytest.approx(fit.solution.at.deviance, abs=1e-5)
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError
 
 from alliance.estimation.design import ModelDesign
-from alliance.estimation.reml import LmmFit, residual_sd, solve_from
+from alliance.estimation.reml import LmmFit
+from alliance.estimation.solving import residual_sd, solve_from
 from alliance.likelihood.profiled import ProfiledModel, prepare
 from alliance.likelihood.statistics import take_groups
 

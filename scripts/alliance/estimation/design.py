@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from alliance.estimation.residual_design import ResidualDesign, residual_design
 from alliance.likelihood.statistics import NestedStatistics, accumulate
 from alliance.study import Covariate, ModelSpec
 from alliance.within_between import split_within_between
@@ -50,6 +51,7 @@ class ModelDesign:
         models; a client without a known therapist has a code of its own. None without the column.
     column_levels : per column, the level its coefficient is about.
     labels : covariate or category column -> words.
+    residuals : their structure; None where they are independent and of one size.
     dropped : (term, reason) of terms that had to be left out.
     notes : further remarks, e.g. rows left out for a missing covariate.
     """
@@ -73,6 +75,7 @@ class ModelDesign:
     therapist_of_client: IntArray | None = None
     column_levels: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    residuals: ResidualDesign | None = None
     dropped: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -84,6 +87,11 @@ class ModelDesign:
     def random_names(self) -> tuple[str, ...]:
         """Names of the client-level random effects, in their order."""
         return tuple(self.names[k] for k in self.client_columns)
+
+    @property
+    def therapist_names(self) -> tuple[str, ...]:
+        """Names of the therapist-level random effects, in their order."""
+        return tuple(self.names[k] for k in self.therapist_columns)
 
     def column(self, name: str) -> int | None:
         """Position of a column, None when the model does not have it."""
@@ -106,6 +114,7 @@ SMALLEST_CELL = 3
 MIN_THERAPISTS = 20
 MIN_CLIENTS_PER_THERAPIST = 3
 MIN_CLIENTS_FOR_SLOPE = 5
+MIN_THERAPISTS_FOR_SLOPE = 10
 _COLLINEAR = 1e-9
 _EXACT = 1e-12
 
@@ -198,6 +207,9 @@ def _build(
     X = np.column_stack([column.data for column in columns])
     _check_columns(X, columns)
     slopes, more = _random_slopes(spec, columns, groups, form)
+    upper, more_upper = _therapist_slopes(spec, columns, groups, form)
+    residuals, more_residuals = _residuals(frame, spec, covariates, groups, form, smallest_cell)
+    more += more_upper + more_residuals
     _check_freedom(X, y, columns, groups, len(slopes))
     return ModelDesign(
         y=y,
@@ -206,8 +218,9 @@ def _build(
         client=groups.client,
         therapist=groups.therapist_of_client[groups.client] if _nested(spec, groups) else None,
         client_columns=np.array([] if form == "within" else [0, *slopes], dtype=np.int64),
-        therapist_columns=np.array([0] if spec.therapists else [], dtype=np.int64),
+        therapist_columns=np.array([0, *upper] if spec.therapists else [], dtype=np.int64),
         form=form,
+        residuals=residuals,
         n_clients=len(groups.client_ids),
         n_therapists=groups.n_therapists if spec.therapists else 0,
         median_sessions=float(np.median(groups.rows)),
@@ -240,7 +253,9 @@ def _complete_rows(
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Rows without a gap in what the model uses, centred anew when any row had to go."""
     needed = ["outcome", *covariates, *(["within"] if spec.kind == "within_between" else [])]
-    if spec.kind == "course" or "time" in _factors(spec) or "time" in spec.random_slopes:
+    if spec.residuals.variance_by not in (None, "phase"):
+        needed.append(str(spec.residuals.variance_by))
+    if "time" in _single_terms(spec):
         needed.append("time")
     missing = [name for name in needed if name not in frame.columns]
     if missing:
@@ -346,7 +361,8 @@ def _columns(
 
 
 def _single_terms(spec: ModelSpec) -> list[str]:
-    implied = ["time"] if spec.kind == "course" or "time" in spec.random_slopes else []
+    slopes = [*spec.random_slopes, *spec.therapist_slopes]
+    implied = ["time"] if spec.kind == "course" or "time" in slopes else []
     return list(dict.fromkeys([*implied, *_factors(spec)]))
 
 
@@ -543,6 +559,60 @@ def _random_slopes(
     return slopes, dropped
 
 
+def _therapist_slopes(
+    spec: ModelSpec, columns: list[_Column], groups: _Groups, form: Form
+) -> tuple[list[int], list[tuple[str, str]]]:
+    """Positions of the columns whose slopes differ between therapists, if the data carry them."""
+    names = [column.name for column in columns]
+    owner = groups.therapist_of_client
+    slopes: list[int] = []
+    dropped: list[tuple[str, str]] = []
+    for name in dict.fromkeys(spec.therapist_slopes):
+        what = f"therapist slope of {name}"
+        if form == "within" or owner is None:
+            dropped.append((what, "the within-only form has none"))
+            continue
+        if name not in names:
+            dropped.append((what, "the term itself is not in the model"))
+            continue
+        position = names.index(name)
+        able = _therapists_with_variation(columns[position], groups)
+        if able >= MIN_THERAPISTS_FOR_SLOPE:
+            slopes.append(position)
+        else:
+            need = f"{MIN_CLIENTS_PER_THERAPIST} or more clients on whom {name} varies"
+            reason = f"{able} therapists have {need}; {MIN_THERAPISTS_FOR_SLOPE} are needed"
+            dropped.append((what, reason))
+    return slopes, dropped
+
+
+def _therapists_with_variation(column: _Column, groups: _Groups) -> int:
+    """Therapists with enough clients on whom a column varies (within them, or between them)."""
+    owner = groups.therapist_of_client
+    assert owner is not None
+    if column.level == "between_client":
+        moves = np.abs(groups.mean(column.data)) > 0
+    else:
+        moves = np.bincount(groups.client, groups.deviations(column.data) ** 2) > 0
+    return int((np.bincount(owner[moves]) >= MIN_CLIENTS_PER_THERAPIST).sum())
+
+
+def _residuals(
+    frame: pd.DataFrame,
+    spec: ModelSpec,
+    covariates: Mapping[str, Covariate],
+    groups: _Groups,
+    form: Form,
+    smallest_cell: int,
+) -> tuple[ResidualDesign | None, list[tuple[str, str]]]:
+    if spec.residuals.simple:
+        return None, []
+    if form == "within":
+        return None, [("residual correlation", "the within-only form has robust errors instead")]
+    covariate = covariates.get(spec.residuals.variance_by or "")
+    return residual_design(frame, spec, covariate, groups.client, smallest_cell)
+
+
 def _check_freedom(
     X: FloatArray, y: FloatArray, columns: list[_Column], groups: _Groups, n_slopes: int
 ) -> None:
@@ -602,13 +672,15 @@ def plain_design(
     *,
     random: Sequence[str] = ("intercept",),
     therapist: NDArray[np.generic] | None = None,
+    random_therapist: Sequence[str] = ("intercept",),
+    residuals: ResidualDesign | None = None,
 ) -> ModelDesign:
     """A design from finished columns, for published models that no study file describes.
 
     Parameters
     ----------
     random : names of the columns with client-level random effects; ``therapist`` (one per row)
-        adds a random therapist intercept.
+        adds random effects of therapists on the columns ``random_therapist``.
     """
     ids, codes = np.unique(client, return_inverse=True)
     owner = None
@@ -622,7 +694,10 @@ def plain_design(
         client=codes.astype(np.int64),
         therapist=None if owner is None else owner[codes],
         client_columns=np.array([list(names).index(name) for name in random], dtype=np.int64),
-        therapist_columns=np.array([] if owner is None else [0], dtype=np.int64),
+        therapist_columns=np.array(
+            [] if owner is None else [list(names).index(name) for name in random_therapist],
+            dtype=np.int64,
+        ),
         form="hybrid",
         n_clients=len(ids),
         n_therapists=0 if owner is None else int(owner.max()) + 1,
@@ -632,6 +707,19 @@ def plain_design(
         client_ids=tuple(str(value) for value in ids),
         therapist_of_client=owner,
         column_levels=("total",) * len(names),
+        residuals=residuals,
+    )
+
+
+def for_independent_residuals(
+    design: ModelDesign | Refusal, estimator: str
+) -> ModelDesign | Refusal:
+    """The design for an estimator that knows only independent residuals of one size, or why not."""
+    if isinstance(design, Refusal) or design.residuals is None:
+        return design
+    return Refusal(
+        f"{estimator} has no such model: residuals correlated or of different size",
+        "The REML or ML estimates of the model are given without this check.",
     )
 
 

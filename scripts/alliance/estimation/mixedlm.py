@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError
 from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
-from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.design import ModelDesign, Refusal, for_independent_residuals
 
 FloatArray = NDArray[np.float64]
 OPTIMISERS: tuple[str, ...] = ("lbfgs", "bfgs", "powell")
@@ -59,6 +59,9 @@ def fit_mixedlm(
     """
     if design.form == "within":
         return Refusal("statsmodels has no within-only form", "Compare with the hybrid form.")
+    able = for_independent_residuals(design, "statsmodels")
+    if isinstance(able, Refusal):
+        return able
     if max_clients is not None and design.n_clients > max_clients:
         return Refusal(
             f"statsmodels is too slow for {design.n_clients} clients",

@@ -10,7 +10,8 @@ from scipy import stats
 from scipy.linalg import LinAlgError
 from scipy.optimize import brentq
 
-from alliance.estimation.reml import LmmFit, semidefinite_factor
+from alliance.estimation.reml import LmmFit
+from alliance.estimation.solving import semidefinite_factor
 from alliance.likelihood.descent import minimise
 from alliance.likelihood.profiled import ProfiledModel, evaluate, prepare
 

@@ -7,34 +7,30 @@ the Hessian at the solution, not by the optimiser's word.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.linalg import LinAlgError, qr
+from scipy.linalg import LinAlgError
 
 from alliance.estimation.design import ModelDesign, Refusal, pairs
-from alliance.likelihood.descent import minimise
-from alliance.likelihood.profiled import (
-    Evaluation,
-    ProfiledModel,
-    evaluate,
-    predict_effects,
-    prepare,
+from alliance.estimation.solving import (
+    SINGULAR,
+    Curvature,
+    Solution,
+    pilot_fit,
+    residual_sd,
+    solve,
 )
-from alliance.likelihood.statistics import NestedStatistics, accumulate, take_groups
+from alliance.likelihood.profiled import predict_effects, prepare
+from alliance.likelihood.residuals import Model, StructuredModel, StructuredRows, structured_rows
+from alliance.likelihood.statistics import NestedStatistics, accumulate, client_places
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_SINGULAR = 1e-4  # relative Cholesky diagonal below which lme4 calls a fit singular
-_DECREMENT = 1e-7  # deviance still to be gained by a Newton step at a converged fit
 _MANY_CLIENTS = 500  # above, a pilot fit and the optimality conditions replace further starts
-_PILOT_THERAPISTS = 25
-_PILOT_GAIN = 1e-2  # deviance; a fraction of what chance moves the optimum of a part
-_PILOT_CLIENTS = (200, 1000)  # a tenth of the clients, within these limits
-_NO_RESIDUAL = 1e-10  # residual variance relative to the outcome's
 
 
 @dataclass(frozen=True)
@@ -47,33 +43,23 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Curvature:
-    """Second-order facts at theta, in scaled units, with sigma as a parameter of its own.
+class ResidualFit:
+    """Estimated structure of the residuals.
 
     Attributes
     ----------
-    hessian : (k + 1, k + 1) of the deviance in (theta, sigma).
-    vcov_slopes : (k + 1, p, p) derivative of the covariance matrix of beta.
+    rho : correlation of residuals one step apart; 0 without serial correlation.
+    sd : (n_groups,) residual SD of each category, in units of the outcome.
+    phi : the parameters of ``likelihood.residuals``. rows : the whitened model's source.
+    independent_deviance : of the same model with independent residuals of one size; NaN where
+        that could not be fitted.
     """
 
-    hessian: FloatArray
-    vcov_slopes: FloatArray
-
-    def profiled(self) -> FloatArray:
-        """Hessian in theta after profiling sigma out."""
-        H = self.hessian
-        return H[:-1, :-1] - np.outer(H[:-1, -1], H[-1, :-1]) / H[-1, -1]
-
-
-@dataclass(frozen=True)
-class Solution:
-    """Where the criterion is smallest, in scaled units."""
-
-    theta: FloatArray
-    at: Evaluation
-    curvature: Curvature
-    converged: bool
-    message: str
+    rho: float
+    sd: FloatArray
+    phi: FloatArray
+    rows: StructuredRows
+    independent_deviance: float
 
 
 @dataclass(frozen=True)
@@ -89,6 +75,9 @@ class LmmFit:
     deviance : -2 (restricted) log-likelihood. n_parameters : fixed effects, (co)variances, sigma.
     converged : from gradient and Hessian. message : in words. singular : boundary in words.
     zero_sd : client-level effects whose SD is estimated as zero.
+    residuals : their structure, None where they are independent and of one size. ``sigma`` is
+        then the root of the mean residual variance, and ``statistics`` are those of the whitened
+        rows.
     """
 
     estimator: str
@@ -111,6 +100,7 @@ class LmmFit:
     solution: Solution | None = None
     statistics: NestedStatistics | None = None
     scale: Scale | None = None
+    residuals: ResidualFit | None = None
 
     @property
     def reml(self) -> bool:
@@ -160,17 +150,45 @@ def fit_lmm(design: ModelDesign, criterion: str = "REML", n_starts: int = 3) -> 
         return _fit_within(design)
     scale = _scale(design)
     statistics = _scaled_statistics(design, scale)
-    model = prepare(statistics)
     reml = criterion == "REML"
-    many = statistics.n_clients > _MANY_CLIENTS
     try:
-        solution = solve(model, reml, n_starts, _pilot(statistics, reml) if many else None)
+        if design.residuals is not None:
+            return _fit_structured(design, scale, statistics, reml, n_starts)
+        model = prepare(statistics)
+        many = statistics.n_clients > _MANY_CLIENTS
+        solution = solve(model, reml, n_starts, pilot_fit(statistics, reml) if many else None)
     except LinAlgError:
         return Refusal(
             "the model leaves no residual variance: every client's outcome is fitted exactly",
             "Leave out random slopes, or check whether a variable was computed from the outcome.",
         )
     return _in_units(design, scale, statistics, model, solution, reml)
+
+
+def _fit_structured(
+    design: ModelDesign, scale: Scale, statistics: NestedStatistics, reml: bool, n_starts: int
+) -> LmmFit | Refusal:
+    """Correlated or heteroscedastic residuals, started from the fit with independent ones."""
+    structure = design.residuals
+    assert structure is not None
+    simple = fit_lmm(replace(design, residuals=None), "REML" if reml else "ML", n_starts)
+    if isinstance(simple, Refusal):
+        return simple
+    assert simple.solution is not None
+    rows = structured_rows(
+        statistics,
+        np.column_stack([design.X / scale.columns, (design.y - scale.centre) / scale.size]),
+        client_places(design.client, design.therapist)[0],
+        structure.position,
+        structure.group,
+        structure.serial,
+    )
+    model = StructuredModel(rows, statistics.client_columns, statistics.therapist_columns)
+    solution = solve(model, reml, n_starts, known=simple.solution.theta)
+    phi = model.split(solution.theta)[1]
+    fit = _in_units(design, scale, rows.statistics(phi), model, solution, reml)
+    found = ResidualFit(rows.rho(phi), fit.sigma * rows.scales(phi), phi, rows, simple.deviance)
+    return replace(fit, residuals=found)
 
 
 # Units
@@ -198,7 +216,7 @@ def _in_units(
     design: ModelDesign,
     scale: Scale,
     statistics: NestedStatistics,
-    model: ProfiledModel,
+    model: Model,
     solution: Solution,
     reml: bool,
 ) -> LmmFit:
@@ -235,7 +253,7 @@ def _in_units(
         zero_sd=tuple(
             name
             for name, row in zip(design.random_names, model.factors(solution.theta)[0], strict=True)
-            if np.linalg.norm(row) < _SINGULAR
+            if np.linalg.norm(row) < SINGULAR
         ),
         solution=solution,
         statistics=statistics,
@@ -243,258 +261,26 @@ def _in_units(
     )
 
 
-def residual_sd(at: Evaluation, model: ProfiledModel, reml: bool) -> float:
-    return float(np.sqrt(at.rss / (model.n_rows - (model.n_fixed if reml else 0))))
-
-
 def _name_singular(design: ModelDesign, inner: FloatArray, outer: FloatArray) -> tuple[str, ...]:
     """Boundary estimates in words."""
     found = []
     spread = np.sqrt(np.einsum("ij,ij->i", inner, inner))
     for k, name in enumerate(design.random_names):
-        if spread[k] < _SINGULAR:
+        if spread[k] < SINGULAR:
             what = "level" if name == "intercept" else f"slope of {name}"
             found.append(f"the SD of clients' {what} is estimated as zero")
     for a, b in pairs(design):
-        if min(spread[a], spread[b]) >= _SINGULAR:
+        if min(spread[a], spread[b]) >= SINGULAR:
             correlation = inner[a] @ inner[b] / (spread[a] * spread[b])
-            if abs(correlation) > 1 - _SINGULAR**2:
+            if abs(correlation) > 1 - SINGULAR**2:
                 first, second = design.random_names[a], design.random_names[b]
                 found.append(f"the correlation of {first} and {second} is estimated as "
                              f"{'+1' if correlation > 0 else '-1'}")  # fmt: skip
-    if not found and inner.size and np.diag(inner).min() < _SINGULAR:
+    if not found and inner.size and np.diag(inner).min() < SINGULAR:
         found.append("the random effects of clients are linearly dependent")
-    if outer.size and np.diag(outer).min() < _SINGULAR:
+    if outer.size and np.diag(outer).min() < SINGULAR:
         found.append("the SD between therapists is estimated as zero")
     return tuple(found)
-
-
-# Minimising the criterion
-
-
-def solve(
-    model: ProfiledModel, reml: bool, n_starts: int = 3, pilot: Pilot | None = None
-) -> Solution:
-    """Minimise the criterion from several starts, polish by Newton steps, judge the result."""
-    if pilot is not None:
-        at = _descend(model, pilot.theta, reml, pilot.inverse)
-        return _judge(model, *_polish(model, *at, reml), reml)
-    starts = _starts(model)
-    values = [evaluate(model, start, reml).deviance for start in starts]
-    found = [_descend(model, starts[index], reml) for index in np.argsort(values)[:n_starts]]
-    best = min(found, key=lambda entry: entry[1].deviance)
-    return _judge(model, *_polish(model, *best, reml), reml)
-
-
-@dataclass(frozen=True)
-class Pilot:
-    """Where to start a large study: the optimum of a part of it, and the inverse Hessian there."""
-
-    theta: FloatArray
-    inverse: FloatArray | None
-
-
-def _pilot(statistics: NestedStatistics, reml: bool) -> Pilot | None:
-    """Fit every n-th client (or all clients of every n-th therapist); None if that fails."""
-    size = np.clip(statistics.n_clients // 10, *_PILOT_CLIENTS)
-    step = statistics.n_clients // int(size)
-    if statistics.n_therapists:
-        step = max(min(step, statistics.n_therapists // _PILOT_THERAPISTS), 1)
-    codes = statistics.therapist if statistics.n_therapists else np.arange(statistics.n_clients)
-    clients = np.flatnonzero(codes % step == 0)
-    part = prepare(take_groups(statistics, clients, np.zeros(len(clients), dtype=np.int64)))
-    start = _starts(part)[0]
-    try:
-        theta, at = _descend(part, start, reml, gain=_PILOT_GAIN)
-        curvature = _curvature(part, theta, at, reml)
-    except LinAlgError:
-        return None
-    inside = np.where(part.diagonal(), np.maximum(theta, 0.05), theta)
-    hessian = curvature.profiled() * statistics.n_clients / len(clients)
-    if not np.array_equal(theta, inside) or np.linalg.eigvalsh(hessian)[0] <= 0:
-        return Pilot(inside, None)
-    return Pilot(theta, np.linalg.inv(hessian))
-
-
-def solve_from(
-    model: ProfiledModel, theta: FloatArray, reml: bool
-) -> tuple[FloatArray, Evaluation]:
-    """Minimise from one start, without second-order facts; for resampling."""
-    return _descend(model, theta, reml)
-
-
-def _starts(model: ProfiledModel) -> list[FloatArray]:
-    """Moderate, small and large random effects, in units of the residual SD."""
-    q, r = model.client_columns.size, model.therapist_columns.size
-    sizes = [(1.0, 0.3, 0.3), (0.4, 0.1, 0.1), (2.0, 1.0, 0.6)]
-    starts = []
-    for level, slope, therapist in sizes:
-        inner = np.diag([level, *[slope] * (q - 1)])[np.tril_indices(q)]
-        outer = np.diag([therapist, *[0.3 * therapist] * (r - 1)] if r else [])
-        starts.append(np.concatenate([inner, outer[np.tril_indices(r)]]))
-    return starts
-
-
-def _descend(
-    model: ProfiledModel,
-    start: FloatArray,
-    reml: bool,
-    inverse: FloatArray | None = None,
-    gain: float = 1e-8,
-) -> tuple[FloatArray, Evaluation]:
-    """Quasi-Newton descent; escapes from zeros that are not optima (at most three times)."""
-    lower = np.where(model.diagonal(), 0.0, -np.inf)
-    seen: dict[bytes, Evaluation] = {}
-
-    def criterion(theta: FloatArray) -> tuple[float, FloatArray]:
-        at = seen[theta.tobytes()] = evaluate(model, theta, reml)
-        if at.rss < _NO_RESIDUAL * model.n_rows:
-            raise LinAlgError("no residual variance is left")
-        return at.deviance, at.gradient
-
-    theta = start
-    for _ in range(4):
-        theta, _ = minimise(criterion, theta, lower, gain, inverse=inverse)
-        at, inverse = seen[theta.tobytes()], None
-        escape = _escape(model, theta, at)
-        if escape is None:
-            break
-        theta = escape
-    return theta, at
-
-
-def _escape(model: ProfiledModel, theta: FloatArray, at: Evaluation) -> FloatArray | None:
-    """A start off the boundary if the deviance falls in that direction, else None.
-
-    At a singular covariance matrix the derivative with respect to theta vanishes, optimum or not;
-    the derivative with respect to the matrix, on its null space, tells.
-    """
-    moved = False
-    packed = []
-    derivatives = (at.client_gradient, at.therapist_gradient)
-    for factor, derivative in zip(model.factors(theta), derivatives, strict=True):
-        direction = _downhill(factor, derivative)
-        matrix = factor @ factor.T
-        if direction is not None:
-            matrix = matrix + 0.05 * np.outer(direction, direction)
-            moved = True
-        packed.append(semidefinite_factor(matrix)[np.tril_indices(len(factor))])
-    return np.concatenate(packed) if moved else None
-
-
-def _downhill(factor: FloatArray, derivative: FloatArray) -> FloatArray | None:
-    if not factor.size:
-        return None
-    values, vectors = np.linalg.eigh(factor @ factor.T)
-    null = vectors[:, values < _SINGULAR**2]
-    if not null.size:
-        return None
-    slopes, directions = np.linalg.eigh(null.T @ derivative @ null)
-    return null @ directions[:, 0] if slopes[0] < -1e-4 else None
-
-
-def semidefinite_factor(matrix: FloatArray) -> FloatArray:
-    """Lower triangular L with L L' = matrix, also for singular matrices."""
-    if not matrix.size:
-        return matrix
-    values, vectors = np.linalg.eigh(matrix)
-    upper = qr((vectors * np.sqrt(np.maximum(values, 0))).T, mode="r")[0]
-    signs = np.where(np.diag(upper) < 0, -1.0, 1.0)
-    return (upper * signs[:, None]).T
-
-
-def _polish(
-    model: ProfiledModel, theta: FloatArray, at: Evaluation, reml: bool
-) -> tuple[FloatArray, Evaluation, Curvature, float]:
-    """Newton steps until the deviance has nothing left to gain; returns that gain as well."""
-    theta, at = _snap(model, theta, at, reml)
-    for _ in range(8):
-        curvature = _curvature(model, theta, at, reml)
-        step, gain = _newton_step(curvature.profiled(), at.gradient)
-        if gain < _DECREMENT:
-            break
-        for shrink in (1.0, 0.5, 0.1, 0.01):
-            trial = theta + shrink * step
-            after = evaluate(model, trial, reml)
-            if after.deviance < at.deviance:
-                theta = _non_negative(model, trial)
-                same = np.array_equal(theta, trial)
-                at = after if same else evaluate(model, theta, reml)
-                break
-        else:
-            break
-    return theta, at, curvature, gain
-
-
-def _newton_step(hessian: FloatArray, gradient: FloatArray) -> tuple[FloatArray, float]:
-    """Newton step and the fall of the deviance it promises; flat directions are left alone."""
-    values, vectors = np.linalg.eigh(hessian)
-    slopes = vectors.T @ gradient
-    useful = np.abs(values) > 1e-6 * max(float(np.abs(values).max()), 1e-12)
-    scaled = np.where(useful, slopes / np.where(useful, np.abs(values), 1.0), 0.0)
-    return -vectors @ scaled, float(0.5 * np.sum(scaled * slopes))
-
-
-def _snap(
-    model: ProfiledModel, theta: FloatArray, at: Evaluation, reml: bool
-) -> tuple[FloatArray, Evaluation]:
-    """Put diagonal elements that are all but zero on the boundary, if nothing is lost."""
-    small = model.diagonal() & (np.abs(theta) < 3e-3) & (theta != 0)
-    if not small.any():
-        return theta, at
-    snapped = np.where(small, 0.0, theta)
-    there = evaluate(model, snapped, reml)
-    return (snapped, there) if there.deviance < at.deviance + 1e-8 else (theta, at)
-
-
-def _non_negative(model: ProfiledModel, theta: FloatArray) -> FloatArray:
-    """The same covariance matrices by factors with a non-negative diagonal."""
-    signed = [f * np.where(np.diag(f) < 0, -1.0, 1.0) for f in model.factors(theta)]
-    return np.concatenate([f[np.tril_indices(len(f))] for f in signed])
-
-
-def _curvature(model: ProfiledModel, theta: FloatArray, at: Evaluation, reml: bool) -> Curvature:
-    """Hessian in (theta, sigma) by differences of the analytic gradient.
-
-    At the profiled sigma the gradient in theta is the same whether sigma is profiled or fixed.
-    """
-    k, p = model.n_theta, model.n_fixed
-    sigma = residual_sd(at, model, reml)
-    inverse = np.linalg.inv(at.information)
-    hessian = np.empty((k + 1, k + 1))
-    slopes = np.empty((k + 1, p, p))
-    rss_slope = np.empty(k)
-    for a in range(k):
-        h = 1e-5 * max(abs(theta[a]), 0.1)
-        up = evaluate(model, theta + h * np.eye(k)[a], reml, sigma)
-        hessian[a, :k] = (up.gradient - at.gradient) / h
-        rss_slope[a] = (up.rss - at.rss) / h
-        slopes[a] = sigma**2 * (np.linalg.inv(up.information) - inverse) / h
-    hessian[:k, :k] = (hessian[:k, :k] + hessian[:k, :k].T) / 2
-    hessian[k, :k] = hessian[:k, k] = -2 * rss_slope / sigma**3
-    hessian[k, k] = 4 * at.rss / sigma**4
-    slopes[k] = 2 * sigma * inverse
-    return Curvature(hessian, slopes)
-
-
-def _judge(
-    model: ProfiledModel,
-    theta: FloatArray,
-    at: Evaluation,
-    curvature: Curvature,
-    gain: float,
-    reml: bool,
-) -> Solution:
-    values = np.linalg.eigvalsh(curvature.profiled())
-    problems = []
-    if gain >= 1e-5:
-        problems.append(f"the deviance could still fall by about {gain:.2g}")
-    if values[0] < -1e-3 * max(values[-1], 1.0):
-        problems.append("the solution is a saddle point, not a minimum")
-    if _escape(model, theta, at) is not None:
-        problems.append("a variance was held at zero although a larger one fits better")
-    message = "; ".join(problems) or "gradient and Hessian are those of a minimum"
-    return Solution(theta, at, curvature, not problems, message)
 
 
 # Inference on fixed effects

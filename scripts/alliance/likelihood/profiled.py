@@ -97,7 +97,7 @@ class ProfiledModel:
         split = _triangle(self.client_columns.size)
         return (
             lower_triangle(theta[:split], self.client_columns.size),
-            lower_triangle(theta[split:], self.therapist_columns.size),
+            lower_triangle(theta[split : self.n_theta], self.therapist_columns.size),
         )
 
     def diagonal(self) -> NDArray[np.bool_]:
@@ -172,6 +172,57 @@ def evaluate(
         client_gradient=by_client,
         therapist_gradient=by_therapist,
     )
+
+
+def cross_derivative(
+    model: ProfiledModel,
+    theta: FloatArray,
+    at: Evaluation,
+    reml: bool,
+    sigma: float | None = None,
+) -> FloatArray:
+    """Derivative of the criterion with respect to the cross-products of every client.
+
+    Parameters
+    ----------
+    at : the criterion at ``theta``, with the same ``sigma``.
+
+    Returns
+    -------
+    (n_clients, d, d) symmetric: the deviance changes by ``sum_i <this_i, dC_i>``. The total after
+    a Woodbury step changes by ``T' dC T`` with ``T = I - E K E' C``, E choosing the columns with
+    random effects; one step for clients, one for therapists.
+    """
+    inner, outer = model.factors(theta)
+    shrink, sums, A, log_det = _client_pass(
+        model.blocks, model.client_columns, inner, model.therapist, model.outer,
+        model.therapist_columns, model.total, *model.sizes,
+    )  # fmt: skip
+    outer_shrink, _, _ = _therapist_pass(
+        sums, model.therapist_columns, outer, A, log_det, model.sizes[1]
+    )
+    d, p = model.total.shape[0], model.n_fixed
+    variance = at.rss / (model.n_rows - p if reml else model.n_rows) if sigma is None else sigma**2
+    direction = np.append(-at.beta, 1.0)
+    by_total = np.outer(direction, direction) / variance
+    if reml:
+        by_total[:p, :p] += np.linalg.inv(at.information)
+    upper = by_total[None]
+    if model.therapist_columns.size:
+        upper = _pull_back(by_total[None], sums, outer_shrink, model.therapist_columns, d)
+        upper = upper[model.therapist]
+    return _pull_back(upper, model.blocks, shrink, model.client_columns, d)
+
+
+def _pull_back(
+    by_reduced: FloatArray, blocks: FloatArray, shrink: FloatArray, columns: IntArray, d: int
+) -> FloatArray:
+    """Derivative by what a Woodbury step took in, from that by what came out of it."""
+    moved = np.broadcast_to(np.eye(d), (len(blocks), d, d)).copy()
+    moved[:, columns, :] -= np.einsum("iab,idb->iad", shrink, blocks)
+    found = moved @ by_reduced @ moved.transpose(0, 2, 1)
+    found[:, columns[:, None], columns] += shrink
+    return found
 
 
 @dataclass(frozen=True)

@@ -75,26 +75,44 @@ def accumulate(
         raise ValueError(f"shapes do not agree: X {X.shape}, y {y.shape}, client {client.shape}")
     if not (np.isfinite(X).all() and np.isfinite(y).all()):
         raise ValueError("X and y must be finite; drop incomplete rows first")
-    codes, n_clients = _dense_codes(client)
-    owner = _therapist_of_client(codes, therapist, n_clients)
-    order = np.argsort(owner, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(n_clients)
+    place, owner = client_places(client, therapist)
+    n_clients = owner.size
     return NestedStatistics(
         cross=_cross_products(
             np.ascontiguousarray(X, dtype=np.float64),
             np.ascontiguousarray(y, dtype=np.float64),
-            rank[codes],
+            place,
             n_clients,
         ),
-        n_rows=np.bincount(rank[codes], minlength=n_clients).astype(np.int64),
-        therapist=owner[order],
+        n_rows=np.bincount(place, minlength=n_clients).astype(np.int64),
+        therapist=owner,
         client_columns=np.asarray(client_columns, dtype=np.int64),
         therapist_columns=np.asarray(
             [] if therapist is None or therapist_columns is None else therapist_columns,
             dtype=np.int64,
         ),
     )
+
+
+def client_places(client: IntArray, therapist: IntArray | None) -> tuple[IntArray, IntArray]:
+    """Where the client of every row stands in the statistics, and every client's therapist.
+
+    Parameters
+    ----------
+    client, therapist : (n,) codes; clients are sorted by therapist, then by code.
+
+    Returns
+    -------
+    (n,) places and (n_clients,) therapist codes in that order, zero without therapists.
+    """
+    codes, n_clients = _dense_codes(client)
+    if therapist is None:
+        return codes, np.zeros(n_clients, dtype=np.int64)
+    owner = _therapist_of_client(codes, therapist, n_clients)
+    order = np.argsort(owner, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(n_clients)
+    return rank[codes], owner[order]
 
 
 def take_groups(
@@ -130,10 +148,8 @@ def _dense_codes(values: IntArray) -> tuple[IntArray, int]:
     return codes.astype(np.int64), int(levels.size)
 
 
-def _therapist_of_client(codes: IntArray, therapist: IntArray | None, n_clients: int) -> IntArray:
+def _therapist_of_client(codes: IntArray, therapist: IntArray, n_clients: int) -> IntArray:
     owner = np.zeros(n_clients, dtype=np.int64)
-    if therapist is None:
-        return owner
     therapist_codes, _ = _dense_codes(therapist)
     owner[codes] = therapist_codes
     if not np.array_equal(owner[codes], therapist_codes):

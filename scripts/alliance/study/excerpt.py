@@ -62,6 +62,7 @@ def parts_of_model(study: Study, model: str) -> dict[str, list[str]]:
     """The entries that one model depends on, for ``only`` of :func:`write_excerpt`."""
     spec = study.models[model]
     terms = {part for term in spec.covariates for part in term.split(":")}
+    terms |= {spec.residuals.variance_by or ""}
     return {
         "models": [model],
         "measures": [name for name in study.measures if name in (spec.outcome, spec.predictor)],

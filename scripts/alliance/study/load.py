@@ -237,6 +237,7 @@ class _Declared:
     outcomes: list[str]
     covariates: list[str]
     of_client: list[str]
+    numbers: list[str]
     therapist: bool
 
     @classmethod
@@ -251,6 +252,11 @@ class _Declared:
                 key
                 for key, covariate in _entries(content, "covariates").items()
                 if covariate.get("level", "client") == "client"
+            ],
+            numbers=[
+                key
+                for key, covariate in _entries(content, "covariates").items()
+                if covariate.get("type") == "number"
             ],
             therapist="therapist" in _mapping(content.get("columns")),
         )
@@ -302,6 +308,7 @@ def _check_model(
                 part, ["time", *names.covariates], "time or a covariate",
                 name, (*at, "covariates", position), lines,
             )  # fmt: skip
+    yield from _check_residuals(names, model, name, at, lines)
     if model.get("therapists") is True and not names.therapist:
         yield Problem(
             "NO_THERAPIST", "error", name, _where((*at, "therapists"), lines), "true",
@@ -388,6 +395,22 @@ def _check_dynamics(
         yield from _unless_declared(
             measure, known, "a measure", name, (*at, "further", position), lines
         )
+
+
+def _check_residuals(
+    names: _Declared, model: Mapping[str, Any], name: str, at: KeyPath, lines: Mapping[KeyPath, int]
+) -> Iterable[Problem]:
+    path = (*at, "residuals", "variance_by")
+    by = _mapping(model.get("residuals")).get("variance_by")
+    yield from _unless_declared(
+        by, ["phase", *names.covariates], "phase or a covariate of type category", name, path, lines
+    )
+    if by in names.numbers:
+        yield Problem(
+            "NOT_A_CATEGORY", "error", name, _where(path, lines), f"'{by}', a number",
+            "phase or a covariate of type category",
+            "Residual SDs differ between categories: name a covariate with categories.",
+        )  # fmt: skip
 
 
 def _check_layout(

@@ -304,6 +304,43 @@ class PrivacyRules(Section):
     )
 
 
+def _correlation_from_text(value: Any) -> Any:
+    return {"correlation": value} if isinstance(value, str) else value
+
+
+class Residuals(Section):
+    """How the residuals of a client's sessions belong together; `residuals: ar1` for short."""
+
+    correlation: Literal["independent", "ar1"] = Field(
+        "independent",
+        description="ar1: correlation `rho ** gap` between sessions `gap` apart; missing sessions "
+        "count.",
+    )
+    variance_by: str | None = Field(
+        None,
+        description="`phase`, or a covariate of type category: every category has a residual SD "
+        "of its own.",
+    )
+    phases: list[int] = Field(
+        default_factory=list,
+        description="For `variance_by: phase`: last session of every phase but the last, e.g. "
+        "[4, 10] for sessions to 4, 5 to 10, from 11.",
+    )
+
+    @model_validator(mode="after")
+    def _phases_in_order(self) -> Residuals:
+        if (self.variance_by == "phase") != bool(self.phases):
+            raise ValueError("variance_by: phase and phases belong together")
+        if self.phases != sorted(set(self.phases)):
+            raise ValueError("phases must be in ascending order, each once")
+        return self
+
+    @property
+    def simple(self) -> bool:
+        """Independent and of one size, as by default."""
+        return self.correlation == "independent" and self.variance_by is None
+
+
 class ModelSpec(Section):
     """One multilevel model."""
 
@@ -337,6 +374,22 @@ class ModelSpec(Section):
         False,
         description="true: third level, between-client part split into between clients within "
         "therapist and between therapists, random therapist intercept.",
+    )
+    therapist_slopes: list[Literal["within", "between", "time"]] = Field(
+        default_factory=list,
+        description="Therapist-level random slopes beside the therapist intercept; only with "
+        "`therapists: true`.",
+    )
+    residuals: Annotated[Residuals, BeforeValidator(_correlation_from_text)] = Field(
+        default_factory=Residuals,
+        description="Structure of the residuals: `independent`, `ar1`, or a section. Only REML "
+        "and ML fits; with a structure the Bayesian twin and statsmodels have no such model.",
+    )
+    bootstrap: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="Resamples of the cluster bootstrap of the standard errors, by client and, "
+        "where there are 20 therapists with 3 clients each, by therapist; 0 for none, else 100 or "
+        "more.",
     )
     likelihood: Literal["REML", "ML"] = Field(
         "REML", description="Criterion of the frequentist fit."
@@ -378,10 +431,16 @@ class ModelSpec(Section):
             raise ValueError("a within_between model needs a predictor")
         if self.kind == "course" and self.predictor is not None:
             raise ValueError("a course model has no predictor")
-        if self.kind == "course" and "within" in self.random_slopes:
-            raise ValueError("a course model has no within part to let vary")
+        if self.kind == "course" and {"within", "between"} & {
+            *self.random_slopes, *self.therapist_slopes
+        }:  # fmt: skip
+            raise ValueError("a course model has no within or between part to let vary")
         if self.kind == "course" and (self.components or self.moderators or self.compare_with):
             raise ValueError("components, moderators and compare_with need a predictor")
+        if self.therapist_slopes and not self.therapists:
+            raise ValueError("therapist_slopes need therapists: true")
+        if 0 < self.bootstrap < 100:
+            raise ValueError("bootstrap needs 100 resamples or more (0 for none)")
         return self
 
     @model_validator(mode="after")

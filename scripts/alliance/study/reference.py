@@ -62,6 +62,7 @@ _SECTIONS: tuple[tuple[str, str], ...] = (
     ("CleaningRules", "`cleaning:`"),
     ("PrivacyRules", "`privacy:`"),
     ("ModelSpec", "`models: <name>:`"),
+    ("Residuals", "`models: <name>: residuals:`, a word alone or"),
     ("AssociationSpec", "`associations: <name>:`"),
     ("DynamicsSpec", "`dynamics: <name>:`"),
     ("RuptureSpec", "`ruptures: <name>:`"),

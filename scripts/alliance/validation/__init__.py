@@ -121,6 +121,7 @@ def _without(study: Study, lost: set[str]) -> Study:
         for name, model in study.models.items()
         if {model.outcome, model.predictor or model.outcome} <= set(measures)
         and {p for term in model.covariates for p in term.split(":")} <= {"time", *covariates}
+        and model.residuals.variance_by in (None, "phase", *covariates)
     }
     gone = {key.removeprefix("columns.") for key in lost if key.startswith("columns.")}
     columns = study.columns.model_copy(update=dict.fromkeys(gone - {"client", "session"}))
