@@ -19,10 +19,10 @@ import pandas as pd
 import pytest
 
 from alliance.deidentification import check_key, deidentify
-from alliance.instruments import load_instruments
+from alliance.instruments import known_instruments, load_instruments
 from alliance.problems import Problem, StudyError, describe_problems
 from alliance.study import Study
-from alliance.validation import CATALOGUE, validate
+from alliance.validation import CATALOGUE, check_marks, validate
 from alliance.validation.catalogue import tell
 
 ROOT = Path(__file__).parents[1]
@@ -134,8 +134,9 @@ def _problems(bad: Bad, folder: Path) -> list[Problem]:
     wanted = [m.instrument for m in study.measures.values() if m.instrument]
     known = [name for name in wanted if (INSTRUMENTS / f"{name}.yaml").exists()]
     problems, raw = validate(
-        study, _instruments(frozenset(known)), folder, "config/studies/mini.yaml", TODAY
-    )
+        study, _instruments(frozenset(known)), folder, "config/studies/mini.yaml", TODAY,
+        known_instruments(INSTRUMENTS),
+    )  # fmt: skip
     if raw is None:
         return problems
     try:
@@ -624,9 +625,51 @@ def alliance_rated_once_and_copied(bad):
     bad.sessions[WAI] = bad.sessions.groupby("id")[WAI].transform("first")
 
 
-@case("LOOKS_REVERSED", "'core_2', 'core_3'", "items_already_reversed: true", severity="warning")
+@case("LOOKS_REVERSED", "'core_2', 'core_3'", "items_already_reversed: true", severity="error")
 def items_already_reversed(bad):
     bad.sessions[["core_2", "core_3"]] = 4 - bad.sessions[["core_2", "core_3"]]
+
+
+@case("LOOKS_REVERSED", "'core_2', 'core_3'", severity="warning")
+def items_that_the_user_says_are_not_reversed(bad):
+    items_already_reversed(bad)
+    bad.study["measures"]["symptoms"]["items_already_reversed"] = False
+
+
+@case("LOOKS_REVERSED", "'core_2', 'core_3'", severity="warning")
+def items_that_seem_reversed_in_few_clients(bad):
+    items_already_reversed(bad)
+    ids = sorted(bad.sessions["id"].unique())[:7]
+    bad.sessions = bad.sessions[bad.sessions["id"].isin(ids)].reset_index(drop=True)
+
+
+@case("LOOKS_REVERSED", "really wais_client?", "names fit waisr_client", severity="error")
+def another_form_of_the_family(bad):
+    names = {item: f"WAI-SR_{at:02d}" for at, item in enumerate(WAI, start=1)}
+    bad.sessions = bad.sessions.rename(columns=names)
+    bad.study["measures"]["alliance"] |= {
+        "instrument": "wais_client", "items": "WAI-SR_{item:02d}", "response_range": [1, 5],
+    }  # fmt: skip
+
+
+@case("OTHER_INSTRUMENT_NAMED", "'WAI-SR_01' to 'WAI-SR_12'", "instrument arm12",
+      severity="warning")  # fmt: skip
+def another_instrument_named(bad):
+    another_form_of_the_family(bad)
+    bad.study["measures"]["alliance"]["instrument"] = "arm12"
+
+
+@case("ITEMS_DISAGREE", "of 12 items run against", "really waisr_client?", "waisr_therapist12",
+      severity="error")  # fmt: skip
+def items_of_a_two_sided_scale(bad):
+    bad.sessions[WAI[::2]] = 6 - bad.sessions[WAI[::2]]
+
+
+@case("ITEMS_DISAGREE", "of 12 items run against", severity="warning")
+def items_disagree_in_few_clients(bad):
+    items_of_a_two_sided_scale(bad)
+    ids = sorted(bad.sessions["id"].unique())[:6]
+    bad.sessions = bad.sessions[bad.sessions["id"].isin(ids)].reset_index(drop=True)
 
 
 @case("LOOKS_UNREVERSED", "'core_2', 'core_3'", "items_already_reversed: false")
@@ -898,12 +941,34 @@ def wide_out_of_range(bad):
     _widen(bad)
 
 
+@case("MISSING_COLUMN", "'wai_1', 'wai_2'", 'Write items: "wai_{item:02d}"', severity="error")
+def items_written_with_a_zero(bad):
+    bad.sessions = bad.sessions.rename(columns={f"wai_{i}": f"wai_{i:02d}" for i in range(1, 10)})
+
+
+@case("MISSING_COLUMN", 'Write items: "wai_{item}_s{session:02d}"', severity="error")
+def items_and_sessions_written_otherwise(bad):
+    _wide_items(bad, lambda item, session: f"{item}_s{session:02d}")
+
+
+@case("MISSING_COLUMN", "no column 'wai_3'", "Did you mean 'wai3'?", severity="error")
+def item_without_its_underscore_beside_a_similar_name(bad):
+    bad.sessions = bad.sessions.rename(columns={"wai_3": "wai3"})
+    bad.sessions["wait_3"] = 1
+    bad.study["covariates"]["wait"] = {"column": "wait_3", "type": "number", "level": "session"}
+
+
 @case("MISSING_COLUMN", "wai_2_s{session} for session 2", severity="error")
 def wide_items_incomplete(bad):
+    _wide_items(bad, lambda item, session: f"{item}_s{session}", dropped="wai_2_s2")
+
+
+def _wide_items(bad: Bad, name: Callable[[str, int], str], dropped: str = "") -> None:
     items = bad.sessions.pivot_table(index="id", columns="session_no", values=WAI)
-    items.columns = [f"{item}_s{session}" for item, session in items.columns]
+    items.columns = [name(item, session) for item, session in items.columns]
     _widen(bad)
-    bad.files["wide.csv"] = items.drop(columns="wai_2_s2").reset_index().to_csv(index=False)
+    items = items[[column for column in items if column != dropped]]
+    bad.files["wide.csv"] = items.reset_index().to_csv(index=False)
     bad.study["measures"]["alliance"] = dict(STUDY["measures"]["alliance"],
                                              items="wai_{item}_s{session}")  # fmt: skip
     bad.study["measures"].pop("symptoms")
@@ -972,7 +1037,7 @@ def test_key_for_pseudonyms_is_missing_or_weak():
 
 
 def test_every_issue_of_the_catalogue_has_a_case():
-    elsewhere = {"NO_PSEUDONYM_KEY", "WEAK_PSEUDONYM_KEY"}  # the test above
+    elsewhere = {"NO_PSEUDONYM_KEY", "WEAK_PSEUDONYM_KEY", "DRAFT_MARKS"}  # tests of their own
     assert set(CATALOGUE) - elsewhere <= {c.code for c in CASES}
 
 
@@ -998,6 +1063,41 @@ def test_everything_at_once(tmp_path):
     codes = {p.code for p in _problems(bad, tmp_path)}
     assert codes >= {"MISSING_COLUMN", "TEXT_IN_NUMBER", "DATE_IN_FUTURE", "NO_REFERENCE",
                      "EMAIL_FOUND", "UNKNOWN_COMPONENT"}  # fmt: skip
+
+
+def test_an_absent_item_does_not_hide_what_is_wrong_with_the_others(tmp_path):
+    bad = _good()
+    bad.set(7, "core_4", "often")
+    bad.set(9, "core_6", 31)
+    bad.sessions = bad.sessions.rename(columns={"core_8": "cor_8"})
+    told = {(p.code, p.where) for p in _problems(bad, tmp_path)}
+    assert ("MISSING_COLUMN", "key measures.symptoms.items") in told
+    assert ("TEXT_IN_NUMBER", "column 'core_4', row 7") in told
+    assert ("OUT_OF_RANGE", "column 'core_6', row 9") in told
+
+
+def test_an_absent_session_column_does_not_hide_words_among_answers(tmp_path):
+    bad = _good()
+    bad.set(7, "core_4", "often")
+    bad.sessions = bad.sessions.rename(columns={"session_no": "sesion_no"})
+    told = {(p.code, p.where) for p in _problems(bad, tmp_path)}
+    assert told == {
+        ("MISSING_COLUMN", "key columns.session"),
+        ("TEXT_IN_NUMBER", "column 'core_4', row 7"),
+    }
+
+
+def test_marks_of_a_draft_are_told():
+    (problem,) = check_marks([3, 8, 9], "config/studies/mini.yaml")
+    assert (problem.code, problem.severity) == ("DRAFT_MARKS", "warning")
+    assert problem.where == "lines 3, 8, 9"
+    assert check_marks([], "config/studies/mini.yaml") == []
+
+
+def test_one_odd_item_of_a_small_sample_is_no_error(tmp_path):
+    bad = _good()
+    bad.sessions["wai_5"] = 6 - bad.sessions["wai_5"]
+    assert "error" not in {p.severity for p in _problems(bad, tmp_path)}
 
 
 def test_straight_lining_cannot_be_seen_in_items_reversed_before(tmp_path):

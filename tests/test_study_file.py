@@ -121,6 +121,33 @@ def test_an_unknown_study_and_missing_parts_are_told_together(tmp_path: Path) ->
     assert ("UNKNOWN_STUDY", "Did you mean 'clinic'?") in told
 
 
+def test_missing_parts_are_told_beside_other_mistakes_of_the_same_file(tmp_path: Path) -> None:
+    folder = tmp_path / "config/studies"
+    folder.mkdir(parents=True)
+    text = (
+        CLINIC.replace("exact_duplicates:", "exact_duplicate:")
+        .replace("instrument: waisr_client", "instrument: wai_sr")
+        .replace("rules: [mean_prior", "rules: [mean_priors")
+    )
+    (folder / "clinic.yaml").write_text(text, encoding="utf-8")
+    for kind in ("instruments", "ruptures"):
+        (tmp_path / "config" / kind).symlink_to(ROOT / "config" / kind)
+    with pytest.raises(StudyError) as caught:
+        collect_studies(["clinic"], tmp_path)
+    told = {p.code: p for p in caught.value.problems}
+    assert set(told) == {"UNKNOWN_KEY", "UNKNOWN_INSTRUMENT", "UNKNOWN_RUPTURE", "MISSING_FILE"}
+    line = text.splitlines().index("    instrument: wai_sr") + 1
+    assert told["UNKNOWN_INSTRUMENT"].where.startswith(f"line {line}, key measures.")
+    assert "waisr_client, waisr_therapist12" in told["UNKNOWN_INSTRUMENT"].fix
+    assert "Did you mean 'mean_prior'?" in told["UNKNOWN_RUPTURE"].fix
+
+
+def test_an_absent_section_is_given_to_be_pasted(tmp_path: Path) -> None:
+    start, end = CLINIC.index("timing:"), CLINIC.index("measures:")
+    (problem,) = problems_of(tmp_path, CLINIC[:start] + CLINIC[end:])
+    assert "timing: {alliance_when: post, outcome_when: pre}" in problem.fix
+
+
 def test_an_excerpt_holds_the_declared_sections_and_no_others() -> None:
     study = load_study(ROOT / "config/studies/clinic.yaml")
     again = read_excerpt(write_excerpt(study, "measures", "covariates"))

@@ -129,3 +129,66 @@ def test_one_broken_study_does_not_stop_the_other(project: Project) -> None:
     assert "kore_" in done.stdout
     assert (project.root / "results/mini/report.html").is_file()
     assert not (project.root / "results/broken/report.html").exists()
+
+
+def test_the_screen_ends_with_one_list_of_all_problems(project: Project) -> None:
+    text_in_an_item(project)
+    missing_column(project)
+    screen = run_wrong(project)
+    count = "The study 'mini' was stopped: 3 errors, "
+    assert screen.count(count) == 1
+    problems = pd.read_csv(project.root / "results/mini/qc/validation.tsv", sep="\t")
+    assert (problems["severity"] == "error").sum() == 3
+    assert screen.count("fix:") == len(problems)
+    end = screen[screen.index(count) :]
+    assert "Error in rule" not in end
+    assert "results/mini/qc/validation.tsv" in end
+
+
+def test_a_user_adds_an_instrument_and_gets_a_report(project: Project) -> None:
+    """A scale nobody here has heard of: one YAML file, a few columns, no code."""
+    (project.root / "config/instruments/mood6.yaml").write_text(
+        "id: mood6\n"
+        "name: Mood Scale\n"
+        "domain: outcome\n"
+        "perspective: client\n"
+        "n_items: 6\n"
+        "response_min: 1\n"
+        "response_max: 6\n"
+        "reverse: [2, 5]\n"
+        "total_rule: sum\n"
+        "min_answered: 5\n"
+        "missing_rule: prorate\n"
+        "higher_is: worse\n"
+        "verification: verified_1\n"
+        "references: [Our manual]\n",
+        encoding="utf-8",
+    )
+
+    def add_items(sessions: pd.DataFrame) -> pd.DataFrame:
+        answers = sessions[[f"core_{i}" for i in (1, 2, 4, 5, 3, 6)]].apply(pd.to_numeric)
+        answers = answers.where(answers >= 0) + 1
+        names = [f"mood item {i}" for i in range(1, 7)]
+        return sessions.assign(**dict(zip(names, answers.to_numpy().T, strict=True)))
+
+    def declare(study: dict) -> None:
+        study["measures"]["symptoms"] = {
+            "role": "outcome", "label": "Mood (MS-6)", "instrument": "mood6",
+            "items": "mood item {item}",
+        }  # fmt: skip
+        study["models"]["main"]["bayes"] = False
+
+    change_sessions(project, add_items)
+    project.study(declare)
+    done = project.snakemake()
+    assert done.returncode == 0, done.stdout
+    scored = pd.read_parquet(project.root / "results/mini/data/scored/sessions.parquet")
+    given = pd.read_parquet(project.root / "results/mini/data/clean/sessions.parquet")
+    items = given[[f"symptoms__{i}" for i in range(1, 7)]].astype(float)
+    items[["symptoms__2", "symptoms__5"]] = 7 - items[["symptoms__2", "symptoms__5"]]
+    complete = items.notna().all(axis=1).to_numpy()
+    naive = items.sum(axis=1).to_numpy()[complete]
+    assert complete.sum() > 300
+    assert (scored["symptoms"].astype(float).to_numpy()[complete] == naive).all()
+    page = (project.root / "results/mini/report.html").read_text(encoding="utf-8")
+    assert "MS-6" in page

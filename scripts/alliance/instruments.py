@@ -7,6 +7,7 @@ that the reversed items are not known, which is not the same as ``reverse: []``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from alliance.problems import Problem, StudyError, suggest
+from alliance.problems import Problem, StudyError, alike, suggest, suggest_family
 from alliance.study import Measure, load_yaml_with_lines
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -250,6 +251,37 @@ def known_instruments(folder: str | Path) -> list[str]:
     return sorted(path.stem for path in Path(folder).glob("*.yaml"))
 
 
+def named_by(columns: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Ids of the instruments whose whole name (``waisr``, ``core10``) every column bears.
+
+    ``WAI-SR_01`` bears waisr, ``wai_1`` none: wai36 and waisr begin so, but are not named.
+    """
+    short: dict[str, list[str]] = {}
+    for instrument in known:
+        short.setdefault(instrument.split("_")[0], []).append(instrument)
+    # ``core`` may mean core10, ``wais`` waisr; a ``t`` for the therapist makes no other name.
+    names = {
+        name: ids
+        for name, ids in short.items()
+        if not any(other.startswith(name) and other not in (name, f"{name}t") for other in short)
+    }
+    names |= {i.replace("_", ""): [i] for ids in short.values() for i in ids if "_" in i}
+    borne = [_names_in(column) for column in columns]
+    common = set.intersection(*borne) & set(names) if borne else set()
+    return [i for name in sorted(common, key=len)[-1:] for i in names[name]]
+
+
+def _names_in(column: str) -> set[str]:
+    """Every beginning of the words of a column name: ``WAI-SR_01`` gives wai, waisr, waisr01."""
+    words = [word for word in re.split(r"[^a-z0-9]+", column.lower()) if word]
+    return {"".join(words[:n]) for n in range(1, len(words) + 1)}
+
+
+def similar_instruments(instrument: str, known: Iterable[str]) -> list[str]:
+    """Other instruments whose ids begin alike: further forms of the same questionnaire."""
+    return alike(instrument, [name for name in known if name != instrument])
+
+
 def load_instrument(path: str | Path) -> Instrument:
     """One instrument file.
 
@@ -305,7 +337,7 @@ def _shown(path: Path) -> str:
 
 
 def _unknown(name: str, known: list[str]) -> Problem:
-    hint = suggest(name, known)
+    hint = suggest_family(name, known)
     fix = f"{hint} Known: {', '.join(known)}. config/instruments/README.md: how to add one."
     return Problem(
         "UNKNOWN_INSTRUMENT", "error", "config/instruments", f"instrument '{name}'",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Literal
 
 Severity = Literal["error", "warning"]
@@ -66,6 +68,14 @@ def describe_problems(problems: Iterable[Problem], title: str = "") -> str:
     return "\n\n".join([f"{title}: {count}" if title else count, *(p.as_text() for p in ordered)])
 
 
+def read_problems(path: str | Path) -> list[Problem]:
+    """The problems listed in a ``qc/validation.tsv``; none when it is not there."""
+    if not Path(path).is_file():
+        return []
+    with Path(path).open(encoding="utf-8", newline="") as handle:
+        return [Problem(**row) for row in csv.DictReader(handle, delimiter="\t")]  # type: ignore[arg-type]
+
+
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
@@ -82,3 +92,37 @@ def list_rows(rows: Sequence[int], shown: int = 8) -> str:
     numbers = ", ".join(str(row) for row in rows[:shown])
     more = f" and {len(rows) - shown} more" if len(rows) > shown else ""
     return f"{'row' if len(rows) == 1 else 'rows'} {numbers}{more}"
+
+
+def suggest_family(word: str, known: Iterable[str]) -> str:
+    """``Did you mean ...?`` for ids of instruments: all whose names begin alike.
+
+    ``wai_sr`` means every form of the WAI-SR, which letters alone would not tell.
+    """
+    family = alike(word, known)
+    if not family:
+        return suggest(word, known)
+    if len(family) == 1:
+        return f"Did you mean '{family[0]}'?"
+    return f"Did you mean one of {', '.join(family)}?"
+
+
+def alike(word: str, known: Iterable[str], least: int = 3) -> list[str]:
+    """Names that share the longest beginning with ``word``; punctuation and capitals aside."""
+    plain = {name: _letters_and_digits(name) for name in known}
+    wanted = _letters_and_digits(word)
+    same = [name for name, text in plain.items() if text == wanted]
+    shared = {name: _same_beginning(wanted, text) for name, text in plain.items()}
+    longest = max(shared.values(), default=0)
+    if same or longest < least:
+        return same
+    return sorted(name for name, length in shared.items() if length == longest)
+
+
+def _same_beginning(one: str, other: str) -> int:
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def _letters_and_digits(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())

@@ -13,6 +13,10 @@ from alliance.problems import StudyError
 Say = Callable[[str], None]
 
 
+class RefusedError(Exception):
+    """Raised where problems that are told elsewhere stop a study; says where they are told."""
+
+
 @contextmanager
 def stage(title: str, log: str | Path) -> Iterator[Say]:
     """Run the body of a script as one stage of the study.
@@ -30,7 +34,7 @@ def stage(title: str, log: str | Path) -> Iterator[Say]:
 
         try:
             yield say
-        except StudyError as error:
+        except (StudyError, RefusedError) as error:
             print(f"\n{error}\n", file=handle)
             failed = True
         except Exception:  # told to the user, never swallowed: the exit status is 1

@@ -11,7 +11,8 @@ from pathlib import Path
 SCRIPTS = Path(workflow.basedir).parent / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from alliance.problems import StudyError
+from alliance.instruments import known_instruments
+from alliance.problems import StudyError, describe_problems, read_problems
 from alliance.provenance import code_hash, file_hash
 from alliance.study import (
     Study,
@@ -19,6 +20,7 @@ from alliance.study import (
     collect_studies,
     data_files,
     instruments_of,
+    lines_to_check,
     parts_of_model,
     parts_of_rupture,
     read_run_config,
@@ -65,8 +67,13 @@ def study_called(name):
     )
 
 
+STUDIES_OF_THIS_RUN = {}
+
+
 def study_of(wildcards):
-    return study_called(wildcards.study)
+    study = study_called(wildcards.study)
+    STUDIES_OF_THIS_RUN[wildcards.study] = study
+    return study
 
 
 @cache
@@ -130,6 +137,7 @@ def sections_of_rupture(*names, labels=True):
     return excerpt
 
 
+RULER = "=" * 79
 MARK_OF_RUN = Path(".snakemake/alliance.pid")
 
 
@@ -166,7 +174,26 @@ def say_where_the_reports_are():
 
 
 def say_what_to_do():
+    """The end of a screen: one list of what is wrong with the data, or where to look."""
+    refused = 0
+    for name in STUDIES_OF_THIS_RUN:
+        file = f"results/{name}/qc/validation.tsv"
+        problems = read_problems(file)
+        if any(problem.severity == "error" for problem in problems):
+            refused += 1
+            title = f"The study '{name}' was stopped"
+            tell(f"\n{RULER}\n{describe_problems(problems, title)}\n")
+            tell(f"This list is also in {file}.")
+    if refused:
+        tell(f"Mend what is marked ERROR and type the same command again.\n{RULER}")
+        return
     tell(
         "\nThe run stopped early: what is wrong stands above (and in results/<study>/logs/).\n"
         "Correct it and type the same command again; what was finished is not done twice.\n"
     )
+
+
+def marks_of_draft(wildcards):
+    """Lines of the study file that a draft marked and nobody has looked at."""
+    file = Path(f"config/studies/{wildcards.study}.yaml")
+    return lines_to_check(file.read_text(encoding="utf-8-sig"))

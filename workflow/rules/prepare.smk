@@ -43,10 +43,15 @@ rule validate:
         "results/{study}/logs/validate.log",
     benchmark:
         "results/{study}/benchmarks/validate.tsv"
+    # Before the gate, so that the list of problems is there when the gate refuses.
+    priority: 1
     conda:
         ENVIRONMENT
     params:
         study=sections(*SECTIONS_OF_VALIDATION, labels=False),
+        marks=marks_of_draft,
+        known_instruments=known_instruments("config/instruments"),
+        key=mark_of_key,
         code=code_of("validate_data.py"),
     message:
         "{wildcards.study}: looking for problems in the data"

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from alliance.drafting.draft import Draft, DraftCovariate, DraftMeasure, DraftTable
 from alliance.drafting.roles import Role
 from alliance.drafting.scales import Scale
+from alliance.study import CHECK
 
-CHECK = "# CHECK:"
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*")
 RESERVED = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
 RUPTURE_RULES = ("mean_prior", "previous_drop", "own_mean")

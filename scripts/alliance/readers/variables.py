@@ -8,7 +8,13 @@ from typing import Literal, Protocol
 
 from alliance.problems import Problem, suggest
 from alliance.readers.answers import keyed
-from alliance.readers.patterns import fill_item, has_session, match_sessions
+from alliance.readers.patterns import (
+    ITEM_FIELD,
+    SESSION_FIELD,
+    fill_item,
+    has_session,
+    match_sessions,
+)
 from alliance.readers.raw import RawTable
 from alliance.study import Column, Measure, Study
 from alliance.study.rupture_sources import RUPTURE_REPORTS
@@ -16,6 +22,7 @@ from alliance.study.rupture_sources import RUPTURE_REPORTS
 Kind = Literal["id", "date", "category", "number"]
 Level = Literal["session", "client", "either"]
 SHOWN_COLUMNS = 12
+NUMBER_FORMS = ("", ":02d", ":03d")  # 1, 01, 001
 
 
 class HasItems(Protocol):
@@ -159,6 +166,7 @@ def locate(
     """
     places: Places = {}
     problems: list[Problem] = []
+    variables = list(variables)
     absent: dict[str, list[Variable]] = {}
     for variable in variables:
         found = _find(study, variable, tables)
@@ -171,7 +179,8 @@ def locate(
         elif len(usable) > 1 and not variable.shared:
             problems.append(_ambiguous(variable, usable, tables))
         problems += _repeated(variable, usable, tables)
-    problems += [_missing(group, tables) for group in absent.values()]
+    declared = {variable.pattern for variable in variables}
+    problems += [_missing(study, group, declared, tables) for group in absent.values()]
     return places, problems
 
 
@@ -210,28 +219,51 @@ def _usable(variable: Variable, found: list[Place], tables: Mapping[str, RawTabl
 
 
 def missing_column(
-    file: str, key: str, wanted: str, columns: Iterable[str], what: str = ""
+    file: str, key: str, wanted: str, columns: Iterable[str], what: str = "", fix: str = ""
 ) -> Problem:
     """A declared column that the file does not have, with the likely meant one."""
     columns = list(columns)
     shown = ", ".join(columns[:SHOWN_COLUMNS]) + (
         f" and {len(columns) - SHOWN_COLUMNS} more" if len(columns) > SHOWN_COLUMNS else ""
     )
+    likely = fix or suggest(wanted, columns)
     return Problem(
         "MISSING_COLUMN", "error", file, f"key {key}", f"no column {what or repr(wanted)}",
         f"one of the columns of the file: {shown}",
-        suggest(wanted, columns) or "Correct the name in the study file, or in the data file.",
+        likely or "Correct the name in the study file, or in the data file.",
     )  # fmt: skip
 
 
-def _missing(group: list[Variable], tables: Mapping[str, RawTable]) -> Problem:
+def _missing(
+    study: Study, group: list[Variable], declared: set[str], tables: Mapping[str, RawTable]
+) -> Problem:
     level = group[0].level
     fitting = [t for t in tables.values() if level != "session" or t.table.level == "session"]
     columns = [column for raw in fitting for column in raw.frame.columns]
     names = [variable.pattern for variable in group]
     what = ", ".join(f"'{name}'" for name in names[:SHOWN_COLUMNS])
     files = ", ".join(raw.file for raw in fitting)
-    return missing_column(files, group[0].key, names[0], columns, what)
+    # A column that the study names for something else was hardly meant.
+    spare = [column for column in columns if column not in declared]
+    fix = _other_padding(study, group[0].measure, columns) or suggest(names[0], spare)
+    return missing_column(files, group[0].key, names[0], columns, what, fix)
+
+
+def _other_padding(study: Study, measure: str, columns: Iterable[str]) -> str:
+    """What to write for items where only the form of the number differs: wai_01 for wai_1."""
+    written = study.measures[measure].items if measure else None
+    if not isinstance(written, str):
+        return ""
+    present = set(columns)
+    for item in NUMBER_FORMS:
+        for session in NUMBER_FORMS if has_session(written) else ("",):
+            other = SESSION_FIELD.sub(f"{{session{session}}}", written)
+            other = ITEM_FIELD.sub(f"{{item{item}}}", other)
+            names = [fill_item(other, number) for number in (1, 2)]
+            found = [name in present or match_sessions(name, present) for name in names]
+            if other != written and all(found):
+                return f'Write items: "{other}": the numbers in the file are written like that.'
+    return ""
 
 
 def _wrong_level(variable: Variable, found: list[Place], tables: Mapping[str, RawTable]) -> Problem:

@@ -11,7 +11,7 @@ from alliance.study.excerpt import (
     write_excerpt,
 )
 from alliance.study.files import data_files, resolve_path
-from alliance.study.load import load_study, load_yaml_with_lines
+from alliance.study.load import CHECK, lines_to_check, load_study, load_yaml_with_lines
 from alliance.study.model import (
     AssociationSpec,
     CleaningRules,
@@ -31,6 +31,7 @@ from alliance.study.model import (
 from alliance.study.run import RunConfig, read_run_config
 
 __all__ = [
+    "CHECK",
     "AssociationSpec",
     "CleaningRules",
     "Column",
@@ -50,6 +51,7 @@ __all__ = [
     "collect_studies",
     "data_files",
     "instruments_of",
+    "lines_to_check",
     "load_study",
     "load_yaml_with_lines",
     "parts_of_association",

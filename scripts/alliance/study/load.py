@@ -14,6 +14,12 @@ from alliance.problems import Problem, StudyError, suggest
 from alliance.study.model import Study
 
 KeyPath = tuple[str | int, ...]
+CHECK = "# CHECK:"  # what a drafted study file marks for its owner to look at
+
+
+def lines_to_check(text: str) -> list[int]:
+    """Lines (from 1) of a study file that still carry the mark of a draft."""
+    return [at for at, line in enumerate(text.splitlines(), start=1) if CHECK in line]
 
 
 def load_yaml_with_lines(
@@ -89,7 +95,7 @@ def _walk(
             _walk(child, here, lines, repeated, name)
 
 
-def _where(path: KeyPath, lines: Mapping[KeyPath, int]) -> str:
+def where_in(path: KeyPath, lines: Mapping[KeyPath, int]) -> str:
     """``line 12, key models.main.outcome``; the nearest known line for a key that is absent."""
     key = ".".join(str(part) for part in path)
     nearest = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
@@ -102,7 +108,7 @@ def problem_from(
 ) -> Problem:
     """One pydantic error of a configuration file with the model ``root``, in a user's words."""
     location = tuple(part for part in error["loc"] if not str(part).startswith("function-"))
-    where = _where(location, lines)
+    where = where_in(location, lines)
     kind = error["type"]
     if kind == "extra_forbidden":
         known = _keys_at(location[:-1], root)
@@ -117,7 +123,7 @@ def problem_from(
             where,
             "nothing",
             f"'{location[-1]}': {description}" if description else f"'{location[-1]}'",
-            f"Add '{location[-1]}' (config/README.md explains every key).",
+            _how_to_add(location),
         )
     found = error.get("input")
     shown = repr(found) if isinstance(found, str | int | float | bool | None) else "a section"
@@ -129,6 +135,28 @@ def problem_from(
         )
         fix = f"{hint} {fix}".strip()
     return Problem("WRONG_VALUE", "error", name, where, shown, message, fix)
+
+
+# What a user may paste for a section that is absent.
+_EXAMPLES: dict[str, str] = {
+    "timing": "timing: {alliance_when: post, outcome_when: pre}  (pre or post: before or after "
+    "the session)",
+    "columns": "columns: {client: client_id, session: session_no}  (the names in your file)",
+    "data": "data: {tables: {sessions: {path: data/mystudy/sessions.csv}}}",
+    "measures": "measures: {outcome: {role: outcome, label: PHQ-9, instrument: phq9, items: "
+    '"phq9_{item}"}}',
+    "alliance_when": "alliance_when: post  (or pre)",
+    "outcome_when": "outcome_when: pre  (or post)",
+}
+
+
+def _how_to_add(location: KeyPath) -> str:
+    """What to write for a key that is absent, ready to be pasted where that is possible."""
+    key = str(location[-1])
+    example = _EXAMPLES.get(key) if location[0] in _EXAMPLES else None
+    if example:
+        return f"Add, for example: {example}. config/README.md explains every key."
+    return f"Add '{key}' (config/README.md explains every key)."
 
 
 def _model_at(path: KeyPath, root: type[BaseModel]) -> type[BaseModel] | None:
@@ -171,7 +199,7 @@ def _check_name(
     stem, given = Path(name).stem, content.get("id")
     if isinstance(given, str) and given != stem:
         yield Problem(
-            "STUDY_ID", "error", name, _where(("id",), lines), f"'{given}'",
+            "STUDY_ID", "error", name, where_in(("id",), lines), f"'{given}'",
             f"'{stem}', the name of the file",
             f"Write id: {stem}, or rename the file to {given}.yaml.",
         )  # fmt: skip
@@ -185,12 +213,12 @@ def _check_references(
     Works on the file as written, so that these problems are told together with wrong values.
     """
     names = _Declared.in_content(content)
-    for key, model in _entries(content, "models").items():
+    for key, model in entries_of(content, "models").items():
         yield from _check_model(names, key, model, name, lines)
         yield from _check_variants(content, names, key, model, name, lines)
-    for key, association in _entries(content, "associations").items():
+    for key, association in entries_of(content, "associations").items():
         yield from _check_association(names, key, association, name, lines)
-    for key, rupture in _entries(content, "ruptures").items():
+    for key, rupture in entries_of(content, "ruptures").items():
         at: KeyPath = ("ruptures", key)
         yield from _unless_declared(
             rupture.get("measure"), names.predictors, "a measure with role alliance",
@@ -200,7 +228,7 @@ def _check_references(
             rupture.get("outcome"), names.outcomes, "a measure with role outcome",
             name, (*at, "outcome"), lines,
         )  # fmt: skip
-    for key, dynamics in _entries(content, "dynamics").items():
+    for key, dynamics in entries_of(content, "dynamics").items():
         yield from _check_dynamics(names, key, dynamics, name, lines)
     yield from _check_same_ids(content, name, lines)
     yield from _check_layout(content, name, lines)
@@ -217,12 +245,12 @@ def _check_same_ids(
     content: Mapping[str, Any], name: str, lines: Mapping[KeyPath, int]
 ) -> Iterable[Problem]:
     """All analyses share one table of estimates."""
-    taken = set(_entries(content, "models"))
+    taken = set(entries_of(content, "models"))
     for section, what in _OTHER_ANALYSES.items():
-        own = set(_entries(content, section))
+        own = set(entries_of(content, section))
         for key in sorted(taken & own):
             yield Problem(
-                "SAME_ID", "error", name, _where((section, key), lines), f"'{key}' twice",
+                "SAME_ID", "error", name, where_in((section, key), lines), f"'{key}' twice",
                 "different names for all analyses, which share one table of estimates",
                 f"Rename the {what}, for example to {key}_{section}.",
             )  # fmt: skip
@@ -242,15 +270,15 @@ class _Declared:
 
     @classmethod
     def in_content(cls, content: Mapping[str, Any]) -> _Declared:
-        roles = {key: m.get("role") for key, m in _entries(content, "measures").items()}
+        roles = {key: m.get("role") for key, m in entries_of(content, "measures").items()}
         known = ("alliance", "process", "outcome")
         return cls(
             predictors=[key for key, role in roles.items() if role != "outcome"],
             outcomes=[k for k, role in roles.items() if role == "outcome" or role not in known],
-            covariates=list(_entries(content, "covariates")),
+            covariates=list(entries_of(content, "covariates")),
             of_client=[
                 key
-                for key, covariate in _entries(content, "covariates").items()
+                for key, covariate in entries_of(content, "covariates").items()
                 if covariate.get("level", "client") == "client"
             ],
             numbers=[
@@ -266,7 +294,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _entries(content: Mapping[str, Any], section: str) -> dict[str, Mapping[str, Any]]:
+def entries_of(content: Mapping[str, Any], section: str) -> dict[str, Mapping[str, Any]]:
     """The entries of a section that are sections themselves."""
     entries = _mapping(content.get(section))
     return {str(key): entry for key, entry in entries.items() if isinstance(entry, Mapping)}
@@ -284,7 +312,7 @@ def _unless_declared(
         return
     listed = ", ".join(known) or "none is declared"
     yield Problem(
-        "UNKNOWN_NAME", "error", name, _where(path, lines), f"'{wanted}'", f"{what} ({listed})",
+        "UNKNOWN_NAME", "error", name, where_in(path, lines), f"'{wanted}'", f"{what} ({listed})",
         suggest(wanted, known) or "Declare it, or correct the name.",
     )  # fmt: skip
 
@@ -311,7 +339,7 @@ def _check_model(
     yield from _check_residuals(names, model, name, at, lines)
     if model.get("therapists") is True and not names.therapist:
         yield Problem(
-            "NO_THERAPIST", "error", name, _where((*at, "therapists"), lines), "true",
+            "NO_THERAPIST", "error", name, where_in((*at, "therapists"), lines), "true",
             "a therapist column", "Declare columns.therapist, or set therapists: false.",
         )  # fmt: skip
 
@@ -333,7 +361,7 @@ def _check_variants(
             name, ("models", key, "moderators", position), lines,
         )  # fmt: skip
     other = model.get("compare_with")
-    models = {k: m for k, m in _entries(content, "models").items() if k != key}
+    models = {k: m for k, m in entries_of(content, "models").items() if k != key}
     at: KeyPath = ("models", key, "compare_with")
     yield from _unless_declared(other, list(models), "another model", name, at, lines)
     differs = [
@@ -343,7 +371,7 @@ def _check_variants(
     ]
     if differs:
         yield Problem(
-            "NOT_COMPARABLE", "error", name, _where(at, lines), f"'{other}'",
+            "NOT_COMPARABLE", "error", name, where_in(at, lines), f"'{other}'",
             f"a model with the same {' and '.join(differs)}",
             "Compare models that differ in the predictor only.",
         )  # fmt: skip
@@ -420,17 +448,17 @@ def _check_layout(
     layout = _mapping(content.get("data")).get("layout", "long")
     if layout == "long" and columns and "session" not in columns and "date" not in columns:
         yield Problem(
-            "NO_SESSION", "error", name, _where(("columns",), lines), "neither session nor date",
+            "NO_SESSION", "error", name, where_in(("columns",), lines), "neither session nor date",
             "a session number or a date", "Add columns.session (or columns.date).",
         )  # fmt: skip
     if layout != "wide":
         return
-    for key, measure in _entries(content, "measures").items():
+    for key, measure in entries_of(content, "measures").items():
         given = measure.get("items") or measure.get("column") or []
         patterns = [str(pattern) for pattern in (given if isinstance(given, list) else [given])]
         if not all("{session}" in p or "{session:" in p for p in patterns):
             yield Problem(
-                "NO_SESSION_IN_PATTERN", "error", name, _where(("measures", key), lines),
+                "NO_SESSION_IN_PATTERN", "error", name, where_in(("measures", key), lines),
                 ", ".join(patterns), "a name with {session}, because layout is wide",
                 "Write for example bdi_s{session} for the columns bdi_s1, bdi_s2, ...",
             )  # fmt: skip

@@ -224,8 +224,10 @@ class Measure(Section):
     labels: dict[str, int] | None = Field(
         None, description="Numbers for answers given in words, e.g. `{Never: 1, Always: 5}`."
     )
-    items_already_reversed: bool = Field(
-        False, description="true when negatively worded items were reversed before."
+    items_already_reversed: bool | None = Field(
+        None,
+        description="true when negatively worded items were reversed before; false says that you "
+        "have looked and they were not.",
     )
     attention_checks: dict[str, Number] = Field(
         default_factory=dict,

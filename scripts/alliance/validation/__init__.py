@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alliance.problems import Problem, StudyError
 from alliance.readers import RawStudy, RawTable, assemble
+from alliance.readers.convert import client_column, session_column
 from alliance.study import Study
 from alliance.validation.catalogue import CATALOGUE, Issue
 from alliance.validation.categories import check_categories
 from alliance.validation.columns import check_columns
-from alliance.validation.declarations import check_declarations
+from alliance.validation.declarations import check_declarations, check_marks
 from alliance.validation.files import read_all
 from alliance.validation.identifiers import check_column_names, check_content
 from alliance.validation.keys import check_keys
+from alliance.validation.partial import with_found_items
 from alliance.validation.showing import Look
 from alliance.validation.size import check_size
 from alliance.validation.values import check_values
@@ -24,7 +27,7 @@ from alliance.validation.values import check_values
 if TYPE_CHECKING:
     from alliance.instruments import Instrument
 
-__all__ = ["CATALOGUE", "Issue", "check_study", "validate"]
+__all__ = ["CATALOGUE", "Issue", "check_marks", "check_study", "validate"]
 
 
 def validate(
@@ -33,6 +36,7 @@ def validate(
     root: Path,
     study_file: str,
     today: datetime.date | None = None,
+    known_instruments: Iterable[str] = (),
 ) -> tuple[list[Problem], RawStudy | None]:
     """Read the files of a study and check everything about them.
 
@@ -42,6 +46,7 @@ def validate(
     root : folder of the project, which the paths in the study file start from.
     study_file : the study file as the user knows it, for messages.
     today : dates after it are refused; left out, the computer's date.
+    known_instruments : ids of all instruments that there are, for suggestions.
 
     Returns
     -------
@@ -53,7 +58,9 @@ def validate(
     problems += of_files
     raw = None
     if tables:
-        found, raw = _check_tables(study, instruments, tables, study_file, today)
+        day = today or datetime.date.today()
+        known = tuple(known_instruments)
+        found, raw = _check_tables(study, instruments, tables, study_file, day, known)
         problems += found
     problems = list(dict.fromkeys(problems))  # a problem that two checks noticed is told once
     problems.sort(key=lambda problem: problem.severity != "error")
@@ -77,7 +84,8 @@ def _check_tables(
     instruments: Mapping[str, Instrument],
     tables: Mapping[str, RawTable],
     study_file: str,
-    today: datetime.date | None,
+    today: datetime.date,
+    known_instruments: tuple[str, ...],
 ) -> tuple[list[Problem], RawStudy | None]:
     study = _without(study, _unknown_instruments(study, instruments))
     report = check_columns(study, instruments, tables, study_file)
@@ -85,18 +93,64 @@ def _check_tables(
     # A column that is absent here may stand in the file that could not be read.
     problems = report.problems if complete else []
     problems += check_column_names(report.declared, report.used, tables, study_file)
-    if not complete or not report.keys_found:
+    if not complete:
         return problems, None
-    readable = _without(study, report.lost)
+    if not report.keys_found:
+        return problems + _look_without_keys(study, instruments, tables, study_file), None
+    present, known, lost = with_found_items(
+        study, instruments, report.lost, report.variables, report.places, tables
+    )
+    readable = _without(present, lost)
     if not readable.measures:
         return problems, None
     try:
-        raw = assemble(readable, instruments, tables)
+        raw = assemble(readable, known, tables)
     except StudyError as error:
         return problems + error.problems, None
-    look = Look(readable, instruments, raw, study_file)
+    look = Look(readable, known, raw, study_file, known_instruments)
     problems += _told_by_readers(raw, study)
-    return problems + check_study(look, tables, today or datetime.date.today()), raw
+    return problems + check_study(look, tables, today), raw
+
+
+# What can be said of an answer without knowing whose it is, and of which session.
+OF_SINGLE_ANSWERS = ("TEXT_IN_NUMBER", "DECIMAL_COMMA", "SPREADSHEET_ERROR", "DATE_IN_NUMBER",
+                     "OUT_OF_RANGE", "SENTINEL_CODE", "WRONG_RESPONSE_RANGE")  # fmt: skip
+
+
+def _look_without_keys(
+    study: Study,
+    instruments: Mapping[str, Instrument],
+    tables: Mapping[str, RawTable],
+    study_file: str,
+) -> list[Problem]:
+    """Problems of single answers in a file whose client or session column was not found."""
+    of_sessions = [name for name, raw in tables.items() if raw.table.level == "session"]
+    if len(of_sessions) != 1 or study.data.layout == "wide":
+        return []  # rows of several files cannot be put together
+    raw = tables[of_sessions[0]]
+    stand_ins = (client_column(study, raw), session_column(study, raw))
+    absent = [name for name in stand_ins if name and name not in raw.frame]
+    frame = raw.frame.assign(**{name: range(1, len(raw.frame) + 1) for name in absent})
+    alone = {of_sessions[0]: replace(raw, frame=frame)}
+    data = study.data.model_copy(update={"tables": {of_sessions[0]: raw.table}})
+    # Only the answers: what else is declared may stand in the other files.
+    only = {f"columns.{n}" for n in type(study.columns).model_fields} | {
+        f"covariates.{name}" for name in study.covariates
+    }
+    reduced = _without(study, only).model_copy(update={"data": data})
+    report = check_columns(reduced, instruments, alone, study_file)
+    present, known, lost = with_found_items(
+        reduced, instruments, report.lost, report.variables, report.places, alone
+    )
+    readable = _without(present, lost)
+    try:
+        looked_at = assemble(readable, known, alone) if readable.measures else None
+    except StudyError:
+        return []
+    if looked_at is None:
+        return []
+    told = check_values(Look(readable, known, looked_at, study_file))
+    return [problem for problem in told if problem.code in OF_SINGLE_ANSWERS]
 
 
 def _unknown_instruments(study: Study, instruments: Mapping[str, Instrument]) -> set[str]:

@@ -116,6 +116,11 @@ STUDY_ISSUES: dict[str, Issue] = {
         "one of: {known}",
         "{hint}",
     ),
+    "DRAFT_MARKS": _warning(
+        "A drafted study file still carries marks of what its owner should look at.",
+        "no line marked CHECK",
+        "Look at each of these lines, correct what is wrong, and delete the mark.",
+    ),
     "SAME_FILE_TWICE": _error(
         "Two tables of the study file name the same file and sheet.",
         "each file (or sheet) once",
@@ -348,16 +353,31 @@ VALUE_ISSUES: dict[str, Issue] = {
         "Was it rated once per client and copied to every session? Then declare it as a "
         "client-level covariate: there is no within-client effect to estimate.",
     ),
-    "LOOKS_REVERSED": _warning(
+    "LOOKS_REVERSED": _error(
         "Negatively worded items look as if they had been reversed before.",
         "negatively worded items that run against the others",
-        "If they were reversed before (in SPSS, say), set items_already_reversed: true; "
-        "otherwise they would be reversed twice.",
+        "{really} If it is, and these items were reversed before (in SPSS, say), set "
+        "items_already_reversed: true for this measure; otherwise they would be reversed twice. "
+        "If you know that the file holds the original answers, write items_already_reversed: "
+        "false; this is then a warning only.",
     ),
-    "LOOKS_UNREVERSED": _warning(
+    "LOOKS_UNREVERSED": _error(
         "Items declared as reversed before run against the others.",
         "items that all point the same way",
-        "Set items_already_reversed: false if the file holds the original answers.",
+        "{really} If it is, and the file holds the original answers, set items_already_reversed: "
+        "false.",
+    ),
+    "ITEMS_DISAGREE": _error(
+        "Items that, reversed as the key says, run against each other.",
+        "items of one scale, which go up and down together",
+        "{really} Check the order of the columns and the instrument; its key would give wrong "
+        "scores. If items were reversed before, set items_already_reversed: true.",
+    ),
+    "OTHER_INSTRUMENT_NAMED": _warning(
+        "The columns bear the name of another instrument than the declared one.",
+        "columns of {declared}",
+        "Is it really {declared}? Nothing to do if it is; otherwise correct instrument: forms of "
+        "one family differ in items, order and reversed items.",
     ),
     "STRAIGHT_LINING": _warning(
         "Many forms have the same answer to every item although items are worded both ways.",

@@ -14,6 +14,7 @@ from alliance.problems import Problem
 from alliance.readers.assemble import find_columns
 from alliance.readers.convert import client_column, session_column
 from alliance.readers.raw import RawTable
+from alliance.readers.variables import Places, Variable
 from alliance.study import Study
 from alliance.validation.catalogue import tell
 
@@ -33,6 +34,7 @@ class ColumnReport:
     lost : keys that cannot be read, such as ``columns.date`` or ``measures.alliance``.
     keys_found : whether every file has its client and session columns, so that the rest can be
         checked without what is lost.
+    variables, places : what the study declares, and where each of it stands.
     """
 
     problems: list[Problem]
@@ -40,6 +42,8 @@ class ColumnReport:
     used: set[str]
     lost: set[str]
     keys_found: bool
+    variables: list[Variable]
+    places: Places
 
 
 def check_columns(
@@ -66,6 +70,8 @@ def check_columns(
         used | set(keys),
         {_section(p) for p in problems if p.severity == "error"} - {""},
         all(_has_keys(study, table) for table in tables.values()),
+        variables,
+        places,
     )
 
 

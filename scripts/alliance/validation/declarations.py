@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from alliance.instruments import Instrument, refusal
-from alliance.problems import Problem, suggest
+from alliance.problems import Problem, list_rows, suggest, suggest_family
 from alliance.study import Measure, Study
 from alliance.validation.catalogue import tell
 
@@ -23,6 +23,20 @@ def check_declarations(
         ),
         *_check_components(study, instruments, study_file),
     ]
+
+
+def check_marks(lines: Sequence[int], study_file: str) -> list[Problem]:
+    """Marks that were left in a drafted study file.
+
+    Parameters
+    ----------
+    lines : numbers of the marked lines, from 1.
+    """
+    if not lines:
+        return []
+    listed = list_rows(lines).replace("row", "line", 1)
+    count = f"{len(lines)} {'line' if len(lines) == 1 else 'lines'} marked CHECK"
+    return [tell("DRAFT_MARKS", study_file, listed, count)]
 
 
 def _check_roles(study: Study, file: str) -> Iterable[Problem]:
@@ -45,7 +59,7 @@ def _check_measure(
     if measure.instrument is None:
         return
     if measure.instrument not in instruments:
-        hint = suggest(measure.instrument, instruments)
+        hint = suggest_family(measure.instrument, instruments)
         yield tell(
             "INSTRUMENT_NOT_LOADED", file, f"{key}.instrument", f"'{measure.instrument}'", hint=hint
         )

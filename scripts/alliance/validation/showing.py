@@ -46,12 +46,14 @@ class Look:
     study, instruments : what was declared.
     raw : the assembled tables.
     study_file : the study file as the user knows it.
+    known_instruments : ids of all instruments that there are, for suggestions.
     """
 
     study: Study
     instruments: Mapping[str, Instrument]
     raw: RawStudy
     study_file: str
+    known_instruments: tuple[str, ...] = ()
 
     def frame_with(self, name: str) -> pd.DataFrame | None:
         """The table that holds a column, the client table first; None if neither does."""

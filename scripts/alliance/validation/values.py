@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,18 +11,14 @@ import pandas as pd
 from alliance.problems import Problem
 from alliance.readers.variables import check_columns_of
 from alliance.validation.catalogue import tell
+from alliance.validation.direction import FORMS_FOR_A_PATTERN, check_direction
 from alliance.validation.identifiers import looks_like_date, origin_of
 from alliance.validation.ranges import AnswerColumn, answer_columns
 from alliance.validation.showing import Look, show_entries, show_numbers
 
-if TYPE_CHECKING:
-    from alliance.instruments import Instrument
-
 MANY_OUT_OF_RANGE = 0.20
 LARGEST_STRETCH = 10  # points beyond the published range that another form may have
 SENTINELS = (-999, -99, -98, -97, -9, -8, -7, -1, 77, 88, 97, 98, 99, 777, 888, 997, 998, 999, 9999)
-FORMS_FOR_A_PATTERN = 30  # below this, correlations and shares of forms say little
-STRAIGHT_SHARE = 0.10
 SHOWN_COLUMNS = 12
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 SPREADSHEET_ERROR = re.compile(r"#(?:REF!|N/A|DIV/0!|VALUE!|NAME\?|NUM!|NULL!|NV|WERT!|BEZUG!)")
@@ -110,7 +105,7 @@ def _check_measure(
     yield from _check_single_columns(look, members, numbers)
     yield from _check_variation(look, measure, members, values)
     if members[0].item is not None:
-        yield from _check_direction(look, measure, values, file)
+        yield from check_direction(look, measure, values, file)
     else:
         yield from _check_score(look, measure, members[0], values[measure], file)
 
@@ -300,47 +295,6 @@ def _check_score(
         found = f"numbers with decimals from {present.min():g} to {present.max():g}"
         where = f"column '{column.source}'"
         yield tell("OTHER_METRIC", file, where, found, low=low, high=high)
-
-
-def _check_direction(
-    look: Look, measure: str, values: pd.DataFrame, file: str
-) -> Iterable[Problem]:
-    """Items worded the other way must run against the rest before reversal, with it after."""
-    declared = look.study.measures[measure]
-    instrument: Instrument = look.instruments[declared.instrument or ""]
-    reverse = [i for i in instrument.reverse or [] if f"{measure}__{i}" in values]
-    if not reverse or len(reverse) == values.shape[1]:
-        return
-    negative = [f"{measure}__{i}" for i in reverse]
-    complete = values.dropna()
-    if len(complete) < FORMS_FOR_A_PATTERN:
-        return
-    yield from _check_correlations(look, measure, complete, negative, file)
-    straight = complete.eq(complete.iloc[:, 0], axis=0).all(axis=1)
-    if straight.mean() > STRAIGHT_SHARE and not declared.items_already_reversed:
-        flawed = pd.Series(False, index=values.index)
-        flawed[straight[straight].index] = True
-        rows = look.rows(look.raw.sessions, flawed, file)
-        found = f"{100 * straight.mean():.0f} % of {len(complete)} complete forms"
-        yield tell("STRAIGHT_LINING", file, f"measure '{measure}', {rows}", found)
-
-
-def _check_correlations(
-    look: Look, measure: str, complete: pd.DataFrame, negative: list[str], file: str
-) -> Iterable[Problem]:
-    positive = complete.drop(columns=negative).mean(axis=1)
-    correlations = complete[negative].corrwith(positive).dropna()
-    if correlations.empty:
-        return
-    typical = float(correlations.median())
-    already = look.study.measures[measure].items_already_reversed
-    items = ", ".join(f"'{origin_of(look.raw, name)[1]}'" for name in correlations.index)
-    where = f"measure '{measure}', items {items}"
-    found = f"correlation of {typical:.2f} with the other items"
-    if typical > 0.2 and not already:
-        yield tell("LOOKS_REVERSED", file, where, found)
-    if typical < -0.2 and already:
-        yield tell("LOOKS_UNREVERSED", file, where, found)
 
 
 def _check_numeric_covariates(look: Look) -> Iterable[Problem]:
