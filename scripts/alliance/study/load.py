@@ -283,7 +283,7 @@ class _Declared:
             ],
             numbers=[
                 key
-                for key, covariate in _entries(content, "covariates").items()
+                for key, covariate in entries_of(content, "covariates").items()
                 if covariate.get("type") == "number"
             ],
             therapist="therapist" in _mapping(content.get("columns")),
@@ -435,7 +435,7 @@ def _check_residuals(
     )
     if by in names.numbers:
         yield Problem(
-            "NOT_A_CATEGORY", "error", name, _where(path, lines), f"'{by}', a number",
+            "NOT_A_CATEGORY", "error", name, where_in(path, lines), f"'{by}', a number",
             "phase or a covariate of type category",
             "Residual SDs differ between categories: name a covariate with categories.",
         )  # fmt: skip
