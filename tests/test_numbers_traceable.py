@@ -1,0 +1,170 @@
+"""Every number that readers see stands in the estimates or in a table of a stage.
+
+Two proofs. On made-up results every number of the estimates is replaced by one that occurs nowhere
+else; the text must then hold these numbers and no others. On a finished run a walker reads report,
+tables and text, and looks each number up among all values of the run as APA style prints them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+import yaml
+from conftest import Project
+from test_manuscript import fixed_study, inputs
+
+from alliance.estimation.agreement import compare_estimators
+from alliance.report import build_report
+from alliance.tables.format import number
+from alliance.text import markdown, results_text
+
+NUMBER = re.compile(r"(?<![\w.,/-])[−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?![\w/])")
+NUMBERING = re.compile(r"(Figure|Table) \d+")
+# 95% intervals, one point, session t+1, p limits, "about 10%": words of the sentences themselves.
+CONSTANTS = {"95", "0", "1", "2", "3", "10", "100", ".001", ".999", "99.9"}
+
+
+class Words(HTMLParser):
+    """The visible text of a page without navigation, numbering and provenance."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self._skipped: list[str] = []
+        self._sections: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag in ("style", "title", "nav"):
+            self._skipped.append(tag)
+        if tag == "section":
+            self._sections.append(dict(attrs).get("id", ""))
+
+    def handle_endtag(self, tag):
+        if self._skipped and self._skipped[-1] == tag:
+            self._skipped.pop()
+        if tag == "section" and self._sections:
+            self._sections.pop()
+
+    def handle_data(self, data):
+        if not self._skipped and "provenance" not in self._sections:
+            self.texts.append(data)
+
+
+def words_of(page: str) -> list[str]:
+    reader = Words()
+    reader.feed(page)
+    return reader.texts
+
+
+def numbers_in(text: str) -> set[str]:
+    """Numbers as written, with a true minus sign; names such as WAI-12 or T2 hold none."""
+    plain = NUMBERING.sub("", text.replace("\u00a0", " "))
+    found = (match[0] for match in NUMBER.finditer(plain))
+    return {n for n in found if any(ch.isdigit() for ch in n)}
+
+
+def written(values: Iterable[float]) -> set[str]:
+    """Every way in which the values may be printed: as they are, as size, as percentage."""
+    forms: set[str] = set()
+    for value in filter(np.isfinite, values):
+        for shown in (value, abs(value), 100 * value):
+            for digits in range(5):
+                forms.add(number(shown, digits))
+                forms.add(number(shown, digits, bounded=True))
+    return forms
+
+
+def with_numbers_of_their_own() -> pd.DataFrame:
+    """The made-up estimates, each number replaced by one that occurs nowhere else."""
+    rows = synthetic.estimates()
+    numeric = rows.select_dtypes("number").columns.drop(["seed", "lag"])
+    at = 0
+    for name in numeric:
+        rows[name] = rows[name].astype(float)
+        for index in rows.index[rows[name].notna()]:
+            at += 1
+            bounded = name in ("p", "pd")
+            rows.loc[index, name] = at / 9999 if bounded else 2000 + 11.37 * at
+            if name.startswith("n_"):
+                rows.loc[index, name] = 200_000 + 37 * at
+    rows["se"] = rows["se"].where(rows["se"].isna(), 3.0 + rows.index / 100)  # two decimals
+    return rows
+
+
+def test_text_and_report_hold_the_numbers_of_the_estimates_and_no_others():
+    rows = with_numbers_of_their_own()
+    study = fixed_study()
+    without = dict.fromkeys(("flow", "sample", "reliability"))
+    text = markdown(results_text(inputs(study, estimates=rows, **without)))
+    others = ("measures", "correlations", "validation", "cleaning_log", "truth")
+    page = build_report(
+        synthetic.report_inputs(
+            study=study, estimates=rows, ruptures={}, **without, **dict.fromkeys(others)
+        )
+    )
+    compared = compare_estimators(rows).select_dtypes("number").to_numpy().ravel()
+    known = written([*rows.select_dtypes("number").to_numpy().ravel(), *compared]) | CONSTANTS
+    known |= {n for reason in rows["reason"].unique() for n in numbers_in(reason)}
+    texts = [text, *words_of(page)]
+    assert len(numbers_in(" | ".join(texts)) & written(rows["estimate"])) > 20
+    assert untraced(texts, known) == {}
+
+
+def values_of(root: Path) -> set[float]:
+    """All numbers of all tables of a run; those of figures and printed tables are made of them."""
+    files = [*root.rglob("*.csv"), *root.rglob("*.tsv")]
+    values: set[float] = set()
+    for path in files:
+        if {"apa", "figures", "logs", "benchmarks"} & set(path.relative_to(root).parts):
+            continue
+        frame = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+        for name in frame.columns:
+            if pd.api.types.is_numeric_dtype(frame[name]):
+                values |= set(frame[name].dropna().astype(float))
+            else:  # numbers in words of the tables, such as the reason of a refusal
+                words = " ".join(frame[name].dropna().astype(str).unique())
+                values |= {float(n.replace(",", "").replace("−", "-")) for n in numbers_in(words)}
+    return values
+
+
+def numbers_declared(project: Project, study: str) -> set[float]:
+    """Numbers of the study file, of instruments, rules and priors, and versions of software."""
+    config = project.root / "config"
+    files = [config / f"studies/{study}.yaml", config / "priors.yaml"]
+    files += [*(config / "instruments").glob("*.yaml"), *(config / "ruptures").glob("*.yaml")]
+    content = " ".join(str(yaml.safe_load(path.read_text("utf-8"))) for path in files)
+    return {float(n) for n in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", content)}
+
+
+def untraced(texts: Iterable[str], known: set[str]) -> dict[str, str]:
+    """Number -> the text it stands in, for numbers that no table holds."""
+    return {n: text.strip()[:120] for text in texts for n in numbers_in(text) - known}
+
+
+@pytest.mark.workflow
+def test_every_number_of_a_finished_run_is_in_its_tables(finished: Project):
+    base = finished.root / "results/mini"
+    known = written(values_of(base) | numbers_declared(finished, "mini")) | CONSTANTS
+    pages = [base / "report.html", *(base / "tables/apa").glob("*.html")]
+    texts = [text for page in pages for text in words_of(page.read_text("utf-8"))]
+    version = re.compile(
+        r"(?:workflow|nutpie|PyMC|ArviZ|pandas|numpy|scipy) [\d.]+\d|random numbers is \d+"
+    )
+    for name in ("methods", "results", "checklists"):
+        text = (base / f"manuscript/{name}.md").read_text("utf-8")
+        texts.append(version.sub("", text))
+    assert sum(len(numbers_in(text)) for text in texts) > 300
+    assert untraced(texts, known) == {}
+
+
+def test_the_walker_finds_a_number_that_nobody_estimated():
+    known = written([-2.084, 0.61]) | CONSTANTS
+    assert untraced(["b = −2.08, 95% CI", "ICC .61", "61.0%"], known) == {}
+    assert set(untraced(["b = −2.09", "ICC .62"], known)) == {"−2.09", ".62"}
