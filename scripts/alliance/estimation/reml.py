@@ -71,7 +71,7 @@ class LmmFit:
     estimator : ``REML``, ``ML`` or ``Within (client fixed effects)``.
     beta, se, df : (p,) fixed effects ``names``; ``df`` Satterthwaite. vcov : (p, p).
     client_cov : (q, q) covariance of the client-level effects ``random_names``.
-    therapist_cov : (r, r). sigma : residual SD.
+    therapist_cov : (r, r), of the effects ``therapist_names``. sigma : residual SD.
     deviance : -2 (restricted) log-likelihood. n_parameters : fixed effects, (co)variances, sigma.
     converged : from gradient and Hessian. message : in words. singular : boundary in words.
     zero_sd : client-level effects whose SD is estimated as zero.
@@ -101,6 +101,7 @@ class LmmFit:
     statistics: NestedStatistics | None = None
     scale: Scale | None = None
     residuals: ResidualFit | None = None
+    therapist_names: tuple[str, ...] = ()
 
     @property
     def reml(self) -> bool:
@@ -158,8 +159,11 @@ def fit_lmm(design: ModelDesign, criterion: str = "REML", n_starts: int = 3) -> 
         many = statistics.n_clients > _MANY_CLIENTS
         solution = solve(model, reml, n_starts, pilot_fit(statistics, reml) if many else None)
     except LinAlgError:
+        structured = design.residuals is not None and len(design.residuals.group_names) > 1
+        where = " (or that of one category of the residuals)" if structured else ""
         return Refusal(
-            "the model leaves no residual variance: every client's outcome is fitted exactly",
+            f"the model leaves no residual variance: every client's outcome{where} is fitted "
+            "exactly",
             "Leave out random slopes, or check whether a variable was computed from the outcome.",
         )
     return _in_units(design, scale, statistics, model, solution, reml)
@@ -237,6 +241,7 @@ def _in_units(
         estimator="REML" if reml else "ML",
         names=design.names,
         random_names=design.random_names,
+        therapist_names=design.therapist_names,
         beta=beta,
         se=np.sqrt(np.diag(vcov)) * stretch,
         df=np.array([_satterthwaite(row, vcov, solution.curvature) for row in np.eye(len(beta))]),
@@ -278,9 +283,22 @@ def _name_singular(design: ModelDesign, inner: FloatArray, outer: FloatArray) ->
                              f"{'+1' if correlation > 0 else '-1'}")  # fmt: skip
     if not found and inner.size and np.diag(inner).min() < SINGULAR:
         found.append("the random effects of clients are linearly dependent")
-    if outer.size and np.diag(outer).min() < SINGULAR:
-        found.append("the SD between therapists is estimated as zero")
-    return tuple(found)
+    return (*found, *_name_singular_therapists(design.therapist_names, outer))
+
+
+def _name_singular_therapists(names: tuple[str, ...], factor: FloatArray) -> list[str]:
+    """Boundary estimates at the therapist level in words."""
+    spread = np.sqrt(np.einsum("ij,ij->i", factor, factor))
+    found = []
+    for name, sd in zip(names, spread, strict=True):
+        what = (
+            "SD between therapists" if name == "intercept" else f"SD of therapists' {name} slopes"
+        )
+        if sd < SINGULAR:
+            found.append(f"the {what} is estimated as zero")
+    if not found and factor.size and np.diag(factor).min() < SINGULAR:
+        found.append("the random effects of therapists are linearly dependent")
+    return found
 
 
 # Inference on fixed effects
