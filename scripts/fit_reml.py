@@ -7,6 +7,7 @@ import pandas as pd
 from alliance.estimates import to_frame, write_estimates
 from alliance.estimation.context import row_context
 from alliance.estimation.design import Refusal, build_design
+from alliance.estimation.further_rows import further_rows
 from alliance.estimation.reml import fit_lmm
 from alliance.estimation.rows import reml_rows
 from alliance.instruments import load_instruments
@@ -24,5 +25,7 @@ with stage("REML", snakemake.log[0]) as say:
     context = row_context(study, model, instruments, spec.likelihood, snakemake.params.code)
     design = build_design(pd.read_parquet(snakemake.input.frame), spec, study.covariates)
     fit = design if isinstance(design, Refusal) else fit_lmm(design, spec.likelihood)
-    write_estimates(to_frame(reml_rows(fit, design, context)), snakemake.output.estimates)
+    rows = reml_rows(fit, design, context)
+    rows += further_rows(fit, design, context, spec.bootstrap, study.seed)
+    write_estimates(to_frame(rows), snakemake.output.estimates)
     say(f"{model}: {'not estimated' if isinstance(fit, Refusal) else fit.message}")

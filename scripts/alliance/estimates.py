@@ -32,7 +32,8 @@ class Estimate:
     ----------
     analysis : id of the analysis in the study file (key of ``models`` or ``ruptures``).
     kind : ``fixed``, ``variance``, ``standard_deviation``, ``correlation``, ``proportion``,
-        ``contrast``, ``count``, ``fit``.
+        ``contrast``, ``count``, ``fit``, ``test`` (a test statistic), ``bootstrap`` (a fixed effect
+        with the standard error of a cluster bootstrap).
     term : machine name of the quantity, e.g. ``within``, ``between``, ``time``, ``sd_intercept``.
     level : one of LEVELS.
     estimand : the quantity in words.

@@ -45,7 +45,8 @@ def cluster_bootstrap(
     Parameters
     ----------
     unit : ``client`` or ``therapist``; therapists also work for a two-level model whose frame
-        knows them (methods 1.8). Replicate b uses the random stream ``(seed, b)``.
+        knows them (methods 1.8). Residuals with a structure keep the
+        estimated one. Replicate b uses the random stream ``(seed, b)``.
     """
     if fit.statistics is None or fit.solution is None or fit.scale is None:
         raise ValueError("a within-only fit cannot be bootstrapped; its errors are robust already")
@@ -84,7 +85,8 @@ def _members(design: ModelDesign, unit: str) -> list[IntArray]:
 def _refit(fit: LmmFit, model: ProfiledModel) -> FloatArray:
     assert fit.solution is not None
     assert fit.scale is not None
-    start = np.where(model.diagonal(), np.maximum(fit.solution.theta, 0.05), fit.solution.theta)
+    theta = fit.solution.theta[: model.n_theta]  # the structure of residuals is not estimated anew
+    start = np.where(model.diagonal(), np.maximum(theta, 0.05), theta)
     theta, at = solve_from(model, start, fit.reml)
     stretch = fit.scale.size / fit.scale.columns
     beta = at.beta * stretch

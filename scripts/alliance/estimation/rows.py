@@ -111,6 +111,11 @@ _DERIVED: dict[str, tuple[str, str, str]] = {
         "SD of therapists' mean {outcome}, beyond what the predictors explain",
         "{outcome_units}",
     ),
+    "residual_correlation": (
+        "within_client",
+        "Correlation of the residuals of {outcome} one {time_unit} apart within clients",
+        "correlation",
+    ),
     "sd_residual": (
         "within_client",
         "Residual SD of {outcome} from session to session within clients",
@@ -175,6 +180,13 @@ def _describe_between(
 def _describe_sd(
     effect: str, design: ModelDesign | None, context: RowContext
 ) -> tuple[str, str, str]:
+    if effect.startswith("residual_by_"):
+        words = f"Residual SD of {context.outcome_label} by {effect.removeprefix('residual_by_')}"
+        return "within_client", words, context.outcome_units
+    if effect.startswith("therapist_"):
+        _, words, units = describe_term(effect.removeprefix("therapist_"), design, context)
+        words = f"SD between therapists of the mean slope: {_lower_first(words)}"
+        return "between_therapist", words, units
     if effect == "intercept":
         words = (
             f"SD of clients' level of {context.outcome_label}, beyond what the predictors explain"
@@ -283,7 +295,7 @@ def reml_rows(
         return refused_rows(design, context, context.estimator or "REML")
     if isinstance(fit, Refusal):
         return refused_rows(fit, context, context.estimator or "REML", design)
-    maker = RowMaker(design, context, fit.estimator, _verdict(fit))
+    maker = RowMaker(design, context, fit.estimator, verdict(fit))
     return [
         *_fixed_rows(fit, maker),
         *_contrast_rows(fit, maker),
@@ -378,7 +390,8 @@ class RowMaker:
         return shared
 
 
-def _verdict(fit: LmmFit) -> tuple[str, str, str]:
+def verdict(fit: LmmFit) -> tuple[str, str, str]:
+    """Converged in words, status and reason, for a :class:`RowMaker`."""
     if not fit.converged:
         return "no", "diagnostics_failed", f"the fit did not converge: {fit.message}"
     if fit.singular:
@@ -461,9 +474,10 @@ def _variance_rows(fit: LmmFit, maker: RowMaker, profile: bool) -> list[Estimate
         share = spread["pct_clients_same_sign"]
         rows.append(maker.row("pct_same_sign", "proportion", estimate=share, **spread))
     rows += _correlation_rows(fit, maker, profile)
-    if fit.therapist_cov.size:
-        sd = float(np.sqrt(fit.therapist_cov[0, 0]))
-        rows.append(_variance_row(fit, maker, "sd_therapist", sd, profile))
+    rows += _therapist_correlation_rows(fit, maker)
+    for name, variance in zip(fit.therapist_names, np.diag(fit.therapist_cov), strict=True):
+        term = "sd_therapist" if name == "intercept" else f"sd_therapist_{name}"
+        rows.append(_variance_row(fit, maker, term, float(np.sqrt(variance)), profile))
     rows.append(_variance_row(fit, maker, "sd_residual", fit.sigma, profile))
     return rows + _icc_rows(fit, maker)
 
@@ -493,6 +507,25 @@ def _correlation_rows(fit: LmmFit, maker: RowMaker, profile: bool) -> list[Estim
     return rows
 
 
+def _therapist_correlation_rows(fit: LmmFit, maker: RowMaker) -> list[Estimate]:
+    """Correlations of random effects of therapists, where therapists have slopes."""
+    rows = []
+    for b, name in enumerate(fit.therapist_names):
+        for a, first in enumerate(fit.therapist_names[:b]):
+            term = f"cor_therapist_{first}_{name}"
+            words = f"Correlation between therapists of {first} and {name} effects"
+            size = float(np.sqrt(fit.therapist_cov[a, a] * fit.therapist_cov[b, b]))
+            numbers: dict[str, object] = {"level": "between_therapist", "estimand": words}
+            numbers["units"] = "correlation"
+            if size > 0:
+                numbers["estimate"] = float(np.clip(fit.therapist_cov[a, b] / size, -1, 1))
+            else:
+                reason = "a correlation with a random effect whose SD is estimated as zero"
+                numbers |= {"status": "not_estimated", "reason": reason}
+            rows.append(maker.row(term, "correlation", **numbers))
+    return rows
+
+
 def _icc_rows(fit: LmmFit, maker: RowMaker) -> list[Estimate]:
     if "intercept" not in fit.random_names:
         return []
@@ -505,13 +538,24 @@ def _icc_rows(fit: LmmFit, maker: RowMaker) -> list[Estimate]:
     return rows
 
 
+_DROPPED_SD = {  # how the name of a dropped random effect begins -> the name of its row
+    "random slope of ": "sd_",
+    "therapist slope of ": "sd_therapist_",
+    "residual SD by ": "sd_residual_by_",
+}
+
+
 def _dropped_rows(maker: RowMaker) -> list[Estimate]:
     """Terms that were asked for and had to be left out."""
     rows = []
     for term, reason in maker.design.dropped if maker.design else ():
-        if term.startswith("random slope of "):
-            name = f"sd_{term.removeprefix('random slope of ')}"
+        beginning = next((words for words in _DROPPED_SD if term.startswith(words)), None)
+        if beginning is not None:
+            name = _DROPPED_SD[beginning] + term.removeprefix(beginning)
             rows.append(maker.absent(name, "standard_deviation", f"left out: {reason}"))
+        elif term == "residual correlation":
+            name = "residual_correlation"
+            rows.append(maker.absent(name, "correlation", f"left out: {reason}"))
         else:
             rows.append(maker.absent(term, "fixed", f"left out: {reason}"))
     return rows

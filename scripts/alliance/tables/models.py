@@ -35,14 +35,33 @@ TERM_WORDS: dict[str, str] = {
     "sd_within": "SD of clients' within slopes",
     "sd_time": "SD of clients' slopes over time",
     "sd_therapist": "SD of therapists' levels",
+    "sd_therapist_within": "SD of therapists' within slopes",
+    "sd_therapist_between": "SD of therapists' between slopes",
+    "sd_therapist_time": "SD of therapists' slopes over time",
     "sd_residual": "Residual SD",
+    "residual_correlation": "Correlation of neighbouring residuals",
+    "lr_sd_within": "Clients differ in their within slopes (chi-square)",
+    "lr_sd_time": "Clients differ in their slopes over time (chi-square)",
+    "lr_sd_therapist": "Therapists differ in the outcome (chi-square)",
+    "lr_sd_therapist_within": "Therapists differ in within slopes (chi-square)",
+    "lr_sd_therapist_between": "Therapists differ in between slopes (chi-square)",
+    "lr_sd_therapist_time": "Therapists differ in slopes over time (chi-square)",
+    "lr_residuals": "Residuals have the structure assumed (chi-square)",
     "pct_same_sign": "Clients whose slope has the average sign (%)",
     "icc": "Intraclass correlation, clients",
     "icc_therapist": "Intraclass correlation, therapists",
     "deviance": "Deviance (-2 log-likelihood)",
 }
 _DERIVED = ("contextual", "contextual_therapist", "between_corrected", "attenuation")
-_SECTIONS = ("Fixed effects", "Compared across levels", "Random effects", "Fit")
+_SECTIONS = (
+    "Fixed effects",
+    "Compared across levels",
+    "Random effects",
+    "Residuals",
+    "Likelihood-ratio tests",
+    "Resampling whole clients or therapists",
+    "Fit",
+)
 
 
 def family(estimator: str) -> str:
@@ -60,6 +79,12 @@ def term_words(term: str, estimand: str = "") -> str:
     """A short name for a term; terms of covariates keep their own words."""
     if term in TERM_WORDS:
         return TERM_WORDS[term]
+    if term.startswith("boot_"):
+        _, unit, effect = term.split("_", maxsplit=2)
+        return f"{term_words(effect)}, bootstrap by {unit}"
+    if term.startswith("cor_therapist_"):
+        first, _, second = term.removeprefix("cor_therapist_").partition("_")
+        return f"Correlation of {first} and {second}, therapists"
     if term.startswith("cor_"):
         first, _, second = term.removeprefix("cor_").partition("_")
         return f"Correlation of {first} and {second}"
@@ -108,6 +133,12 @@ def _term_rows(both: pd.DataFrame, sides: list[pd.DataFrame]) -> list[Row]:
 def _section_of(term: str) -> str:
     if term in _DERIVED:
         return "Compared across levels"
+    if term.startswith("boot_"):
+        return "Resampling whole clients or therapists"
+    if term.startswith("lr_"):
+        return "Likelihood-ratio tests"
+    if term == "residual_correlation" or term.startswith("sd_residual["):
+        return "Residuals"
     if term.startswith(("sd_", "cor_", "icc", "var_", "pct_")):
         return "Random effects"
     return "Fit" if term == "deviance" else "Fixed effects"
