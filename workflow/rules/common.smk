@@ -26,6 +26,7 @@ from alliance.study import (
     read_run_config,
     write_excerpt,
 )
+from alliance.study.rupture_sources import RUPTURE_REPORTS
 
 LOCK = SCRIPTS.parent / "requirements.lock"
 ENVIRONMENT = "../../environment.yml"

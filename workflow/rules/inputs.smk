@@ -30,6 +30,26 @@ def rule_files(wildcards):
     return [f"config/ruptures/{name}.yaml" for name in rules]
 
 
+def of_all_ruptures(file):
+    """A file of every rupture analysis of the study, in the order of the study file."""
+    return lambda wildcards: [
+        f"results/{wildcards.study}/{file.format(rupture=name)}"
+        for name in study_of(wildcards).ruptures
+    ]
+
+
+def all_rule_files(wildcards):
+    """The rupture rules of all rupture analyses, each once."""
+    specs = study_of(wildcards).ruptures.values()
+    return sorted({f"config/ruptures/{name}.yaml" for s in specs for name in s.rules})
+
+
+def compares_ruptures(study):
+    """Whether there is anything to compare: a rupture analysis, or a report of ruptures."""
+    reports = any(getattr(study.columns, role) for role in RUPTURE_REPORTS)
+    return bool(study.ruptures) or reports
+
+
 def parts_of_estimates(wildcards):
     """Every file of estimates that the study file asks for."""
     study = study_of(wildcards)
@@ -40,6 +60,7 @@ def parts_of_estimates(wildcards):
         *(f"{folder}/mixedlm/{name}.csv" for name in study.models),
         *(f"{folder}/bayes/{name}.csv" for name in bayesian),
         *(f"{folder}/ruptures/{name}.csv" for name in study.ruptures),
+        *([f"{folder}/rupture_sources.csv"] if compares_ruptures(study) else []),
     ]
 
 

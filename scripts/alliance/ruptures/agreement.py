@@ -89,7 +89,7 @@ def _pair_row(
     found = pair_agreement(marked_a[both], marked_b[both])
     left_out = int((~both).sum()) if level == "client" else 0
     few_left_out = is_small(left_out, smallest_cell)
-    if few_left_out or _tells_few(client, marked_a[both], marked_b[both], smallest_cell):
+    if few_left_out or tells_few(client, marked_a[both], marked_b[both], smallest_cell):
         where = "could not be evaluated" if few_left_out else "in a cell of the two-by-two table"
         reason = f"fewer than {smallest_cell} clients {where}"
         n = np.nan if few_left_out or is_small(len(set(client)), smallest_cell) else found["n"]
@@ -97,7 +97,7 @@ def _pair_row(
     return {**names, **found, "reason": ""}
 
 
-def _tells_few(
+def tells_few(
     client: np.ndarray, marked_a: np.ndarray, marked_b: np.ndarray, smallest_cell: int
 ) -> bool:
     """Whether a cell of the two-by-two table holds few clients."""

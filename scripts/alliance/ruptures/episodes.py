@@ -9,6 +9,7 @@ import pandas as pd
 from alliance.ruptures import kernel
 from alliance.ruptures.result import RuptureResult, Series
 from alliance.ruptures.rules import RuptureRule
+from alliance.ruptures.wording import definition
 from alliance.small_cells import is_small, shown_counts
 
 STATUSES: tuple[str, ...] = ("repaired", "unrepaired", "indeterminate")
@@ -233,6 +234,7 @@ def summarise(
         "label": rule.label,
         "verified": rule.verified,
         "lookahead": rule.lookahead,
+        "definition": definition(rule),
     }
     numbers = _counts(result, rule)
     if result.refused:

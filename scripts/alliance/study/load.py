@@ -14,6 +14,7 @@ from alliance.problems import Problem, StudyError, suggest
 from alliance.study.model import Study
 
 KeyPath = tuple[str | int, ...]
+RESERVED = "rupture_sources"  # analysis under which sources of ruptures are compared
 CHECK = "# CHECK:"  # what a drafted study file marks for its owner to look at
 
 
@@ -231,6 +232,7 @@ def _check_references(
     for key, dynamics in entries_of(content, "dynamics").items():
         yield from _check_dynamics(names, key, dynamics, name, lines)
     yield from _check_same_ids(content, name, lines)
+    yield from _check_reserved(content, name, lines)
     yield from _check_layout(content, name, lines)
 
 
@@ -439,6 +441,18 @@ def _check_residuals(
             "phase or a covariate of type category",
             "Residual SDs differ between categories: name a covariate with categories.",
         )  # fmt: skip
+
+
+def _check_reserved(
+    content: Mapping[str, Any], name: str, lines: Mapping[KeyPath, int]
+) -> Iterable[Problem]:
+    for section in ("models", "dynamics", "ruptures"):
+        if RESERVED in entries_of(content, section):
+            yield Problem(
+                "SAME_ID", "error", name, _where((section, RESERVED), lines), f"'{RESERVED}'",
+                "another name: this one stands for the comparison of all sources of ruptures",
+                "Rename it, for example to my_ruptures.",
+            )  # fmt: skip
 
 
 def _check_layout(
