@@ -234,19 +234,19 @@ def summarise(
         "label": rule.label,
         "verified": rule.verified,
         "lookahead": rule.lookahead,
-        "definition": definition(rule),
     }
     numbers = _counts(result, rule)
     if result.refused:
         return {
             **words, **dict.fromkeys(numbers, np.nan), "note": rule.note,
-            "reason": result.refused, "hidden": "",
+            "reason": result.refused, "hidden": "", "definition": definition(rule),
         }  # fmt: skip
     hidden = _hidden(result, smallest_cell)
     numbers |= dict.fromkeys(hidden, np.nan)
     why = f"numbers of fewer than {smallest_cell} clients, or that would tell one, are hidden"
     return {
         **words, **numbers, "note": rule.note, "reason": "", "hidden": why if hidden else "",
+        "definition": definition(rule),
     }  # fmt: skip
 
 
