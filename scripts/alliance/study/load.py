@@ -449,7 +449,7 @@ def _check_reserved(
     for section in ("models", "dynamics", "ruptures"):
         if RESERVED in entries_of(content, section):
             yield Problem(
-                "SAME_ID", "error", name, _where((section, RESERVED), lines), f"'{RESERVED}'",
+                "SAME_ID", "error", name, where_in((section, RESERVED), lines), f"'{RESERVED}'",
                 "another name: this one stands for the comparison of all sources of ruptures",
                 "Rename it, for example to my_ruptures.",
             )  # fmt: skip
