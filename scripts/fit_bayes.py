@@ -10,7 +10,7 @@ from alliance.estimates import to_frame, write_estimates
 from alliance.estimation.bayes import fit_bayes
 from alliance.estimation.bayes_rows import bayes_rows
 from alliance.estimation.context import row_context
-from alliance.estimation.design import Refusal, build_design, for_independent_residuals
+from alliance.estimation.design import DESIGN_FORM, Refusal, build_design, for_independent_residuals
 from alliance.estimation.posterior_tables import draws_table, priors_table
 from alliance.estimation.priors import priors_from_mapping
 from alliance.instruments import load_instruments
@@ -30,7 +30,8 @@ with stage("Bayes", snakemake.log[0]) as say:
     estimator = "NUTS (PyMC, nutpie)"
     context = row_context(study, model, instruments, estimator, snakemake.params.code, seed)
     priors = priors_from_mapping(yaml.safe_load(Path(snakemake.input.priors).read_text("utf-8")))
-    design = build_design(pd.read_parquet(snakemake.input.frame), spec, study.covariates)
+    form = DESIGN_FORM[spec.form]
+    design = build_design(pd.read_parquet(snakemake.input.frame), spec, study.covariates, form)
     out = snakemake.output
     design = for_independent_residuals(design, "the Bayesian twin")
     if isinstance(design, Refusal):

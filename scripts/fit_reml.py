@@ -6,7 +6,8 @@ import pandas as pd
 
 from alliance.estimates import to_frame, write_estimates
 from alliance.estimation.context import row_context
-from alliance.estimation.design import Refusal, build_design
+from alliance.estimation.design import DESIGN_FORM, Refusal, build_design
+from alliance.estimation.effect_sizes import effect_rows
 from alliance.estimation.further_rows import further_rows
 from alliance.estimation.reml import fit_lmm
 from alliance.estimation.rows import reml_rows
@@ -23,9 +24,11 @@ with stage("REML", snakemake.log[0]) as say:
     spec = study.models[model]
     instruments = load_instruments("config/instruments", instruments_of(study))
     context = row_context(study, model, instruments, spec.likelihood, snakemake.params.code)
-    design = build_design(pd.read_parquet(snakemake.input.frame), spec, study.covariates)
+    form = DESIGN_FORM[spec.form]
+    design = build_design(pd.read_parquet(snakemake.input.frame), spec, study.covariates, form)
     fit = design if isinstance(design, Refusal) else fit_lmm(design, spec.likelihood)
     rows = reml_rows(fit, design, context)
     rows += further_rows(fit, design, context, spec.bootstrap, study.seed)
+    rows += effect_rows(fit, design, context)
     write_estimates(to_frame(rows), snakemake.output.estimates)
     say(f"{model}: {'not estimated' if isinstance(fit, Refusal) else fit.message}")

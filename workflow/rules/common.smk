@@ -21,8 +21,10 @@ from alliance.study import (
     data_files,
     instruments_of,
     lines_to_check,
+    parts_of_association,
     parts_of_model,
     parts_of_rupture,
+    parts_of_variants,
     read_run_config,
     write_excerpt,
 )
@@ -120,6 +122,30 @@ def sections_of_model(*names, labels=True):
     def excerpt(wildcards):
         study = study_of(wildcards)
         parts = parts_of_model(study, wildcards.model)
+        only = {name: parts[name] for name in names if name in parts}
+        return write_excerpt(study, *names, labels=labels, only=only)
+
+    return excerpt
+
+
+def sections_of_variants(*names, labels=True):
+    """The same for the variants of one model."""
+
+    def excerpt(wildcards):
+        study = study_of(wildcards)
+        parts = parts_of_variants(study, wildcards.model)
+        only = {name: parts[name] for name in names if name in parts}
+        return write_excerpt(study, *names, labels=labels, only=only)
+
+    return excerpt
+
+
+def sections_of_association(*names, labels=True):
+    """The same for one association."""
+
+    def excerpt(wildcards):
+        study = study_of(wildcards)
+        parts = parts_of_association(study, wildcards.association)
         only = {name: parts[name] for name in names if name in parts}
         return write_excerpt(study, *names, labels=labels, only=only)
 

@@ -17,6 +17,8 @@ def instrument_files(wildcards):
     measures = list(study.measures)
     if "model" in wildcards.keys():
         measures = parts_of_model(study, wildcards.model)["measures"]
+    if "association" in wildcards.keys():
+        measures = parts_of_association(study, wildcards.association)["measures"]
     if "rupture" in wildcards.keys():
         measures = parts_of_rupture(study, wildcards.rupture)["measures"]
     return [
@@ -50,14 +52,54 @@ def compares_ruptures(study):
     return bool(study.ruptures) or reports
 
 
+def instruments_of_variants(wildcards):
+    """The scoring keys of a model and of the model that it is compared with."""
+    study = study_of(wildcards)
+    measures = parts_of_variants(study, wildcards.model)["measures"]
+    return [
+        f"config/instruments/{name}.yaml" for name in instruments_of(study, measures)
+    ]
+
+
+def frames_of_variants(wildcards):
+    """The frame of a model, and that of the model it is compared with."""
+    folder = f"results/{wildcards.study}/data/models"
+    other = study_of(wildcards).models[wildcards.model].compare_with
+    frames = {"frame": f"{folder}/{wildcards.model}.parquet"}
+    return frames | ({"other": f"{folder}/{other}.parquet"} if other else {})
+
+
+def wants_trend(study, name):
+    """Whether the sensitivity of a model to the course over time is looked at."""
+    model = study.models[name]
+    if model.sensitivity_to_trend is not None:
+        return model.sensitivity_to_trend
+    return name == headline_model(study) and model.form == "hybrid"
+
+
+def models_with_variants(study):
+    """The models that are asked more than the coefficients of the model itself."""
+    return [
+        name
+        for name, model in study.models.items()
+        if model.components
+        or model.moderators
+        or model.compare_with
+        or wants_trend(study, name)
+    ]
+
+
 def parts_of_estimates(wildcards):
     """Every file of estimates that the study file asks for."""
     study = study_of(wildcards)
     folder = f"results/{wildcards.study}/estimates"
-    bayesian = [name for name, model in study.models.items() if model.bayes]
+    mixed = {n: m for n, m in study.models.items() if m.form != "within_only"}
+    bayesian = [name for name, model in mixed.items() if model.bayes]
     return [
         *(f"{folder}/reml/{name}.csv" for name in study.models),
-        *(f"{folder}/mixedlm/{name}.csv" for name in study.models),
+        *(f"{folder}/mixedlm/{name}.csv" for name in mixed),
+        *(f"{folder}/variants/{name}.csv" for name in models_with_variants(study)),
+        *(f"{folder}/associations/{name}.csv" for name in study.associations),
         *(f"{folder}/bayes/{name}.csv" for name in bayesian),
         *(f"{folder}/ruptures/{name}.csv" for name in study.ruptures),
         *([f"{folder}/rupture_sources.csv"] if compares_ruptures(study) else []),
@@ -89,7 +131,11 @@ def table_files(wildcards):
     if headline:
         files["frame"] = f"{base}/data/models/{headline}.parquet"
     shown = headline or next(iter(study.models), None)
-    if shown and study.models[shown].bayes:
+    if (
+        shown
+        and study.models[shown].bayes
+        and study.models[shown].form != "within_only"
+    ):
         files["draws"] = f"{base}/bayes/{shown}_draws.parquet"
         files["priors"] = f"{base}/bayes/{shown}_priors.csv"
     rupture = next(iter(study.ruptures), None)

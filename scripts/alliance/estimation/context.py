@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from alliance.estimation.association import AssociationContext
 from alliance.estimation.rows import RowContext
 from alliance.instruments import Instrument, scale_name
 from alliance.study import ModelSpec, Study
@@ -54,6 +55,28 @@ def row_context(
         timing_order=rule.order,
         lag=float(rule.lag),
         known_bias="" if rule.lag == 0 else LAGGED_HYBRID,
+    )
+
+
+def association_context(
+    study: Study, association: str, instruments: dict[str, Instrument], code_hash: str
+) -> AssociationContext:
+    """The words and keys of all rows of one association."""
+    spec = study.associations[association]
+    predictor, outcome = study.measures[spec.predictor], study.measures[spec.outcome]
+    part = f", {spec.component}" if spec.component else ""
+    return AssociationContext(
+        analysis=association,
+        predictor=spec.predictor,
+        predictor_label=predictor.label + part,
+        predictor_unit=f"{scale_name(predictor, instruments)} point",
+        outcome=spec.outcome,
+        outcome_label=outcome.label,
+        outcome_units=f"{scale_name(outcome, instruments)} points",
+        rater=predictor.rater,
+        component=spec.component or "total",
+        role=predictor.role,
+        code_hash=code_hash,
     )
 
 

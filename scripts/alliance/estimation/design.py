@@ -19,6 +19,12 @@ from alliance.within_between import split_within_between
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Form = Literal["hybrid", "contextual", "within"]
+# Names of the forms in a study file -> here.
+DESIGN_FORM: dict[str, Form] = {
+    "hybrid": "hybrid",
+    "contextual": "contextual",
+    "within_only": "within",
+}
 
 
 @dataclass(frozen=True)
@@ -443,7 +449,7 @@ def _dummies(
     """0/1 columns against the declared reference, else the category with the most clients."""
     label = covariate.label or name
     sizes = {c: _clients_in(values == c, groups) for c in sorted(set(values))}
-    small = [f"'{c}' ({size} clients)" for c, size in sizes.items() if size < smallest_cell]
+    small = [f"'{c}'" for c, size in sizes.items() if size < smallest_cell]
     if small and len(sizes) > 1:
         raise _RefusedError(
             f"{label}: too few clients in {', '.join(small)}; at least {smallest_cell} are needed",
@@ -491,7 +497,7 @@ def _one_product(factors: tuple[_Column, ...], groups: _Groups, smallest_cell: i
     cell = _clients_in(values != 0, groups)
     if cell < smallest_cell:
         raise _RefusedError(
-            f"the interaction {name} rests on {cell} clients; at least {smallest_cell} are needed",
+            f"the interaction {name} rests on fewer than {smallest_cell} clients",
             "Merge categories or leave the interaction out.",
         )
     levels = {factor.level for factor in factors}

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from alliance.estimates import Estimate
+from alliance.estimation.attenuation import Attenuation, attenuation
 from alliance.estimation.design import ModelDesign, Refusal, pairs
 from alliance.estimation.profile_likelihood import profile_interval
 from alliance.estimation.reml import Contrast, LmmFit, contrast
@@ -104,6 +105,17 @@ _DERIVED: dict[str, tuple[str, str, str]] = {
     "attenuation": (
         "between_client",
         "Reliability of the client means of {predictor} (attenuation factor of the between effect)",
+        "proportion",
+    ),
+    "between_corrected_ar1": (
+        "between_client",
+        "Between clients, corrected for the unreliability of the client means of {predictor} with "
+        "autocorrelated ratings",
+        _PER_PREDICTOR,
+    ),
+    "attenuation_ar1": (
+        "between_client",
+        "Reliability of the client means of {predictor} with autocorrelated ratings",
         "proportion",
     ),
     "sd_therapist": (
@@ -295,7 +307,7 @@ def reml_rows(
         return refused_rows(design, context, context.estimator or "REML")
     if isinstance(fit, Refusal):
         return refused_rows(fit, context, context.estimator or "REML", design)
-    maker = RowMaker(design, context, fit.estimator, verdict(fit))
+    maker = maker_of(fit, design, context)
     return [
         *_fixed_rows(fit, maker),
         *_contrast_rows(fit, maker),
@@ -390,6 +402,11 @@ class RowMaker:
         return shared
 
 
+def maker_of(fit: LmmFit, design: ModelDesign, context: RowContext) -> RowMaker:
+    """What all rows of a fit share."""
+    return RowMaker(design, context, fit.estimator, verdict(fit))
+
+
 def verdict(fit: LmmFit) -> tuple[str, str, str]:
     """Converged in words, status and reason, for a :class:`RowMaker`."""
     if not fit.converged:
@@ -430,21 +447,59 @@ def _contrast_rows(fit: LmmFit, maker: RowMaker) -> list[Estimate]:
     rows = []
     for term, weights in level_contrasts(fit.names):
         rows.append(maker.inference(term, "contrast", contrast(fit, weights), interval))
-    design = maker.design
-    between = _between_weights(fit.names)
+    return rows + corrected_rows(fit, maker)
+
+
+def corrected_rows(fit: LmmFit, maker: RowMaker) -> list[Estimate]:
+    """Reliability of the client means, and the between effect corrected for it, two versions.
+
+    The corrected effect is ``within + (between - within) / lambda`` (Luedtke et al. 2008), its
+    standard error by the delta method from the fixed effects and the jackknife error of lambda.
+    """
+    design, between = maker.design, _between_weights(fit.names)
     if design is None or between is None:
-        return rows
-    reliability = design.predictor_reliability
-    if not np.isfinite(reliability):
-        return rows
-    rows.append(maker.row("attenuation", "proportion", estimate=reliability))
-    if reliability < MIN_RELIABILITY:
-        reason = f"the reliability of the client means is only {reliability:.2f}"
-        return [*rows, maker.absent("between_corrected", "contrast", reason)]
+        return []
+    rows = []
+    for suffix, found in (("", attenuation(design)), ("_ar1", attenuation(design, ar1=True))):
+        if found is None:
+            reason = "the ratings are too few per client to tell the reliability of their mean"
+            rows.append(maker.absent(f"attenuation{suffix}", "proportion", reason))
+            continue
+        rows.append(_attenuation_row(maker, suffix, found))
+        rows.append(_corrected_row(fit, maker, between, suffix, found))
+    return rows
+
+
+def _attenuation_row(maker: RowMaker, suffix: str, found: Attenuation) -> Estimate:
+    half = float(stats.norm.ppf(0.975)) * found.se
+    return maker.row(
+        f"attenuation{suffix}",
+        "proportion",
+        estimate=found.reliability,
+        se=found.se,
+        ci_low=max(found.reliability - half, 0.0),
+        ci_high=min(found.reliability + half, 1.0),
+        interval="95% Wald, jackknife over clients",
+    )
+
+
+def _corrected_row(
+    fit: LmmFit, maker: RowMaker, between: np.ndarray, suffix: str, found: Attenuation
+) -> Estimate:
+    term = f"between_corrected{suffix}"
+    if found.reliability < MIN_RELIABILITY:
+        reason = f"the reliability of the client means is only {found.reliability:.2f}"
+        return maker.absent(term, "contrast", reason)
     within = np.array([1.0 if name == "within" else 0.0 for name in fit.names])
-    corrected = contrast(fit, within + (between - within) / reliability)
-    known = f"{interval}, reliability taken as known"
-    return [*rows, maker.inference("between_corrected", "contrast", corrected, known)]
+    difference = contrast(fit, between - within)
+    known = contrast(fit, within + (between - within) / found.reliability)
+    se = float(np.hypot(known.se, difference.estimate / found.reliability**2 * found.se))
+    half = float(stats.t.ppf(0.975, known.df)) * se
+    p = float(2 * stats.t.sf(abs(known.estimate) / se, known.df))
+    low, high = known.estimate - half, known.estimate + half
+    corrected = Contrast(known.estimate, se, known.df, low, high, p)
+    interval = "95% t, delta method with the jackknife error of the reliability"
+    return maker.inference(term, "contrast", corrected, interval)
 
 
 def level_contrasts(names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
@@ -532,7 +587,18 @@ def _icc_rows(fit: LmmFit, maker: RowMaker) -> list[Estimate]:
     client = fit.sd("intercept") ** 2
     upper = float(fit.therapist_cov[0, 0]) if fit.therapist_cov.size else 0.0
     total = client + upper + fit.sigma**2
-    rows = [maker.row("icc", "proportion", estimate=client / total)]
+    limits = icc_interval(fit)
+    interval = "95% Wald on the logit scale" if np.isfinite(limits[0]) else ""
+    rows = [
+        maker.row(
+            "icc",
+            "proportion",
+            estimate=client / total,
+            ci_low=limits[0],
+            ci_high=limits[1],
+            interval=interval,
+        )
+    ]
     if fit.therapist_cov.size:
         rows.append(maker.row("icc_therapist", "proportion", estimate=upper / total))
     return rows
@@ -543,6 +609,33 @@ _DROPPED_SD = {  # how the name of a dropped random effect begins -> the name of
     "therapist slope of ": "sd_therapist_",
     "residual SD by ": "sd_residual_by_",
 }
+
+
+def icc_interval(fit: LmmFit, level: float = 0.95) -> tuple[float, float]:
+    """Interval of the clients' share of the unexplained variance, Wald on the logit scale.
+
+    With theta the relative Cholesky factor, the odds of the share are
+    ``theta_00^2 / (1 + theta_T^2)``, whose logarithm is well behaved; its error follows from the
+    Hessian of the deviance in theta. NaN on the boundary, and where residuals have a structure.
+    """
+    missing = (np.nan, np.nan)
+    if fit.solution is None or fit.residuals is not None or fit.singular:
+        return missing
+    theta = fit.solution.theta
+    hessian = fit.solution.curvature.profiled()
+    if np.linalg.eigvalsh(hessian)[0] <= 0:
+        return missing
+    k = len(fit.random_names)
+    upper = theta[k * (k + 1) // 2] if fit.therapist_cov.size else 0.0
+    slope = np.zeros_like(theta)
+    slope[0] = 2 / theta[0]
+    if fit.therapist_cov.size:
+        slope[k * (k + 1) // 2] = -2 * upper / (1 + upper**2)
+    logit = float(np.log(theta[0] ** 2 / (1 + upper**2)))
+    se = float(np.sqrt(2 * slope @ np.linalg.solve(hessian, slope)))
+    half = float(stats.norm.ppf(0.5 + level / 2)) * se
+    low, high = (float(1 / (1 + np.exp(-(logit + sign * half)))) for sign in (-1, 1))
+    return low, high
 
 
 def _dropped_rows(maker: RowMaker) -> list[Estimate]:

@@ -437,8 +437,8 @@ class ModelSpec(Section):
             *self.random_slopes, *self.therapist_slopes
         }:  # fmt: skip
             raise ValueError("a course model has no within or between part to let vary")
-        if self.kind == "course" and (self.components or self.moderators or self.compare_with):
-            raise ValueError("components, moderators and compare_with need a predictor")
+        if self.kind == "course" and self._variants():
+            raise ValueError(f"{self._variants()} needs a predictor")
         if self.therapist_slopes and not self.therapists:
             raise ValueError("therapist_slopes need therapists: true")
         if 0 < self.bootstrap < 100:
@@ -451,9 +451,14 @@ class ModelSpec(Section):
             raise ValueError("a course model has no within and between part; leave form out")
         if self.form == "within_only" and (self.random_slopes or self.therapists):
             raise ValueError("form within_only has neither random_slopes nor therapists")
-        if self.form != "hybrid" and (self.components or self.moderators or self.compare_with):
-            raise ValueError("components, moderators and compare_with need form: hybrid")
+        if self.form != "hybrid" and self._variants():
+            raise ValueError(f"{self._variants()} needs form: hybrid")
         return self
+
+    def _variants(self) -> str:
+        """The first key that asks for more than the model itself; empty without any."""
+        keys = ("components", "moderators", "compare_with", "sensitivity_to_trend")
+        return next((key for key in keys if getattr(self, key)), "")
 
 
 class AssociationSpec(Section):
