@@ -209,3 +209,25 @@ def published_sources(wildcards):
 
     data = or_stop(read_benchmarks, BENCHMARKS).data
     return {"published results": write_excerpt(open_data_as_study(data), "data")}
+
+
+def published_studies():
+    """The studies of this run that have published reference values."""
+    return [
+        name
+        for name in runnable_studies()
+        if Path(f"data/published/{name}/estimates.csv").is_file()
+    ]
+
+
+def published_values(wildcards):
+    """The files of the reference values: sources, which no rule of a verification makes."""
+    files = Path(f"data/published/{wildcards.study}").rglob("*")
+    return sorted(path.as_posix() for path in files if path.is_file())
+
+
+def numbers_of_figures(wildcards):
+    """The numbers behind each figure of a study."""
+    return [
+        f"results/{wildcards.study}/figures/{figure}.csv" for figure in FIGURE_TABLES
+    ]

@@ -1,0 +1,378 @@
+"""A run of a study held against the reference values that were published with it.
+
+`snakemake publish` keeps the estimates, the numbers behind each figure and the numbers of each
+table of a run; `snakemake verify` compares a later run with them, number by number. How far a
+number may be off depends on how it was made:
+
+- Counts and words: not at all.
+- Maximum likelihood and everything computed from it: a thousandth of the standard error, where
+  optimisers and processors may differ; without a standard error, one part in ten thousand.
+- Posterior draws: another version or machine may draw otherwise, so a summary may differ by Monte
+  Carlo error, four standard errors of the difference of two runs of the same effective size
+  (Vehtari et al., 2021, Bayesian Analysis 16, 667-718): for a mean sqrt(2) SD / sqrt(ESS); for a
+  limit of a 95% interval 2.67 times as much, as the density of a normal distribution is low there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from alliance.problems import Problem
+
+Verdict = Literal["reproduced", "differs", "missing", "new"]
+Part = Literal["estimates", "figure", "table"]
+
+KEYS = [
+    "analysis", "term", "level", "estimator", "kind", "predictor", "outcome", "component", "lag",
+    "clock", "trend", "reliability_assumed",
+]  # fmt: skip
+NUMBERS = (
+    "estimate", "se", "ci_low", "ci_high", "p", "std_within", "n_obs", "n_clients", "n_therapists",
+)  # fmt: skip
+WORDS = ("status", "units")
+SAMPLED_WORDS = ("NUTS", "posterior", "Bayes")
+SAMPLED_COLUMNS = ("nuts", "rhat", "ess", "pd", "elpd", "divergences", "pareto")
+NOT_COMPARED = ("code_hash", "seed", "rhat_max", "ess_min")
+
+PUBLISHED_COLUMNS: tuple[str, ...] = (
+    *KEYS, *WORDS, *NUMBERS, "std_within_low", "std_within_high", "ess_min",
+)  # fmt: skip
+OF_SINGLE_CLIENTS = ("trajectories", "rupture_timelines")
+MOST_SHOWN = 20
+
+OF_SE = 1e-3
+RELATIVE = 1e-4
+FLOOR = 1e-9
+MC_ERRORS, LIMIT_FACTOR = 4.0, 2.67
+LEAST_ESS = 400.0  # what the diagnostics gate asks for
+OF_RANGE_SAMPLED = 0.05  # figures and tables of draws: five hundredths of the column's range
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One number (or word) of a published run beside the same one of this run.
+
+    Attributes
+    ----------
+    part, name : where it stands, e.g. ``figure``, ``forest``. row, column : which cell.
+    tolerance : largest allowed difference; 0 for counts. difference : obtained - published.
+    """
+
+    part: Part
+    name: str
+    row: str
+    column: str
+    published: str
+    obtained: str
+    difference: float
+    tolerance: float
+    verdict: Verdict
+
+
+COLUMNS = tuple(Comparison.__dataclass_fields__)
+
+
+def is_sampled(estimator: str) -> bool:
+    """Whether an estimator summarises posterior draws."""
+    return any(word in estimator for word in SAMPLED_WORDS)
+
+
+def tolerance_of(row: pd.Series, column: str) -> float:
+    """How far one number of a row of the estimates may be off (see the module's text)."""
+    if column.startswith("n_"):
+        return 0.0
+    value, se = float(row[column]), float(row["se"])
+    if is_sampled(str(row["estimator"])):
+        return _monte_carlo(row, column)
+    if column in ("estimate", "se", "ci_low", "ci_high") and np.isfinite(se) and se > 0:
+        return OF_SE * se
+    if column == "p":
+        return OF_SE
+    return max(RELATIVE * abs(value), FLOOR)
+
+
+def _monte_carlo(row: pd.Series, column: str) -> float:
+    ess = row["ess_min"] if np.isfinite(row["ess_min"]) else LEAST_ESS
+    sd = row["se"] if np.isfinite(row["se"]) else abs(row["ci_high"] - row["ci_low"]) / 3.92
+    if not np.isfinite(sd):
+        return OF_RANGE_SAMPLED * abs(float(row[column]))
+    error = MC_ERRORS * np.sqrt(2.0) * sd / np.sqrt(max(ess, 1.0))
+    if column == "std_within":
+        width = row["std_within_high"] - row["std_within_low"]
+        return float(error / sd * width / 3.92) if np.isfinite(width) else OF_RANGE_SAMPLED
+    return float(error * (LIMIT_FACTOR if column in ("ci_low", "ci_high") else 1.0))
+
+
+def compare_runs(
+    published: Mapping[tuple[Part, str], pd.DataFrame],
+    obtained: Mapping[tuple[Part, str], pd.DataFrame],
+) -> pd.DataFrame:
+    """Every number of two runs side by side.
+
+    Parameters
+    ----------
+    published, obtained : (part, name) -> table, e.g. ``("figure", "forest")``.
+
+    Returns
+    -------
+    DataFrame
+        Columns of :class:`Comparison`; parts in the order of ``published``, then what is new.
+    """
+    found: list[Comparison] = []
+    for (part, name), table in published.items():
+        own = obtained.get((part, name))
+        if own is None:
+            found.append(_whole(part, name, "missing"))
+        elif set(KEYS) <= set(table.columns):
+            found += compare_estimates(part, name, table, own)
+        else:
+            found += compare_tables(part, name, table, own)
+    found += [_whole(part, name, "new") for part, name in obtained if (part, name) not in published]
+    return pd.DataFrame([asdict(c) for c in found], columns=list(COLUMNS))
+
+
+def _whole(part: Part, name: str, verdict: Verdict) -> Comparison:
+    return Comparison(part, name, "", "", "", "", float("nan"), float("nan"), verdict)
+
+
+def compare_estimates(
+    part: Part, name: str, published: pd.DataFrame, obtained: pd.DataFrame
+) -> Iterator[Comparison]:
+    """Tables with the columns of the estimates, matched row by row by what they estimate."""
+    left, right = _by_key(published), _by_key(obtained)
+    for key, row in left.items():
+        words = _row_words(row)
+        if key not in right:
+            yield _row(part, name, words, "missing")
+            continue
+        yield from _compare_row(part, name, words, row, right[key])
+    for key, row in right.items():
+        if key not in left:
+            yield _row(part, name, _row_words(row), "new")
+
+
+def _by_key(table: pd.DataFrame) -> dict[tuple[object, ...], pd.Series]:
+    """Rows by what they estimate; rows that say the same are told apart by their order."""
+    plain = table[KEYS].astype(str)
+    again = plain.groupby(KEYS).cumcount()
+    keys = [(*values, n) for values, n in zip(plain.itertuples(index=False), again, strict=True)]
+    return dict(zip(keys, (row for _, row in table.iterrows()), strict=True))
+
+
+def _row_words(row: pd.Series) -> str:
+    extra = [str(row[name]) for name in ("component", "trend") if isinstance(row[name], str)]
+    return " / ".join([row["analysis"], row["term"], str(row["estimator"]), *filter(None, extra)])
+
+
+def _row(part: Part, name: str, words: str, verdict: Verdict) -> Comparison:
+    return Comparison(part, name, words, "", "", "", float("nan"), float("nan"), verdict)
+
+
+def _compare_row(
+    part: Part, name: str, words: str, published: pd.Series, obtained: pd.Series
+) -> Iterator[Comparison]:
+    for column in WORDS:
+        yield _word(part, name, words, column, published[column], obtained[column])
+    for column in NUMBERS:
+        if pd.isna(published[column]) and pd.isna(obtained[column]):
+            continue
+        allowed = tolerance_of(published, column)
+        yield _number(part, name, words, column, published[column], obtained[column], allowed)
+
+
+def compare_tables(
+    part: Part, name: str, published: pd.DataFrame, obtained: pd.DataFrame
+) -> Iterator[Comparison]:
+    """Any other table, cell by cell; rows keep their order."""
+    for column in published.columns.difference(obtained.columns, sort=False):
+        yield Comparison(part, name, "", column, "", "", np.nan, np.nan, "missing")
+    for column in obtained.columns.difference(published.columns, sort=False):
+        yield Comparison(part, name, "", column, "", "", np.nan, np.nan, "new")
+    if len(published) != len(obtained):
+        n = (str(len(published)), str(len(obtained)))
+        yield Comparison(part, name, "", "number of rows", *n, np.nan, 0.0, "differs")
+        return
+    sampled = _sampled_rows(published)
+    for column in published.columns.intersection(obtained.columns, sort=False):
+        if column not in NOT_COMPARED:
+            yield from _compare_column(part, name, column, published, obtained, sampled)
+
+
+def _sampled_rows(table: pd.DataFrame) -> pd.Series:
+    """Rows whose words say that they come from draws."""
+    words = table.select_dtypes(exclude="number").astype(str).agg(" ".join, axis=1)
+    pattern = "|".join(SAMPLED_WORDS)
+    return words.str.contains(pattern) if len(words) else pd.Series(dtype=bool)
+
+
+def _compare_column(
+    part: Part,
+    name: str,
+    column: str,
+    published: pd.DataFrame,
+    obtained: pd.DataFrame,
+    sampled: pd.Series,
+) -> Iterator[Comparison]:
+    numeric = all(_is_numeric(table[column]) for table in (published, obtained))
+    drawn = any(column.startswith(word) for word in SAMPLED_COLUMNS)
+    spread = float(np.ptp(published[column].dropna())) if numeric and len(published) else 0.0
+    pairs = zip(published[column], obtained[column], sampled, strict=True)
+    for at, (before, now, by_row) in enumerate(pairs):
+        where = _place(published, at)
+        if not numeric:
+            yield _word(part, name, where, column, before, now)
+        elif not (pd.isna(before) and pd.isna(now)):
+            allowed = _allowed(before, spread, column, drawn or bool(by_row))
+            yield _number(part, name, where, column, before, now, allowed)
+
+
+def _is_numeric(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _allowed(value: float, spread: float, column: str, sampled: bool) -> float:
+    if column.startswith("n_"):
+        return 0.0
+    size = 0.0 if pd.isna(value) else abs(value)
+    if sampled:
+        return max(OF_RANGE_SAMPLED * max(spread, size), FLOOR)
+    return max(RELATIVE * size, RELATIVE * 1e-2 * spread, FLOOR)
+
+
+def _place(table: pd.DataFrame, at: int) -> str:
+    """The words of a row, or its number."""
+    words = [str(v) for v in table.iloc[at] if isinstance(v, str) and v][:3]
+    return f"row {at + 1}" + (f" ({' / '.join(words)})" if words else "")
+
+
+def _word(part: Part, name: str, row: str, column: str, before: object, now: object) -> Comparison:
+    same = (pd.isna(before) and pd.isna(now)) or str(before) == str(now)
+    verdict: Verdict = "reproduced" if same else "differs"
+    return Comparison(
+        part, name, row, column, str(before), str(now), 0.0 if same else np.nan, 0.0, verdict
+    )
+
+
+def _number(
+    part: Part,
+    name: str,
+    row: str,
+    column: str,
+    before: float,
+    now: float,
+    allowed: float,
+) -> Comparison:
+    difference = float(now) - float(before)
+    close = np.isfinite(difference) and abs(difference) <= allowed
+    return Comparison(
+        part, name, row, column, f"{before:.10g}", f"{now:.10g}", difference, allowed,
+        "reproduced" if close else "missing" if pd.isna(now) else "differs",
+    )  # fmt: skip
+
+
+def summarise_comparison(comparison: pd.DataFrame) -> pd.DataFrame:
+    """One line per estimates file, figure and table.
+
+    Returns
+    -------
+    DataFrame
+        ``part, name, n, n_reproduced, n_differs, n_missing, n_new, largest`` with ``largest`` the
+        largest difference in units of its tolerance, of numbers that may differ at all.
+    """
+    rows = []
+    for (part, name), own in comparison.groupby(["part", "name"], sort=False):
+        counts = own["verdict"].value_counts()
+        soft = own[own["tolerance"] > 0]
+        ratio = (soft["difference"].abs() / soft["tolerance"]).max() if len(soft) else np.nan
+        rows.append(
+            {
+                "part": part, "name": name, "n": len(own),
+                **{f"n_{v}": int(counts.get(v, 0))
+                   for v in ("reproduced", "differs", "missing", "new")},
+                "largest": ratio,
+            }
+        )  # fmt: skip
+    names = ["part", "name", "n", "n_reproduced", "n_differs", "n_missing", "n_new", "largest"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def is_verified(comparison: pd.DataFrame) -> bool:
+    """Whether nothing differs and nothing is missing; what is new does no harm."""
+    return len(comparison) > 0 and not comparison["verdict"].isin(["differs", "missing"]).any()
+
+
+def may_be_published(figure: str, simulated: bool) -> bool:
+    """Figures with lines of single clients are published of simulated studies only."""
+    return simulated or figure not in OF_SINGLE_CLIENTS
+
+
+def read_run(folder: Path, figures: str, tables: str) -> dict[tuple[Part, str], pd.DataFrame]:
+    """The estimates, figures and tables of a folder, as :func:`compare_runs` takes them."""
+    run: dict[tuple[Part, str], pd.DataFrame] = {}
+    if (folder / "estimates.csv").is_file():
+        run["estimates", "estimates"] = _read(folder / "estimates.csv")
+    for part, place in (("figure", figures), ("table", tables)):
+        for path in sorted((folder / place).glob("*.csv")):
+            run[part, path.stem] = _read(path)  # type: ignore[index]
+    return run
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """A table; a column that holds words keeps its empty words."""
+    frame = pd.read_csv(path) if path.stat().st_size > 1 else pd.DataFrame()
+    words = [name for name in KEYS + list(WORDS) if name in frame and frame[name].dtype == object]
+    return frame.fillna(dict.fromkeys(words, ""))
+
+
+def headline(study: str, comparison: pd.DataFrame) -> str:
+    """``clinic: 5,120 of 5,121 published numbers and words are reproduced.``"""
+    old = comparison[comparison["verdict"] != "new"]
+    same = int((old["verdict"] == "reproduced").sum())
+    return f"{study}: {same:,} of {len(old):,} published numbers and words are reproduced."
+
+
+def failures(study: str, comparison: pd.DataFrame, page: str) -> list[Problem]:
+    """What differs or is missing, the first of many one by one."""
+    wrong = comparison[comparison["verdict"].isin(["differs", "missing"])]
+    problems = [_problem(study, row) for row in wrong.head(MOST_SHOWN).itertuples()]
+    more = len(wrong) - MOST_SHOWN
+    if more > 0:
+        problems.append(
+            Problem(
+                "NOT_REPRODUCED", "error", f"results/{study}/", "", f"{more:,} further differences",
+                "the published numbers", f"See {page}.",
+            )
+        )  # fmt: skip
+    return problems
+
+
+def _problem(study: str, row: object) -> Problem:
+    where = ", ".join(t for t in (_text(row.row), _text(row.column)) if t)
+    file = f"data/published/{study}/: {row.part} {row.name}"
+    if row.verdict == "missing":
+        return Problem(
+            "MISSING_RESULT", "error", file, where, "this run does not have it",
+            "the published number", "Was the study file changed? Then publish again.",
+        )  # fmt: skip
+    return Problem(
+        "NOT_REPRODUCED", "error", file, where, _difference(row),
+        f"{row.published}" + (f" within {row.tolerance:.2g}" if row.tolerance > 0 else ""),
+        "Other data, configuration, versions or code than in the published run; the page says "
+        "which versions differ.",
+    )  # fmt: skip
+
+
+def _difference(row: object) -> str:
+    if not row.tolerance > 0 or not np.isfinite(row.difference):
+        return f"{row.obtained}"
+    return f"{row.obtained} ({abs(row.difference) / row.tolerance:.1f} times the tolerance)"
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
