@@ -20,7 +20,8 @@ ROOMS = (
     "readers", "validation",
     "deidentification", "cleaning", "scoring", "reliable_change", "reliability", "describe",
     "timing", "within_between", "estimates", "ruptures", "likelihood", "estimation",
-    "verification", "published_run", "simulation", "drafting", "figures", "tables", "text", "report",
+    "verification", "published_run", "simulation", "drafting", "figures", "tables", "text",
+    "report",
 )  # fmt: skip
 
 

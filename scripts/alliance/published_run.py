@@ -159,7 +159,7 @@ def compare_estimates(
 
 def _by_key(table: pd.DataFrame) -> dict[tuple[object, ...], pd.Series]:
     """Rows by what they estimate; rows that say the same are told apart by their order."""
-    plain = table[KEYS].astype(str)
+    plain = table[KEYS].astype(object).fillna("").astype(str)  # no NaN, which equals nothing
     again = plain.groupby(KEYS).cumcount()
     keys = [(*values, n) for values, n in zip(plain.itertuples(index=False), again, strict=True)]
     return dict(zip(keys, (row for _, row in table.iterrows()), strict=True))
@@ -206,9 +206,10 @@ def compare_tables(
 
 def _sampled_rows(table: pd.DataFrame) -> pd.Series:
     """Rows whose words say that they come from draws."""
-    words = table.select_dtypes(exclude="number").astype(str).agg(" ".join, axis=1)
+    words = table.select_dtypes(exclude="number").astype(object).fillna("").astype(str)
     pattern = "|".join(SAMPLED_WORDS)
-    return words.str.contains(pattern) if len(words) else pd.Series(dtype=bool)
+    found = [words[name].str.contains(pattern) for name in words]
+    return pd.concat(found, axis=1).any(axis=1) if found else pd.Series(False, table.index)
 
 
 def _compare_column(
