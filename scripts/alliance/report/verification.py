@@ -80,7 +80,7 @@ def _parts_table(study: VerifiedStudy) -> ApaTable:
     rows = [
         Row((
             f"{_PARTS[r.part]} {r.name}" if r.part != r.name else _PARTS[r.part],
-            "reproduced" if not (r.n_differs or r.n_missing) else "not reproduced",
+            _part_verdict(r),
             count(r.n_reproduced), count(r.n_differs), count(r.n_missing), count(r.n_new),
             number(r.largest),
         ))
@@ -99,6 +99,12 @@ def _parts_table(study: VerifiedStudy) -> ApaTable:
         f"parts-{study.name}", f"{study.name}: Figure by Figure and Table by Table",
         tuple(Column(h, s) for h, s in zip(headings, spans, strict=True)), tuple(rows), notes,
     )  # fmt: skip
+
+
+def _part_verdict(r: Any) -> str:
+    if r.n_differs or r.n_missing:
+        return "not reproduced"
+    return "reproduced" if r.n_reproduced else "new"
 
 
 def _differences_table(study: VerifiedStudy) -> ApaTable:
