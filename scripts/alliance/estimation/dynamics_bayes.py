@@ -162,9 +162,9 @@ def build_model(fit: VarFit, priors: VarPriors, data: VarData) -> pm.Model:
     k, q = s.n_series, s.n_effects
     with pm.Model() as model:
         mean = pm.Deterministic(
-            "mean", _around(fit, 0, "mean").reshape((layout.course.shape[1], k))
+            "mean", sampled_around(fit, 0, "mean").reshape((layout.course.shape[1], k))
         )
-        free = _around(fit, 1, "coefficients")
+        free = sampled_around(fit, 1, "coefficients")
         center, sd = coefficient_priors(fit, priors)
         around = pm.Normal.dist(np.zeros(1), np.array([priors.mean]))  # arrays keep their precision
         pm.Potential("prior_mean", pm.logp(around, mean.ravel()).sum())
@@ -172,18 +172,21 @@ def build_model(fit: VarFit, priors: VarPriors, data: VarData) -> pm.Model:
         cells = np.flatnonzero(np.tile(layout.free.ravel(), s.n_phases))
         flat = pt.set_subtensor(pt.zeros(s.n_phases * k * k)[cells], free)
         coefficients = pm.Deterministic("coefficients", flat.reshape((s.n_phases, k, k)))
+        eta = priors.correlation
         scales = np.repeat([priors.level, priors.trend], k)[:q]
         covariances = [
-            *_covariance("innovation", np.full(k, priors.innovation), s.correlated, priors),
-            *_covariance("first", np.full(k, priors.first), np.ones((k, k)), priors),
-            *_covariance("client", scales, np.ones((q, q)), priors),
+            *covariance_priors("innovation", np.full(k, priors.innovation), s.correlated, eta),
+            *covariance_priors(
+                "first", np.full(k, priors.first), np.ones((k, k)), priors.correlation
+            ),
+            *covariance_priors("client", scales, np.ones((q, q)), priors.correlation),
         ]
         inputs = (mean, coefficients, *covariances, *shared_data(s, layout.course, data))
         pm.Potential("log_likelihood", VarLogLikelihood()(*inputs)[0])
     return model
 
 
-def _around(fit: VarFit, part: int, name: str) -> pt.TensorVariable:
+def sampled_around(fit: VarFit, part: int, name: str) -> pt.TensorVariable:
     """A block of parameters as the fit plus its root covariance times a flat vector."""
     where = fit.layout.slices[part]
     values, vectors = np.linalg.eigh(fit.x_cov[where, where])
@@ -202,8 +205,8 @@ def coefficient_priors(fit: VarFit, priors: VarPriors) -> tuple[FloatArray, Floa
     return np.tile(center, n), np.tile(sd, n)
 
 
-def _covariance(
-    name: str, scales: FloatArray, correlated: FloatArray, priors: VarPriors
+def covariance_priors(
+    name: str, scales: FloatArray, correlated: FloatArray, eta: float
 ) -> tuple[pt.TensorVariable, pt.TensorVariable]:
     """SDs, and partial correlations on (0, 1): Beta where series correlate, one half elsewhere."""
     q = scales.size
@@ -214,7 +217,7 @@ def _covariance(
         return sd, pt.as_tensor(np.full(rows.size, 0.5))
     size = (correlated[rows] > 0).sum(axis=1)[cells]
     rank = np.array([(correlated[r, :c] > 0).sum() for r, c in zip(rows, columns, strict=True)])
-    shape = priors.correlation + (size - 2 - rank[cells]) / 2
+    shape = eta + (size - 2 - rank[cells]) / 2
     unit = pm.Beta(f"unit_{name}", shape, shape, shape=cells.size)
     return sd, pt.set_subtensor(pt.as_tensor(np.full(rows.size, 0.5))[cells], unit)
 
@@ -275,9 +278,10 @@ def _within_sds(fit: VarFit, posterior: xr.Dataset) -> FloatArray:
     structure, weights = fit.layout.structure, fit.series.seen.sum(axis=0)
     k = structure.n_series
     coefficients = posterior["coefficients"].to_numpy()
+    masks = {"innovation": structure.correlated, "first": np.ones((k, k))}
     parts = {
-        name: (posterior[f"sd_{name}"].to_numpy(), _units(posterior, name, structure.correlated, k))
-        for name in ("innovation", "first")
+        name: (posterior[f"sd_{name}"].to_numpy(), filled_units(posterior, name, mask))
+        for name, mask in masks.items()
     }
     out = np.empty((*coefficients.shape[:2], k))
     no_client = np.zeros((structure.n_effects, structure.n_effects))
@@ -289,14 +293,13 @@ def _within_sds(fit: VarFit, posterior: xr.Dataset) -> FloatArray:
     return out
 
 
-def _units(posterior: xr.Dataset, name: str, correlated: FloatArray, k: int) -> FloatArray:
-    """Partial correlations with those that are held at zero filled in."""
-    rows, columns = np.tril_indices(k, -1)
+def filled_units(posterior: xr.Dataset, name: str, correlated: FloatArray) -> FloatArray:
+    """Partial correlations on (0, 1), with those that are held at zero (one half) filled in."""
+    rows, columns = np.tril_indices(len(correlated), -1)
     sd = posterior[f"sd_{name}"].to_numpy()
     unit = np.full((*sd.shape[:2], rows.size), 0.5)
     if f"unit_{name}" in posterior:
-        mask = correlated[rows, columns] > 0 if name == "innovation" else np.ones(rows.size, bool)
-        unit[..., mask] = posterior[f"unit_{name}"].to_numpy()
+        unit[..., correlated[rows, columns] > 0] = posterior[f"unit_{name}"].to_numpy()
     return unit
 
 

@@ -96,12 +96,19 @@ def person_ratio(fit: VarFit, target: int, source: int) -> tuple[float, int]:
     same coefficient for all: clients with five or more scores of both, detrended by a line of
     their own when the model has random trends.
     """
-    ratios = []
-    for scores in fit.series.scores:
+    ratios = own_ratios(fit, target, source)
+    known = np.isfinite(ratios)
+    return (float(ratios[known].mean()) if known.any() else np.nan), int(known.sum())
+
+
+def own_ratios(fit: VarFit, target: int, source: int) -> FloatArray:
+    """(n,) SD_i(source) / SD_i(target) of each client; NaN where scores are too few."""
+    out = np.full(fit.series.n_clients, np.nan)
+    for i, scores in enumerate(fit.series.scores):
         sds = [_own_sd(scores[:, j], fit.spec.random_trend) for j in (source, target)]
         if np.isfinite(sds).all() and sds[1] > 0:
-            ratios.append(sds[0] / sds[1])
-    return (float(np.mean(ratios)) if ratios else np.nan), len(ratios)
+            out[i] = sds[0] / sds[1]
+    return out
 
 
 def _own_sd(scores: FloatArray, detrend: bool) -> float:
