@@ -4,7 +4,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from alliance.estimates import COLUMNS, read_estimates, write_estimates
+from alliance.estimates import (
+    COLUMNS,
+    read_estimates,
+    without_few_clients,
+    write_estimates,
+)
 from alliance.estimation.agreement import compare_estimators, disagreements
 from alliance.estimation.exploratory import label_exploratory
 from alliance.problems import Problem, StudyError
@@ -41,6 +46,7 @@ with stage("estimates", snakemake.log[0]) as say:
     labels = {name: measure.label for name, measure in study.measures.items()}
     reliability = pd.read_csv(snakemake.input.reliability)
     table = label_exploratory(table, reliability, labels)
+    table = without_few_clients(table, study.privacy.smallest_cell)
     write_estimates(table, snakemake.output.estimates)
     comparison.to_csv(
         snakemake.output.triangulation, index=False, float_format="%.10g", lineterminator="\n"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import io
 import json
 import re
 import subprocess
 import sys
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from conftest import Project, copy_project, environment
 
 pytestmark = pytest.mark.workflow
@@ -103,7 +108,50 @@ def contents(path: Path) -> bytes:
         raw += text.getvalue().encode()
     if path.suffix == ".json":
         raw += json.dumps(json.loads(raw), ensure_ascii=False).encode()
-    return raw
+    if zipfile.is_zipfile(path):  # .docx, .xlsx, .zip
+        with zipfile.ZipFile(path) as archive:
+            raw += b"\n".join(archive.read(name) for name in archive.namelist())
+    if path.suffix == ".nc":
+        raw += _text_of_posterior(path)
+    for packed in re.findall(rb"base64,([A-Za-z0-9+/=]{40,})", raw):
+        raw += base64.b64decode(packed)
+    return raw + _unpacked_words_of_pictures(raw)
+
+
+def _text_of_posterior(path: Path) -> bytes:
+    """Names, attributes and labels of every group: HDF5 may hold them compressed."""
+    tree = xr.open_datatree(path)
+    parts = [f"{group.path} {group.attrs}" for group in tree.subtree]
+    for group in tree.subtree:
+        parts += [f"{name} {variable.attrs}" for name, variable in group.variables.items()]
+        parts += [
+            str(c.to_numpy().tolist()) for c in group.coords.values() if c.dtype.kind in "OUS"
+        ]
+    tree.close()
+    return "\n".join(parts).encode()
+
+
+def _unpacked_words_of_pictures(raw: bytes) -> bytes:
+    """Compressed text in PNG pictures and in PDF streams."""
+    found = []
+    for start in (at.end() for at in re.finditer(rb"stream\r?\n|zTXt[^\0]*\0\0", raw)):
+        with contextlib.suppress(zlib.error):
+            found.append(zlib.decompressobj().decompress(raw[start:]))
+    return b"\n".join(found)
+
+
+def test_the_search_looks_into_packed_files(tmp_path):
+    word = "Quellenhoff"
+    with zipfile.ZipFile(tmp_path / "x.docx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", f"<w:t>{word}</w:t>" * 50)
+    xr.Dataset({"a": ("client", [1.0])}, coords={"client": [word]}).to_netcdf(tmp_path / "x.nc")
+    pd.DataFrame({"a": [word] * 9}).to_parquet(tmp_path / "x.parquet")
+    packed = base64.b64encode(b"x" * 40 + word.encode()).decode()
+    (tmp_path / "x.html").write_text(f'<img src="data:image/png;base64,{packed}">')
+    (tmp_path / "x.pdf").write_bytes(b"stream\n" + zlib.compress(word.encode()))
+    (tmp_path / "x.json").write_text(json.dumps({"a": word + "ü"}))
+    for path in tmp_path.iterdir():
+        assert word.encode() in contents(path), path.name
 
 
 def written(project: Project) -> list[Path]:
@@ -136,7 +184,7 @@ def test_planted_identifiers_are_in_no_byte_of_what_is_written(tmp_path):
     done = run(project, KEY)
     assert done.returncode == 0, done.stdout
     suffixes = {path.suffix for path in written(project)}
-    assert {".parquet", ".csv", ".tsv", ".html", ".log", ".json"} <= suffixes
+    assert {".parquet", ".csv", ".tsv", ".html", ".log", ".json", ".docx"} <= suffixes
     assert leaks(project, done.stdout, secret) == set()
     scored = pd.read_parquet(project.root / "results/mini/data/scored/sessions.parquet")
     assert scored["client"].str.fullmatch(r"C[A-Z2-7]{8,}").all()

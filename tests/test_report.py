@@ -213,7 +213,7 @@ def test_every_row_that_is_not_ok_is_listed(estimates, study):
         "(NUTS (PyMC, nutpie)), within clients: not estimated. Only 12 therapists treated three "
         "clients or more; 20 are needed.",
         "Ruptures, Alliance, client (WAI-SR) (OLS), repaired minus not repaired "
-        "(rule mean prior): not estimated. Fewer than 10 clients: unrepaired (8).",
+        "(rule 'mean prior'): not estimated. Fewer than 10 clients: unrepaired (8).",
     ]
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alliance.estimates import to_frame
+from alliance.estimates import Estimate, to_frame, without_few_clients
+from alliance.figures.flow import numbers_data_flow
 from alliance.ruptures import agreement_matrix, detect, prevalence_rows, summarise
 from alliance.ruptures.episodes import CLIENT_COUNTS
 from alliance.ruptures.outcome_tests import RuptureAnalysis, client_outcome_rows
@@ -203,3 +204,25 @@ def test_agreement_of_rules_that_differ_in_few_clients_is_hidden():
     assert hidden["reason"] == "fewer than 5 clients could not be evaluated"
     strict = agreement_matrix(both, 5).set_index("level").loc["client"]
     assert bool(strict["reason"]) == bool(few)
+
+
+def test_estimates_tell_no_number_of_few_clients():
+    rows = [
+        Estimate("m", "within", "within_client", "e", "REML", estimate=1.0, n_clients=4),
+        Estimate("m", "between", "between_client", "e", "REML", n_clients=9,
+                 status="not_estimated", reason="3 clients with two sessions; 10 are needed"),
+    ]  # fmt: skip
+    told = without_few_clients(to_frame(rows), 5)
+    assert told["n_clients"].isna().tolist() == [True, False]
+    assert told["reason"][1] == "fewer than 5 clients with two sessions; 10 are needed"
+    boxes = numbers_data_flow(FLOW_OF_FEW, to_frame(rows), {"m": "M"}, 5)
+    assert np.isnan(boxes.loc[boxes["kind"] == "model", "clients"].iloc[0])
+
+
+FLOW_OF_FEW = pd.DataFrame(
+    {
+        "order": [1, 2], "step": ["read", "analysed"], "sessions_in": [90, 90],
+        "sessions_out": [90, 90], "clients_in": [30, 30], "clients_out": [30, 30],
+        "reason": ["", ""],
+    }
+)  # fmt: skip

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from alliance.small_cells import few_in_words, is_small
+
 Level = Literal["within_client", "between_client", "between_therapist", "client", "total"]
 LEVELS: tuple[str, ...] = (
     "within_client",
@@ -118,6 +120,15 @@ def to_frame(rows: Iterable[Estimate | Mapping[str, object]]) -> pd.DataFrame:
     """The rows as a table with exactly the columns of the contract, in order."""
     records = [asdict(r if isinstance(r, Estimate) else Estimate(**r)) for r in rows]  # type: ignore[arg-type]
     return pd.DataFrame.from_records(records, columns=list(COLUMNS))
+
+
+def without_few_clients(frame: pd.DataFrame, smallest_cell: int) -> pd.DataFrame:
+    """The table without a number of clients below the smallest cell, in figures or in reasons."""
+    n_clients = frame["n_clients"].astype(float)
+    return frame.assign(
+        n_clients=n_clients.mask(n_clients.map(lambda n: is_small(n, smallest_cell))),
+        reason=[few_in_words(text, smallest_cell) for text in frame["reason"]],
+    )
 
 
 def write_estimates(frame: pd.DataFrame, path: str) -> None:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from alliance.instruments import Instrument
+from alliance.instruments import VERIFICATION_IN_WORDS, Instrument, ReliableChange
 from alliance.scoring import caseness
 from alliance.study import Measure, Study
 
@@ -83,7 +83,7 @@ def change_limit(
     if instrument is not None:
         key = instrument.reliable_change
         if key.value is not None and (key.verification in VERIFIED or accept_unverified):
-            return ChangeLimit(key.value, "published", f"{key.value:g} points ({key.verification})")
+            return ChangeLimit(key.value, "published", _published(key))
     if not (np.isfinite(sd_before) and np.isfinite(reliability) and 0 <= reliability <= 1):
         return ChangeLimit(
             float("nan"), "none", "no verified published limit, and no reliability in this sample"
@@ -94,6 +94,11 @@ def change_limit(
         "sample",
         f"1.96 sqrt(2) SD sqrt(1 - r) with SD {sd_before:.3g}, r {reliability:.3g}",
     )
+
+
+def _published(key: ReliableChange) -> str:
+    words = VERIFICATION_IN_WORDS[key.verification].replace("key ", "value ")
+    return f"{key.value:g} points; {words}"
 
 
 def classify_change(before: pd.Series, after: pd.Series, limit: float, higher_is: str) -> pd.Series:

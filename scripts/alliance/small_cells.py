@@ -6,6 +6,7 @@ is not enough: one can be the difference of two that are shown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
@@ -14,11 +15,41 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 EXACT = 1e-8
+_NUMBER_OF_CLIENTS = re.compile(r"(?<![\w.,])(\d+) client(s?)\b")
+# The steps of cleaning, as readers of the flow are told them.
+STEP_WORDS: dict[str, str] = {
+    "rows_without_client": "Rows without client",
+    "rows_without_session": "Rows without session number",
+    "exact_duplicates": "Identical rows",
+    "conflicting_duplicates": "Differing rows for one session",
+    "out_of_range": "Impossible answers",
+    "attention_checks": "Attention checks failed",
+    "unattended": "Ratings of sessions that did not take place",
+    "dates_against_order": "Dates against the order of sessions",
+    "therapist_changes": "Changes of therapist",
+    "min_sessions": "Fewer sessions than asked for",
+}
+
+
+def step_words(step: str) -> str:
+    """A step of cleaning in plain words."""
+    plain = step.replace("_", " ")
+    return STEP_WORDS.get(step, plain[:1].upper() + plain[1:])
 
 
 def is_small(count: float, smallest_cell: int) -> bool:
     """Above zero and below the smallest cell."""
     return 0 < count < smallest_cell
+
+
+def few_in_words(text: str, smallest_cell: int) -> str:
+    """A text in which no number of few clients stands: ``3 clients`` is fewer than 5 clients."""
+
+    def told(found: re.Match[str]) -> str:
+        few = is_small(int(found[1]), smallest_cell)
+        return f"fewer than {smallest_cell} clients" if few else found[0]
+
+    return _NUMBER_OF_CLIENTS.sub(told, text)
 
 
 def count_in_words(count: int, smallest_cell: int) -> str:

@@ -110,7 +110,7 @@ rule collect_estimates:
     conda:
         ENVIRONMENT
     params:
-        study=sections("id", "models", "measures"),
+        study=sections("id", "models", "measures", "privacy"),
         code=code_of("collect_estimates.py"),
     message:
         "{wildcards.study}: one table of all estimates"

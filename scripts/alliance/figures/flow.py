@@ -18,7 +18,7 @@ from alliance.figures.style import (
     sheet,
     wrap,
 )
-from alliance.small_cells import shown_flow
+from alliance.small_cells import is_small, shown_flow, step_words
 
 NUMBERS: tuple[str, ...] = (
     "kind", "step", "sessions", "clients", "sessions_lost", "clients_lost", "lost_in_words",
@@ -52,7 +52,7 @@ def numbers_data_flow(
     rows += [
         (
             "step",
-            r.step,
+            step_words(r.step),
             r.sessions_out,
             r.clients_out,
             r.sessions_lost,
@@ -63,11 +63,13 @@ def numbers_data_flow(
         for r in changed.itertuples()
     ]
     rows += [("analysed", "Analysed", last.sessions_out, last.clients_out, 0, 0, "", "")]
-    rows += _model_boxes(estimates, models or {})
+    rows += _model_boxes(estimates, models or {}, smallest_cell)
     return pd.DataFrame(rows, columns=list(NUMBERS))
 
 
-def _model_boxes(estimates: pd.DataFrame | None, models: dict[str, str]) -> list[tuple]:
+def _model_boxes(
+    estimates: pd.DataFrame | None, models: dict[str, str], smallest_cell: int
+) -> list[tuple]:
     """One box per model: its observations and clients, or why it has none."""
     if estimates is None:
         return []
@@ -77,7 +79,9 @@ def _model_boxes(estimates: pd.DataFrame | None, models: dict[str, str]) -> list
         used = rows[(rows["status"] != "not_estimated") & rows["n_obs"].notna()]
         if len(used):
             row = used.iloc[0]
-            boxes.append(("model", label, row.n_obs, row.n_clients, 0, 0, "", ""))
+            few = is_small(row.n_clients, smallest_cell)
+            n_clients = float("nan") if few else row.n_clients
+            boxes.append(("model", label, row.n_obs, n_clients, 0, 0, "", ""))
         elif len(rows):
             absent = (float("nan"), float("nan"), 0, 0, "")
             boxes.append(("model", label, *absent, rows.iloc[0].reason))
@@ -124,8 +128,7 @@ class _Box:
 
     def __init__(self, row: object) -> None:
         self.kind = row.kind
-        name = str(row.step).replace("_", " ")
-        self.main = wrap(name[:1].upper() + name[1:], _MAIN_CHARACTERS) + "\n" + _counts(row)
+        self.main = wrap(str(row.step), _MAIN_CHARACTERS) + "\n" + _counts(row)
         self.side = _side_text(row)
         self.lines = max(self.main.count("\n"), self.side.count("\n")) + 1
         self.height = self.lines * _LINE + _PAD

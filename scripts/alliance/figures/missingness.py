@@ -10,6 +10,7 @@ from alliance.figures.saving import FigureText, NotDrawn
 from alliance.figures.style import (
     FAINT,
     FULL_WIDTH_MM,
+    MUTED,
     SERIES,
     grid_lines,
     new_figure,
@@ -56,11 +57,17 @@ def draw_missingness(numbers: pd.DataFrame, time_unit: str = "session") -> Figur
 
 
 def _shares(axes: Axes, numbers: pd.DataFrame) -> None:
-    for index, (_, rows) in enumerate(numbers.groupby("measure", sort=False)):
+    if numbers["pct_missing"].isna().all():
+        axes.text(0.5, 0.5, "too few clients lack a score at any session to say how many",
+                  transform=axes.transAxes, ha="center", color=MUTED)  # fmt: skip
+    sessions = range(int(numbers["session"].min()), int(numbers["session"].max()) + 1)
+    for index, (_, own) in enumerate(numbers.groupby("measure", sort=False)):
+        # A session without a number breaks the line: nothing is drawn across what is hidden.
+        rows = own.set_index("session").reindex(sessions).reset_index()
         colour, line, marker = SERIES[index % len(SERIES)]
         axes.plot(
             rows["session"], rows["pct_missing"].astype(float), color=colour, ls=line,
-            marker=marker, ms=3.5, label=wrap(rows["label"].iloc[0], 60), clip_on=False,
+            marker=marker, ms=3.5, label=wrap(own["label"].iloc[0], 60), clip_on=False,
         )  # fmt: skip
     axes.set_ylabel("Score missing (% of attended)")
     axes.set_ylim(0, max(5.0, 1.08 * float(numbers["pct_missing"].max())))

@@ -10,10 +10,11 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from alliance.instruments import VERIFICATION_IN_WORDS
+from alliance.instruments import VERIFICATION_IN_WORDS, Instrument
 from alliance.report import sentences
 from alliance.report.inputs import ReportFigure, ReportInputs
-from alliance.small_cells import is_small
+from alliance.small_cells import is_small, step_words
+from alliance.study import Measure
 from alliance.tables import TABLE_STYLE, ApaTable, TableInputs, make_tables, table_html
 from alliance.tables.format import counted, number
 
@@ -253,7 +254,7 @@ def _cleaning_words(log: pd.DataFrame | None, smallest_cell: int) -> list[str]:
     if log.empty:
         return ["Cleaning changed nothing."]
     parts = [
-        f"{str(rule).replace('_', ' ')}: {counted(len(own), 'change')} in "
+        f"{step_words(str(rule)).lower()}: {counted(len(own), 'change')} in "
         f"{_clients(own['client'].nunique(), smallest_cell)}"
         for rule, own in log.groupby("rule", sort=False)
     ]
@@ -285,11 +286,30 @@ def _instrument_lines(x: ReportInputs) -> list[str]:
         if key is None:
             parts.append("a score computed elsewhere" if measure.column else "instrument unknown")
         else:
-            parts += [key.name, VERIFICATION_IN_WORDS[key.verification]]
+            parts += [key.name, *_form_words(measure, key), VERIFICATION_IN_WORDS[key.verification]]
         direction = measure.higher_is or (key.higher_is if key else None)
         parts += [f"higher is {direction}"] if direction else []
         lines.append("; ".join(parts) + ".")
     return lines
+
+
+_METRICS = {
+    "sum": "total is the sum of the items", "mean": "total is the mean of the items",
+    "mean_x10": "total is ten times the mean of the items",
+    "sum_x4": "total is four times the sum of the items", "none": "no total",
+}  # fmt: skip
+
+
+def _form_words(measure: Measure, key: Instrument) -> list[str]:
+    """How the form was answered, where it differs from the published one, and the metric."""
+    if measure.items is None:
+        return ["total computed elsewhere"]
+    published = (key.response_min, key.response_max)
+    low, high = measure.response_range or published
+    form = f"{key.n_items} items answered from {low:g} to {high:g}"
+    if (low, high) != published:
+        form += f" (published form: {published[0]:g} to {published[1]:g})"
+    return [form, _METRICS[key.total_rule]]
 
 
 def _left_out(x: ReportInputs) -> Section:
@@ -297,7 +317,7 @@ def _left_out(x: ReportInputs) -> Section:
         f"Figure '{figure.title}': {figure.reason}." for figure in x.figures if figure.png is None
     ]
     bullets = [
-        *sentences.left_out(x.estimates, x.study),
+        *sentences.left_out(x.estimates, x.study, rule_labels(x)),
         *sentences.absent_bayes(x.study, x.estimates),
         *absent,
     ]

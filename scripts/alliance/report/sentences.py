@@ -8,13 +8,13 @@ is missing gives a sentence that says so, never a gap.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from alliance.small_cells import is_small, shown_flow
+from alliance.small_cells import few_in_words, shown_flow
 from alliance.study import ModelSpec, Study
 from alliance.tables.format import (
     counted,
@@ -271,7 +271,10 @@ def _change_sentence(row: object, labels: dict[str, str]) -> str:
         return f"{label}: no limit of reliable change ({row.note})."
     limit = f"limit {number(row.limit, 1)} points, {row.origin}: {row.note}"
     if not np.isfinite(row.n_improved):
-        return f"{label}: how many clients changed reliably is of too few to be shown ({limit})."
+        return (
+            f"{label}: how many clients changed reliably is not shown, because one of the numbers "
+            f"is too small ({limit})."
+        )
     text = (
         f"{label}: from the first to the last score, {counted(row.n_improved, 'client')} got "
         f"reliably better, {counted(row.n_deteriorated, 'client')} reliably worse and "
@@ -413,7 +416,9 @@ def _rupture_verdict(own: pd.DataFrame) -> str:
     return "Possibly: some groups end differently; read with care."
 
 
-def left_out(estimates: pd.DataFrame, study: Study) -> list[str]:
+def left_out(
+    estimates: pd.DataFrame, study: Study, rule_labels: Mapping[str, str] | None = None
+) -> list[str]:
     """Every row that is not ok, in words; rows with the same reason share a sentence."""
     bad = estimates[estimates["status"] != "ok"]
     names = {name: model.label for name, model in study.models.items()}
@@ -423,7 +428,10 @@ def left_out(estimates: pd.DataFrame, study: Study) -> list[str]:
         ["analysis", "estimator", "status", "reason"], sort=False
     ):
         terms = ", ".join(
-            dict.fromkeys(_quantity_words(r, analysis in study.ruptures) for r in own.itertuples())
+            dict.fromkeys(
+                _quantity_words(r, analysis in study.ruptures, rule_labels or {})
+                for r in own.itertuples()
+            )
         )
         said = "not estimated" if status == "not_estimated" else "estimated, but diagnostics failed"
         name = names.get(str(analysis), str(analysis))
@@ -432,12 +440,13 @@ def left_out(estimates: pd.DataFrame, study: Study) -> list[str]:
     return sentences
 
 
-def _quantity_words(row: object, of_ruptures: bool) -> str:
+def _quantity_words(row: object, of_ruptures: bool, rule_labels: Mapping[str, str]) -> str:
     if not of_ruptures:
         return term_words(row.term, row.estimand).lower()
     quantity, rule = split_term(row.term)
     words = CONTRAST_WORDS.get(quantity, quantity.replace("_", " ")).lower()
-    return f"{words} (rule {rule.replace('_', ' ')})" if rule else words
+    name = rule_labels.get(rule, rule.replace("_", " "))
+    return f"{words} (rule '{name}')" if rule else words
 
 
 def absent_bayes(study: Study, estimates: pd.DataFrame) -> list[str]:
@@ -482,7 +491,6 @@ def validation_sentence(validation: pd.DataFrame | None) -> str:
     return f"The files passed validation with {counted(warnings, 'warning')}:"
 
 
-_FEW = re.compile(r"\b(\d+) client(s?)\b")
 _ROWS = re.compile(
     r"(,| of|;)? ?\brows? \d+(?: session \d+)?(?:, (?:row )?\d+(?: session \d+)?)*"
     r"(?: and \d+ more)?"
@@ -491,13 +499,7 @@ _ROWS = re.compile(
 
 def without_few(text: str, smallest_cell: int) -> str:
     """A sentence of the validation for readers of a report: no row numbers, no few clients."""
-    text = _ROWS.sub("", text)
-
-    def told(found: re.Match[str]) -> str:
-        few = is_small(int(found[1]), smallest_cell)
-        return f"fewer than {smallest_cell} clients" if few else found[0]
-
-    return _FEW.sub(told, text)
+    return few_in_words(_ROWS.sub("", text), smallest_cell)
 
 
 def truth_sentence(truth: pd.DataFrame | None) -> str:

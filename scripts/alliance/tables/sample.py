@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from alliance.small_cells import shown_flow
+from alliance.small_cells import shown_flow, step_words
 from alliance.tables.apa import ApaTable, Column, Row, section
 from alliance.tables.format import count, number
 
@@ -66,11 +66,11 @@ def flow_table(flow: pd.DataFrame, smallest_cell: int = 1) -> ApaTable:
     steps = shown_flow(flow, smallest_cell)
     for r in steps.itertuples():
         lost = r.sessions_lost, r.clients_lost
-        name = str(r.step).replace("_", " ")
+        name = step_words(str(r.step))
         if not any(lost) and 0 < r.Index < len(steps) - 1:
-            idle.append(name)
+            idle.append(name.lower())
             continue
-        words = f"{name[:1].upper()}{name[1:]}" + (f": {r.reason}" if r.reason else "")
+        words = name + (f": {r.reason}" if r.reason else "")
         rows.append(
             Row((words, count(r.sessions_out), count(lost[0]), count(r.clients_out),
                  r.lost_in_words))
