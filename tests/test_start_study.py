@@ -269,3 +269,40 @@ def test_a_name_with_a_hyphen_outranks_the_response_range(tmp_path):
     assert "instrument: waisr_client" in text
     assert "response_range: [1, 7]" in text
     assert "wais_client" not in text.split("instrument:")[1].splitlines()[0]
+
+
+def test_one_file_per_rater_session_variables_and_attention_checks(project):
+    """Two files with the same keys and the same item names; a note of the modality at each."""
+    rows, rng = 120, np.random.default_rng(7)
+    keys = {"client_id": np.repeat(np.arange(12), 10), "session": np.tile(range(1, 11), 12)}
+    by_client, by_therapist = pd.DataFrame(keys), pd.DataFrame(keys)
+    for frame, seed in ((by_client, 1), (by_therapist, 2)):
+        frame[[f"wai_{item}" for item in range(1, 13)]] = answers(seed, rows, 12, 1, 5)
+    by_client[[f"phq9_{item}" for item in range(1, 10)]] = answers(3, rows, 9, 0, 3)
+    by_client["wai_check"] = np.where(np.arange(rows) % 17 == 3, 4, 2)
+    by_client["minutes"] = rng.integers(40, 60, rows)
+    by_client["room"] = rng.choice(["A", "B"], rows)
+    by_client.to_csv(project / "client_forms.csv", index=False)
+    by_therapist.to_csv(project / "therapist_forms.csv", index=False)
+    study, text = draft(project, "client_forms.csv", "therapist_forms.csv")
+    of_wai = {m.items: m.rater for m in study.measures.values() if "wai" in str(m.items)}
+    assert of_wai == {
+        "client_forms.wai_{item}": "client",
+        "therapist_forms.wai_{item}": "therapist",
+    }
+    assert "is this the right file and rater?" in text
+    checked = [m for m in study.measures.values() if m.attention_checks]
+    assert [(m.items, m.attention_checks) for m in checked] == [
+        ("client_forms.wai_{item}", {"wai_check": 2}),
+    ]
+    assert "is this the answer that was asked for?" in text
+    assert {k: (c.level, c.type) for k, c in study.covariates.items()} == {
+        "minutes": ("session", "number"),
+        "room": ("session", "category"),
+    }
+    assert "does it vary between sessions?" in text
+    raw = assembled(project, study)
+    assert len(raw.sessions) == rows
+    both = [f"{name}__1" for name, m in study.measures.items() if "wai" in str(m.items)]
+    assert raw.sessions[both].notna().all().all()
+    assert not raw.sessions[both[0]].equals(raw.sessions[both[1]])

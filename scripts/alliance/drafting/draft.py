@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from alliance.drafting.checks import attention_checks, named_as_check
 from alliance.drafting.roles import (
     ATTENDANCE,
     ENDING,
     MOST_CATEGORIES,
+    THERAPIST,
     Role,
     find_client,
     find_coded,
@@ -61,16 +63,18 @@ class DraftMeasure:
     label: str
     scale: Scale
     doubts: tuple[str, ...] = ()
+    attention_checks: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DraftCovariate:
-    """One client-level covariate of the draft."""
+    """One covariate of the draft."""
 
     key: str
     column: str
     kind: str
     quasi_identifier: bool
+    level: str = "client"
 
 
 @dataclass
@@ -112,6 +116,10 @@ def draft_study(
     used = {m.scale.group for m in draft.measures}
     draft.unknown_scales = [s for s in scales if s.group not in used and s.group.n_items]
     taken |= {column for scale in scales for column in scale.group.columns}
+    if layout == "long":
+        draft.measures = [with_attention_checks(m, draft, taken) for m in draft.measures]
+        taken |= {check for m in draft.measures for check in m.attention_checks}
+    draft.measures = [in_own_file(m, draft) for m in draft.measures]
     if not draft.measures:
         draft.measures = _last_resort(draft, taken)
         taken |= {column for m in draft.measures for column in m.scale.group.columns}
@@ -182,7 +190,8 @@ def _scales(draft: Draft, instruments: Mapping[str, Instrument], taken: set[str]
         groups = session_groups(free) if draft.layout == "wide" else item_groups(free)
         if draft.layout == "long":
             grouped = {column for group in groups for column in group.columns}
-            groups += [ColumnGroup(c, (c,)) for c in _numeric(table.raw, free) if c not in grouped]
+            alone = [c for c in _numeric(table.raw, free) if c not in grouped]
+            groups += [ColumnGroup(c, (c,)) for c in alone if not named_as_check(c)]
         for group in groups:
             scale = recognise(table.raw, group, instruments)
             if scale is not None:
@@ -217,6 +226,36 @@ def _measures(scales: list[Scale]) -> list[DraftMeasure]:
         unique = key if key not in taken else f"{key}_{len(measures) + 1}"
         measures.append(DraftMeasure(unique, role, rater, label, scale, _doubts(scale)))
     return measures
+
+
+def with_attention_checks(measure: DraftMeasure, draft: Draft, taken: set[str]) -> DraftMeasure:
+    """The measure with the items of its file that only check attention."""
+    raw = next(table.raw for table in draft.tables if table.name == measure.scale.table)
+    free = [column for column in raw.frame.columns if column not in taken]
+    first = next(m for m in draft.measures if m.scale.table == measure.scale.table)
+    found = attention_checks(raw, measure.scale, free, first_of_file=measure is first)
+    return replace(measure, attention_checks=found) if found else measure
+
+
+def in_own_file(measure: DraftMeasure, draft: Draft) -> DraftMeasure:
+    """The measure with the file before its columns where another file has columns of that name."""
+    group = measure.scale.group
+    written = in_file(group.columns[0], measure.scale.table, draft)
+    if written == group.columns[0]:
+        return measure
+    pattern = f"{measure.scale.table}.{group.pattern}"
+    scale = replace(measure.scale, group=replace(group, pattern=pattern))
+    by_therapist = bool(named_like([measure.scale.table], (*THERAPIST, "th", "ther")))
+    doubt = "several files have these columns: is this the right file and rater?"
+    rater = "therapist" if by_therapist else measure.rater
+    doubts = (*measure.doubts, doubt)
+    return replace(measure, scale=scale, doubts=doubts, rater=rater)
+
+
+def in_file(column: str, table: str, draft: Draft) -> str:
+    """``by_client.wai_1`` for a column that several session files have, else its name."""
+    holders = [t for t in draft.tables if t.level == "session" and column in t.raw.frame.columns]
+    return f"{table}.{column}" if len(holders) > 1 and draft.layout == "long" else column
 
 
 def _rater(scale: Scale) -> str:
@@ -272,11 +311,27 @@ def _add_covariates(draft: Draft, taken: set[str]) -> None:
                 draft.identifying[column] = identifying
             elif _is_of_client(draft, table, column) and (kind := _kind(values)):
                 quasi = bool(named_like([column], QUASI_IDENTIFIERS))
-                keys = {covariate.key for covariate in draft.covariates}
-                key = slug(column) if slug(column) not in keys else f"{slug(column)}_{table.name}"
-                draft.covariates.append(DraftCovariate(key, column, kind, quasi))
+                _add_covariate(draft, table, column, DraftCovariate("", column, kind, quasi))
+            elif _is_of_session(draft, table, column) and (kind := _kind(values)):
+                level = DraftCovariate("", column, kind, False, "session")
+                _add_covariate(draft, table, column, level)
             else:
                 draft.unused.append(column)
+
+
+def _add_covariate(draft: Draft, table: DraftTable, column: str, covariate: DraftCovariate) -> None:
+    """Under a key of its own; a column that several files have is named with its file."""
+    keys = {c.key for c in draft.covariates} | {m.key for m in draft.measures}
+    key = slug(column) if slug(column) not in keys else f"{slug(column)}_{table.name}"
+    written = in_file(column, table.name, draft)
+    draft.covariates.append(replace(covariate, key=key, column=written))
+
+
+def _is_of_session(draft: Draft, table: DraftTable, column: str) -> bool:
+    """A column of a long file that changes within clients, and is no date."""
+    values = table.raw.frame[column]
+    long = draft.layout == "long" and table.level == "session"
+    return long and not pd.api.types.is_datetime64_any_dtype(values.dtype)
 
 
 def _free_text(values: pd.Series) -> str:

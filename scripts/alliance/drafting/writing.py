@@ -158,9 +158,21 @@ def _measure(measure: DraftMeasure) -> list[str]:
     if scale.response_range is not None:
         low, high = scale.response_range
         lines.append(f"    response_range: [{low}, {high}]  {CHECK} lowest and highest of the form")
+    if measure.attention_checks:
+        checks = {column: _plain(answer) for column, answer in measure.attention_checks.items()}
+        doubt = "is this the answer that was asked for?"
+        lines.append(f"    attention_checks: {_quoted_keys(checks)}  {CHECK} {doubt}")
     if scale.instrument is None or scale.instrument.higher_is is None:
         lines.append(f"    higher_is: worse  {CHECK} better or worse?")
     return lines + _answers_in_words(scale)
+
+
+def _plain(number: float) -> int | float:
+    return int(number) if float(number).is_integer() else number
+
+
+def _quoted_keys(parts: Mapping[str, object]) -> str:
+    return "{" + ", ".join(f"{quoted(key)}: {value}" for key, value in parts.items()) + "}"
 
 
 def _answers_in_words(scale: Scale) -> list[str]:
@@ -187,13 +199,14 @@ def _covariates(covariates: Iterable[DraftCovariate]) -> list[str]:
     for covariate in covariates:
         parts: dict[str, object] = {
             "column": covariate.column,
-            "level": "client",
+            "level": covariate.level,
             "type": covariate.kind,
             "label": covariate.column,
         }
         if covariate.quasi_identifier:
             parts["quasi_identifier"] = True
-        lines.append(f"  {quoted(covariate.key)}: {_flow(parts)}")
+        mark = f"  {CHECK} does it vary between sessions?" if covariate.level == "session" else ""
+        lines.append(f"  {quoted(covariate.key)}: {_flow(parts)}{mark}")
     if not lines:
         return ["# covariates: (none was found)"]
     return [f"covariates:  {CHECK} delete what you do not need", *lines]
