@@ -374,11 +374,11 @@ def _check(series: VarSeries, spec: VarSpec) -> Refusal | None:
     needed = MIN_SESSIONS_TREND if spec.random_trend else MIN_SESSIONS
     enough = int((series.sessions_per_client >= needed).sum())
     if enough < MIN_CLIENTS:
+        shorter = ", or the dynamic model without random trends (random_trend: false)"
         return Refusal(
-            f"{enough} of {series.n_clients} clients have all series at {needed} or more "
-            f"sessions; the model needs {MIN_CLIENTS}",
-            "Use the multilevel model without lagged outcome"
-            + (", or the dynamic model without random trends." if spec.random_trend else "."),
+            f"fewer than {MIN_CLIENTS} of {series.n_clients} clients have all series at {needed} "
+            "or more sessions",
+            f"Use the multilevel model without lagged outcome{shorter if spec.random_trend else ''}.",
         )
     spread = series.within_sd()
     total = np.nanstd(series.scores, axis=(0, 1))
@@ -408,8 +408,8 @@ def _problems(fit: VarFit) -> Iterator[str]:
     if not fit.converged:
         yield (
             f"the fit did not converge (gradient {fit.gradient:.1e} standard errors, smallest "
-            f"relative curvature {fit.eigenvalue:.1e}). Try a simpler model: no random trends, a "
-            "linear course, or no assumed measurement error"
+            f"relative curvature {fit.eigenvalue:.1e}). Try a simpler model: no random trends "
+            "(random_trend: false), a linear course (trend: linear), or no assumed measurement error"
         )
     if fit.innovation_share < _LEAST_INNOVATION:
         yield (
@@ -420,7 +420,8 @@ def _problems(fit: VarFit) -> Iterator[str]:
     if fit.spectral_radius >= 1.0:
         yield (
             f"the estimated process is not stationary (spectral radius "
-            f"{fit.spectral_radius:.2f}): deviations grow instead of fading. Allow random trends, "
+            f"{fit.spectral_radius:.2f}): deviations grow instead of fading. Allow random trends "
+            "(random_trend: true), "
             "or check for a change that lasts, such as a new scale or a late start of ratings"
         )
 

@@ -102,7 +102,7 @@ def compare(series: VarSeries, spec: VarSpec, target: int, method: str) -> Compa
     n_clients = int(np.unique(rows.client).size)
     if n_clients < MIN_CLIENTS or len(y) - spent <= X.shape[1] + 1:
         return Refusal(
-            f"only {len(y)} transitions of {n_clients} clients are complete",
+            f"too few complete transitions ({len(y)}) or fewer than {MIN_CLIENTS} clients with one",
             "Comparators need ten clients with sessions in a row.",
         )
     beta, se = _clustered(y, X, rows.client)

@@ -31,6 +31,7 @@ class SeriesLabel:
     ----------
     measure : key in the study file. label : name for readers.
     units, unit : plural and singular, e.g. ``CORE-10 points``, ``CORE-10 point``.
+    component : subscale, empty for the total.
     """
 
     measure: str
@@ -38,6 +39,7 @@ class SeriesLabel:
     units: str
     unit: str
     rater: str = ""
+    component: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,12 @@ class RowMaker:
 
     def ends(self, target: int, source: int) -> dict[str, object]:
         to, by = self.labels(target, source)
-        return {"predictor": by.measure, "outcome": to.measure, "rater": by.rater}
+        return {
+            "predictor": by.measure,
+            "outcome": to.measure,
+            "rater": by.rater,
+            "component": by.component,
+        }
 
     def lag(self, target: int, source: int) -> float:
         """Sessions from source to target: 0 where the source is measured earlier in the session."""

@@ -12,6 +12,7 @@ from scipy import stats
 from alliance.estimates import Estimate
 from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import (
+    MIN_CLIENTS,
     VarBootstrap,
     VarFit,
     VarSpec,
@@ -58,7 +59,9 @@ def dynamics_rows(
     context: VarContext,
     *,
     reliabilities: Iterable[tuple[float, ...]] = (),
+    own_reliability: tuple[float, ...] | None = None,
     phase_from: int | None = None,
+    comparators: bool = True,
     n_bootstrap: int = 0,
     seed: int = 0,
 ) -> list[Estimate]:
@@ -67,7 +70,9 @@ def dynamics_rows(
     Parameters
     ----------
     reliabilities : sets of assumed within-client reliabilities, one number per series.
+    own_reliability : the study's own estimates of them, tried too.
     phase_from : first session of the later phase of the test of equal coefficients.
+    comparators : whether to add what usual shortcuts give.
     n_bootstrap : replications of the case bootstrap, by therapist where twenty or more are known
         and by client otherwise; 0 for none.
     """
@@ -81,7 +86,10 @@ def dynamics_rows(
         rows += phase_rows(series, spec, context, phase_from)
     for reliability in reliabilities:
         rows += reliability_rows(fit, context, reliability)
-    rows += comparator_rows(series, spec, context)
+    if own_reliability is not None:
+        rows += reliability_rows(fit, context, own_reliability, "reliability_own")
+    if comparators:
+        rows += comparator_rows(series, spec, context)
     if n_bootstrap and not fit.problems:
         rows += bootstrap_rows(fit, context, n_bootstrap, seed)
     return rows
@@ -137,8 +145,8 @@ def _person_row(fit: VarFit, maker: RowMaker, raw: Effects, target: int, source:
     words = (
         f"{coefficient_estimand(maker, target, source)}; in the client's own SDs, mean over clients"
     )
-    if not np.isfinite(ratio):
-        reason = "no client has five scores of both series"
+    if n < MIN_CLIENTS:
+        reason = f"fewer than {MIN_CLIENTS} clients have five scores of both series"
         return maker.absent(term, "contrast", words, reason, **maker.ends(target, source))
     index = (0, target, source)
     values = {
@@ -366,8 +374,8 @@ def _phase_refusal(series: VarSeries, both: VarFit | Refusal, phase_from: int) -
     if isinstance(both, Refusal):
         return f"{both.reason}. {both.advice}"
     later = int((series.seen[:, phase_from:].all(axis=2).sum(axis=1) >= 2).sum())
-    if later < 10:
-        return f"only {later} clients have two or more sessions in the later phase; 10 are needed"
+    if later < MIN_CLIENTS:
+        return f"fewer than {MIN_CLIENTS} clients have two or more sessions in the later phase"
     return ""
 
 
@@ -383,7 +391,10 @@ def _phase_difference(fit: VarFit, maker: RowMaker, cell: tuple[int, int], words
 
 
 def reliability_rows(
-    fit: VarFit, context: VarContext, reliability: tuple[float, ...]
+    fit: VarFit,
+    context: VarContext,
+    reliability: tuple[float, ...],
+    suffix: str = "reliability",
 ) -> list[Estimate]:
     """Cross-lags when the scores have the given within-client reliabilities.
 
@@ -391,16 +402,17 @@ def reliability_rows(
     ----------
     fit : the fit without measurement error. Where it is better by more than chance, the data
         contradict the assumption, and the rows say so.
+    suffix : how the terms of the rows end.
     """
     spec = replace(fit.spec, reliability=reliability)
     assumed = fit_var(fit.series, spec, start=fit.x)
     if isinstance(assumed, Refusal):
         maker = RowMaker(context, None, fit.series)
-        return list(absent_cross_lags(maker, f"{assumed.reason}. {assumed.advice}", "_reliability"))
+        return list(absent_cross_lags(maker, f"{assumed.reason}. {assumed.advice}", f"_{suffix}"))
     contradiction = _contradiction(fit, assumed)
     assumed = replace(assumed, problems=(*assumed.problems, *contradiction))
     maker = RowMaker(context, assumed)
-    given = ", ".join(f"{n} {r:g}" for n, r in zip(maker.names, reliability, strict=True))
+    given = ", ".join(f"{n} {r:.3g}" for n, r in zip(maker.names, reliability, strict=True))
     raw = coefficients(assumed)
     rows = []
     for target, source in maker.pairs():
@@ -409,7 +421,7 @@ def reliability_rows(
         words = f"{coefficient_estimand(maker, target, source)}; reliabilities taken as {given}"
         more = numbers(raw, index) | maker.ends(target, source)
         more |= {"p": float(raw.p[index]), "reliability_assumed": reliability[source]}
-        term = f"{term_name(maker.names, target, source)}_reliability"
+        term = f"{term_name(maker.names, target, source)}_{suffix}"
         units = f"{to.units} per {by.unit}"
         rows.append(maker.row(term, "fixed", words, units, lag=maker.lag(target, source), **more))
     return rows

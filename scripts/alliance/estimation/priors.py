@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -66,6 +66,7 @@ def kind_of_coefficient(name: str) -> str:
     return "between" if name in _PREDICTOR else "covariate"
 
 
+DYNAMICS = "dynamics"  # the section of the dynamic models (alliance.estimation.dynamics_priors)
 _NUMBER = {"correlation": "shape", "rope": "half_width"}  # all others: sd
 NAMES: tuple[str, ...] = tuple(f.name for f in fields(Priors) if f.name != "reasons")
 
@@ -78,31 +79,56 @@ def priors_from_mapping(values: Mapping[str, Any], file: str = "config/priors.ya
     StudyError
         With every unknown key, missing reason and impossible number.
     """
-    problems = [p for key, entry in values.items() for p in _check_entry(str(key), entry, file)]
+    own = {key: entry for key, entry in values.items() if key != DYNAMICS}
+    problems = [
+        p for k, e in own.items() for p in check_entry(str(k), e, NAMES, number_of(k), file)
+    ]
     if problems:
         raise StudyError(problems, "Priors")
-    numbers = {key: float(entry[_NUMBER.get(key, "sd")]) for key, entry in values.items()}
-    return Priors(**numbers, reasons={key: str(e["reason"]).strip() for key, e in values.items()})
+    numbers = {key: float(entry[number_of(key)]) for key, entry in own.items()}
+    return Priors(**numbers, reasons={key: str(e["reason"]).strip() for key, e in own.items()})
 
 
-def _check_entry(key: str, entry: object, file: str) -> list[Problem]:
-    number = _NUMBER.get(key, "sd")
-    if key not in NAMES:
-        hint = suggest(key, NAMES) or f"Known priors: {', '.join(NAMES)}."
-        return [_problem(file, key, f"unknown prior '{key}'", "a prior of the models", hint)]
-    if not isinstance(entry, Mapping) or set(entry) != {number, "reason"}:
+def number_of(key: str) -> str:
+    """What the number of a prior is called."""
+    return _NUMBER.get(key, "sd")
+
+
+def check_entry(
+    key: str,
+    entry: object,
+    names: Collection[str],
+    number: str,
+    file: str,
+    section: str = "",
+    others: Collection[str] = (),
+) -> list[Problem]:
+    """What is wrong with one prior of the file: its name, its keys, its number, its reason.
+
+    Parameters
+    ----------
+    names : priors that there are. number : key of its scale. others : keys of further numbers.
+    section : section of the file that it stands in, with a point after it.
+    """
+    if key not in names:
+        hint = suggest(key, names) or f"Known priors: {', '.join(names)}."
+        where = f"{section}{key}"
+        return [_problem(file, where, f"unknown prior '{key}'", "a prior of the models", hint)]
+    wanted = [*others, number, "reason"]
+    if not isinstance(entry, Mapping) or set(entry) != set(wanted):
         found = ", ".join(map(str, entry)) if isinstance(entry, Mapping) else repr(entry)
-        expected = f"the two keys {number} and reason"
-        return [_problem(file, key, found, expected, f"Write '{number}: number' and 'reason: ...'")]
+        expected = f"the keys {', '.join(wanted)}"
+        fix = f"Write '{number}: number' and 'reason: ...'"
+        return [_problem(file, f"{section}{key}", found, expected, fix)]
     problems = []
     value = entry[number]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:
         fix = "Smaller numbers make a narrower prior; 0 is not possible."
-        where = f"{key}.{number}"
+        where = f"{section}{key}.{number}"
         problems.append(_problem(file, where, repr(value), "a number above 0", fix))
     if not str(entry["reason"] or "").strip():
         fix = "Say in a sentence why: the report prints it beside the prior."
-        problems.append(_problem(file, f"{key}.reason", "no text", "a reason", fix))
+        problems.append(_problem(file, f"{section}{key}.reason", "no text", "a reason", fix))
     return problems
 
 
