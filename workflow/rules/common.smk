@@ -22,6 +22,7 @@ from alliance.study import (
     instruments_of,
     lines_to_check,
     parts_of_association,
+    parts_of_dynamics,
     parts_of_model,
     parts_of_rupture,
     parts_of_variants,
@@ -146,6 +147,18 @@ def sections_of_association(*names, labels=True):
     def excerpt(wildcards):
         study = study_of(wildcards)
         parts = parts_of_association(study, wildcards.association)
+        only = {name: parts[name] for name in names if name in parts}
+        return write_excerpt(study, *names, labels=labels, only=only)
+
+    return excerpt
+
+
+def sections_of_dynamics(*names, labels=True):
+    """The same for one dynamic model."""
+
+    def excerpt(wildcards):
+        study = study_of(wildcards)
+        parts = parts_of_dynamics(study, wildcards.dynamics)
         only = {name: parts[name] for name in names if name in parts}
         return write_excerpt(study, *names, labels=labels, only=only)
 

@@ -12,13 +12,15 @@ def raw_files(wildcards):
 
 
 def instrument_files(wildcards):
-    """The scoring keys that a study needs, or one of its models or rupture analyses."""
+    """The scoring keys that a study needs, or one of its analyses."""
     study = study_of(wildcards)
     measures = list(study.measures)
     if "model" in wildcards.keys():
         measures = parts_of_model(study, wildcards.model)["measures"]
     if "association" in wildcards.keys():
         measures = parts_of_association(study, wildcards.association)["measures"]
+    if "dynamics" in wildcards.keys():
+        measures = parts_of_dynamics(study, wildcards.dynamics)["measures"]
     if "rupture" in wildcards.keys():
         measures = parts_of_rupture(study, wildcards.rupture)["measures"]
     return [
@@ -95,12 +97,16 @@ def parts_of_estimates(wildcards):
     folder = f"results/{wildcards.study}/estimates"
     mixed = {n: m for n, m in study.models.items() if m.form != "within_only"}
     bayesian = [name for name, model in mixed.items() if model.bayes]
+    bayesian = [name for name, model in study.models.items() if model.bayes]
+    sampled = [name for name, model in study.dynamics.items() if model.bayes]
     return [
         *(f"{folder}/reml/{name}.csv" for name in study.models),
         *(f"{folder}/mixedlm/{name}.csv" for name in mixed),
         *(f"{folder}/variants/{name}.csv" for name in models_with_variants(study)),
         *(f"{folder}/associations/{name}.csv" for name in study.associations),
         *(f"{folder}/bayes/{name}.csv" for name in bayesian),
+        *(f"{folder}/dynamics/{name}.csv" for name in study.dynamics),
+        *(f"{folder}/dynamics_bayes/{name}.csv" for name in sampled),
         *(f"{folder}/ruptures/{name}.csv" for name in study.ruptures),
         *([f"{folder}/rupture_sources.csv"] if compares_ruptures(study) else []),
     ]

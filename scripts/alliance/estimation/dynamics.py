@@ -375,10 +375,11 @@ def _check(series: VarSeries, spec: VarSpec) -> Refusal | None:
     enough = int((series.sessions_per_client >= needed).sum())
     if enough < MIN_CLIENTS:
         shorter = ", or the dynamic model without random trends (random_trend: false)"
+        other = shorter if spec.random_trend else ""
         return Refusal(
             f"fewer than {MIN_CLIENTS} of {series.n_clients} clients have all series at {needed} "
             "or more sessions",
-            f"Use the multilevel model without lagged outcome{shorter if spec.random_trend else ''}.",
+            f"Use the multilevel model without lagged outcome{other}.",
         )
     spread = series.within_sd()
     total = np.nanstd(series.scores, axis=(0, 1))
@@ -409,7 +410,8 @@ def _problems(fit: VarFit) -> Iterator[str]:
         yield (
             f"the fit did not converge (gradient {fit.gradient:.1e} standard errors, smallest "
             f"relative curvature {fit.eigenvalue:.1e}). Try a simpler model: no random trends "
-            "(random_trend: false), a linear course (trend: linear), or no assumed measurement error"
+            "(random_trend: false), a linear course (trend: linear), or no assumed measurement "
+            "error"
         )
     if fit.innovation_share < _LEAST_INNOVATION:
         yield (

@@ -48,11 +48,10 @@ def delta(
 
     Parameters
     ----------
-    function : from ``fit.x`` to an array of any shape; its derivatives are central differences with
-        steps of a hundredth of a standard error.
+    function : from ``fit.x`` to an array of any shape; its derivatives are central differences.
     """
     estimate = np.asarray(function(fit.x))
-    steps = np.maximum(0.01 * np.sqrt(np.diag(fit.x_cov)), 1e-7)
+    steps = _steps(fit)
     slopes = []
     for j, size in enumerate(steps):
         step = np.zeros_like(fit.x)
@@ -62,6 +61,11 @@ def delta(
     se = np.sqrt(np.maximum(np.einsum("ja,jk,ka->a", slope, fit.x_cov, slope), 0.0))
     se = se.reshape(estimate.shape)
     return Effects(estimate, se, estimate - _Z * se, estimate + _Z * se, interval)
+
+
+def _steps(fit: VarFit) -> FloatArray:
+    """A hundredth of a standard error, but small where there is no telling (a variance of zero)."""
+    return np.clip(0.01 * np.sqrt(np.diag(fit.x_cov)), 1e-7, 0.01)
 
 
 def coefficients(fit: VarFit) -> Effects:
@@ -218,7 +222,7 @@ def first_session_test(fit: VarFit) -> WaldTest:
 def wald(fit: VarFit, function: Callable[[FloatArray], FloatArray]) -> WaldTest:
     """Test that all entries of a function of the parameter vector are zero."""
     value = function(fit.x)
-    steps = np.maximum(0.01 * np.sqrt(np.diag(fit.x_cov)), 1e-7)
+    steps = _steps(fit)
     slope = np.array(
         [
             (function(fit.x + step) - function(fit.x - step)) / (2.0 * size)

@@ -61,7 +61,7 @@ def _check(key: str, entry: object, file: str) -> list[Problem]:
                     repr(mean),
                     "a number between -1 and 1",
                     "An autoregression outside these limits is not stationary.",
-                )  # fmt: skip
+                )
             )
     return problems
 

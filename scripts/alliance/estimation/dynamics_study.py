@@ -14,7 +14,6 @@ from alliance.estimation.dynamics import VarFit, VarSpec, fit_var
 from alliance.estimation.dynamics_maker import VarContext, var_context
 from alliance.estimation.dynamics_rows import dynamics_rows
 from alliance.estimation.dynamics_series import VarSeries, occasions, var_series
-from alliance.estimation.ml_sem_rows import ml_sem_rows
 from alliance.instruments import Instrument
 from alliance.reliability import coefficient_of
 from alliance.study import DynamicsSpec, Study
@@ -130,7 +129,7 @@ def analysis_rows(analysis: DynamicAnalysis, seed: int) -> list[Estimate]:
     """
     asked = analysis.asked
     width = len(asked.series)
-    rows = dynamics_rows(
+    return dynamics_rows(
         analysis.series,
         analysis.spec,
         analysis.context,
@@ -141,9 +140,6 @@ def analysis_rows(analysis: DynamicAnalysis, seed: int) -> list[Estimate]:
         n_bootstrap=asked.bootstrap,
         seed=seed,
     )
-    if isinstance(analysis.series, VarSeries) and asked.comparators:
-        rows += ml_sem_rows(analysis.series, analysis.spec, analysis.context)
-    return rows
 
 
 def fit_for_sampling(analysis: DynamicAnalysis) -> VarFit | Refusal:
