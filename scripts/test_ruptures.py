@@ -1,4 +1,4 @@
-"""Prevalence of ruptures, and contrasts of clients by rupture and repair, as estimates."""
+"""Prevalence of ruptures, and their tests against outcome and drop-out, as estimates."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +7,10 @@ import pandas as pd
 
 from alliance.estimates import to_frame, write_estimates
 from alliance.instruments import load_instruments
+from alliance.reliability import coefficient_of
 from alliance.running import stage
+from alliance.rupture_null import NullResults, NullStudy, further_rows, null_study, with_null
+from alliance.rupture_null.calibrate import reason_of
 from alliance.ruptures import load_rules, rupture_analysis, rupture_outcomes, rupture_rows
 from alliance.study import instruments_of, read_excerpt
 
@@ -17,19 +20,41 @@ if TYPE_CHECKING:
 with stage("ruptures and outcome", snakemake.log[0]) as say:
     study = read_excerpt(snakemake.params.study)
     name = snakemake.wildcards.rupture
+    spec = study.ruptures[name]
     instruments = load_instruments("config/instruments", instruments_of(study))
     tables = {
         part: pd.read_parquet(snakemake.input[part])
-        for part in ("sessions", "clients", "found", "labels")
+        for part in ("sessions", "clients", "found", "labels", "statistics")
     }
-    rows = rupture_rows(
-        load_rules(Path("config/ruptures"), study.ruptures[name].rules),
-        tables["found"],
-        tables["labels"],
-        pd.read_csv(snakemake.input.summary, keep_default_na=False),
-        rupture_outcomes(study, name, instruments, tables["sessions"], tables["clients"]),
-        rupture_analysis(study, name, instruments),
+    rules = load_rules(Path("config/ruptures"), spec.rules)
+    summary = pd.read_csv(snakemake.input.summary, keep_default_na=False)
+    analysis = rupture_analysis(study, name, instruments)
+    null = NullResults(
+        pd.read_csv(snakemake.input.noise),
+        tables["statistics"],
+        reason_of(pd.read_csv(snakemake.input.model, keep_default_na=False)),
     )
+    outcomes = rupture_outcomes(study, name, instruments, tables["sessions"], tables["clients"])
+    rows = with_null(
+        rupture_rows(rules, tables["found"], tables["labels"], summary, outcomes, analysis), null
+    )
+    reliability = pd.read_csv(snakemake.input.reliability)
+    prepared = null_study(
+        study,
+        name,
+        instruments,
+        tables["sessions"],
+        tables["clients"],
+        rules,
+        (
+            coefficient_of(reliability, spec.measure, "within_client", "Rcn"),
+            coefficient_of(reliability, spec.measure, "total", "alpha"),
+        ),
+    )
+    if isinstance(prepared, NullStudy):
+        refused = dict(zip(summary["rule"], summary["reason"].astype(str), strict=True))
+        endings = prepared.courses.dropped_out is not None
+        rows += further_rows(prepared.terms(), rules, refused, analysis, null, endings=endings)
     frame = to_frame(rows).assign(code_hash=snakemake.params.code)
     write_estimates(frame, snakemake.output.estimates)
     say(f"{name}: {len(frame)} rows")

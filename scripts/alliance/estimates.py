@@ -34,8 +34,8 @@ class Estimate:
     ----------
     analysis : id of the analysis in the study file (key of ``models`` or ``ruptures``).
     kind : ``fixed``, ``variance``, ``standard_deviation``, ``correlation``, ``proportion``,
-        ``contrast``, ``count``, ``fit``, ``test`` (a test statistic), ``bootstrap`` (a fixed effect
-        with the standard error of a cluster bootstrap).
+        ``contrast``, ``landmark``, ``session``, ``hazard``, ``count``, ``fit``, ``test`` (a test
+        statistic), ``bootstrap`` (a fixed effect with the standard error of a cluster bootstrap).
     term : machine name of the quantity, e.g. ``within``, ``between``, ``time``, ``sd_intercept``.
     level : one of LEVELS.
     estimand : the quantity in words.
@@ -46,6 +46,9 @@ class Estimate:
     interval : how the interval was made, e.g. ``95% Wald``, ``95% equal-tailed posterior``.
     p : two-sided p value (frequentist). p_adjusted : the same, adjusted for the number of tests in
         its family (Holm). pd : posterior probability of the estimate's sign.
+    p_null : two-sided p against null data sets drawn from the study's own model without the
+        effect; null_mean, null_low, null_high : mean and 95 % band of the estimate in them;
+        n_null : how many of them could be used.
     status : one of STATUSES; ``reason`` says why when it is not ``ok``.
     code_hash : hash of the code that made the row.
     """
@@ -79,6 +82,11 @@ class Estimate:
     p: float = np.nan
     p_adjusted: float = np.nan
     pd: float = np.nan
+    p_null: float = np.nan
+    null_mean: float = np.nan
+    null_low: float = np.nan
+    null_high: float = np.nan
+    n_null: float = np.nan
     std_within: float = np.nan
     std_within_low: float = np.nan
     std_within_high: float = np.nan

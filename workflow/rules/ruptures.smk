@@ -51,13 +51,47 @@ rule recover_ruptures:
         "../../scripts/recover_ruptures.py"
 
 
+rule calibrate_ruptures:
+    # What noise alone gives: rules and tests on data sets without ruptures.
+    input:
+        sessions=rules.score.output.sessions,
+        clients=rules.clean.output.clients,
+        reliability=rules.estimate_reliability.output.reliability,
+        summary=rules.detect_ruptures.output.summary,
+        rules=rule_files,
+        instruments=instrument_files,
+    output:
+        noise="results/{study}/tables/ruptures/{rupture}/noise.csv",
+        model="results/{study}/tables/ruptures/{rupture}/null_model.csv",
+        statistics="results/{study}/data/ruptures/{rupture}/null.parquet",
+    log:
+        "results/{study}/logs/calibrate_ruptures_{rupture}.log",
+    benchmark:
+        "results/{study}/benchmarks/calibrate_ruptures_{rupture}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections_of_rupture(
+            "measures", "ruptures", "privacy", "timing", "seed", labels=False
+        ),
+        code=code_of("calibrate_ruptures.py"),
+    message:
+        "{wildcards.study}: what noise alone gives, {wildcards.rupture}"
+    script:
+        "../../scripts/calibrate_ruptures.py"
+
+
 rule test_ruptures:
     input:
         sessions=rules.score.output.sessions,
         clients=rules.clean.output.clients,
+        reliability=rules.estimate_reliability.output.reliability,
         found=rules.detect_ruptures.output.sessions,
         labels=rules.detect_ruptures.output.clients,
         summary=rules.detect_ruptures.output.summary,
+        noise=rules.calibrate_ruptures.output.noise,
+        model=rules.calibrate_ruptures.output.model,
+        statistics=rules.calibrate_ruptures.output.statistics,
         rules=rule_files,
         instruments=instrument_files,
     output:

@@ -97,7 +97,12 @@ def detect(scores: pd.DataFrame | Series, rule: RuptureRule, pooled: PooledScale
         return _refused_result(rule, refused)
     threshold = rule.thresholds(series.n_sessions)
     found = kernel.scan(
-        series.start, series.session, series.score, threshold, _codes(rule), _numbers(rule, pooled)
+        series.start,
+        series.session,
+        series.score,
+        threshold,
+        rule_codes(rule),
+        rule_numbers(rule, pooled),
     )
     sessions, episode = session_table(rule, series, *found[:4])
     episodes = episode_table(rule, series, found, episode)
@@ -132,7 +137,7 @@ def refusal(rule: RuptureRule, pooled: PooledScale) -> str:
 def _refused_result(rule: RuptureRule, reason: str) -> RuptureResult:
     nobody = prepare(pd.DataFrame({"client": [], "session": [], "score": []}))
     nothing = kernel.scan(
-        nobody.start, nobody.session, nobody.score, np.empty(0), _codes(rule), np.zeros(5)
+        nobody.start, nobody.session, nobody.score, np.empty(0), rule_codes(rule), np.zeros(5)
     )
     sessions, episode = session_table(rule, nobody, *nothing[:4])
     episodes = episode_table(rule, nobody, nothing, episode)
@@ -140,7 +145,8 @@ def _refused_result(rule: RuptureRule, reason: str) -> RuptureResult:
     return RuptureResult(rule.id, sessions, episodes, clients, reason)
 
 
-def _codes(rule: RuptureRule) -> np.ndarray:
+def rule_codes(rule: RuptureRule) -> np.ndarray:
+    """(7,) integers of a rule as :func:`kernel.scan` takes them."""
     excludes_gaps = rule.reference == "previous" and rule.on_gap == "exclude"
     return np.array(
         [
@@ -156,7 +162,8 @@ def _codes(rule: RuptureRule) -> np.ndarray:
     )
 
 
-def _numbers(rule: RuptureRule, pooled: PooledScale) -> np.ndarray:
+def rule_numbers(rule: RuptureRule, pooled: PooledScale) -> np.ndarray:
+    """(5,) floats of a rule and a sample as :func:`kernel.scan` takes them."""
     floor = rule.scale_floor * getattr(pooled, rule.scale_floor_of) if rule.scale_floor else 0.0
     of_scale = rule.target_margin if rule.target_margin_of == "scale" else 0.0
     in_points = (

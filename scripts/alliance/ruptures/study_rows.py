@@ -9,6 +9,7 @@ import pandas as pd
 from alliance.estimates import Estimate
 from alliance.instruments import Instrument, scale_name
 from alliance.ruptures.outcome_tests import (
+    SMALLEST_GROUP,
     RuptureAnalysis,
     client_outcome_rows,
     first_and_last,
@@ -93,5 +94,6 @@ def rupture_rows(
         )
         rows += prevalence_rows(result, rule, analysis)
         if outcomes is not None:
-            rows += client_outcome_rows(result, rule, outcomes, analysis)
+            smallest = max(SMALLEST_GROUP, analysis.smallest_cell)
+            rows += client_outcome_rows(result, rule, outcomes, analysis, smallest)
     return rows

@@ -3,7 +3,8 @@
 A random-intercept and random-trend VAR(1) in the order symptoms before the session, alliance after
 it (methods specification, sections 0 and 1.4)::
 
-    w_y[t+1] = phi_symptoms * w_y[t] + cross_lag_i * (w_a[t] + rupture[t]) + e_y
+    w_y[t+1] = phi_symptoms * w_y[t] + cross_lag_i * (w_a[t] + rupture[t])
+               + rupture_effect * (rupture[t] < 0) + e_y
     w_a[t+1] = phi_alliance * w_a[t] + same_session * w_y[t+1] + e_a
 
 Everything is in units of the within-client SD: without ruptures, both w have variance 1.
@@ -60,6 +61,8 @@ class Process:
     clients, therapists : random intercepts. trends : random linear trends per session, around
         ``trend_alliance`` and ``trend_symptoms``.
     pretreatment_change : symptoms at referral minus symptoms at intake, mean.
+    rupture_effect : what an open rupture adds to the next session's symptoms beyond the effect of
+        the alliance as such; zero in the bundled studies.
     """
 
     n_sessions: int
@@ -78,6 +81,7 @@ class Process:
     pretreatment_change: float
     drop_out: DropOut
     ruptures: PlantingPlan
+    rupture_effect: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -179,12 +183,13 @@ def _fluctuations(
     sd_a, sd_y = np.sqrt(noise.variance_alliance), np.sqrt(noise.variance_symptoms)
     y = rng.standard_normal(n)
     a = noise.covariance * y + np.sqrt(1 - noise.covariance**2) * rng.standard_normal(n)
-    at_intake, felt = y, a
+    at_intake, felt, open_before = y, a, np.zeros(n, dtype=bool)
     within_a, within_y = np.empty((n, n_sessions)), np.empty((n, n_sessions))
     for t in range(n_sessions):
         y = process.phi_symptoms * y + cross_lag * felt + sd_y * rng.standard_normal(n)
+        y = y + process.rupture_effect * open_before
         a = process.phi_alliance * a + process.same_session * y + sd_a * rng.standard_normal(n)
-        felt = a + deflection[:, t]
+        felt, open_before = a + deflection[:, t], deflection[:, t] < 0
         within_a[:, t], within_y[:, t] = a, y
     return within_a, within_y, at_intake
 

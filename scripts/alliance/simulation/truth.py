@@ -44,7 +44,7 @@ def structure(process: Process, forms: Mapping[str, Form]) -> dict[str, object]:
     noise = innovations(process)
     return {
         "units": "within-client SDs (without ruptures and trends) and sessions",
-        "process": _plain(asdict(process)),
+        "process": _plain(_process_parameters(process)),
         "innovation_variances": {
             "alliance": round(noise.variance_alliance, 6),
             "symptoms": round(noise.variance_symptoms, 6),
@@ -56,6 +56,14 @@ def structure(process: Process, forms: Mapping[str, Form]) -> dict[str, object]:
         },
         "forms": {name: _plain(asdict(form)) for name, form in forms.items()},
     }
+
+
+def _process_parameters(process: Process) -> dict[str, object]:
+    """All parameters; the ruptures' own effect only where there is one."""
+    parameters = asdict(process)
+    if not process.rupture_effect:
+        del parameters["rupture_effect"]
+    return parameters
 
 
 def sample_summary(drawn: Drawn) -> dict[str, object]:

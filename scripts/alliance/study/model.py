@@ -561,6 +561,11 @@ class RuptureSpec(Section):
     rules: list[Identifier] = Field(
         min_length=1, description="Files of `config/ruptures/`, without their ending."
     )
+    null_datasets: Annotated[int, Field(ge=0)] = Field(
+        1000,
+        description="Data sets without ruptures, drawn from the study's own dynamic model, with "
+        "which every rule and test is compared. 0: none; p values need at least 100.",
+    )
 
     @property
     def score(self) -> str:

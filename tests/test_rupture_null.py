@@ -1,0 +1,467 @@
+"""Null data sets, rates of noise and calibrated tests of ruptures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+from alliance.estimation.design import Refusal
+from alliance.estimation.dynamics_series import VarSeries
+from alliance.rupture_null import calibrate as calibration
+from alliance.rupture_null.courses import CourseColumns, Courses, courses_of
+from alliance.rupture_null.drop_out_null import DropOutNull
+from alliance.rupture_null.noise import find, noise_table, runnable, summarise_null
+from alliance.rupture_null.null_model import fit_null_model, null_scores
+from alliance.rupture_null.null_tests import null_distributions, observed_terms, plan_tests
+from alliance.rupture_null.outcome_tests import (
+    Term,
+    client_numbers,
+    client_terms,
+    session_pairs,
+    session_terms,
+    spline_columns,
+)
+from alliance.rupture_null.regression import (
+    hazard_regression,
+    least_squares,
+    within_least_squares,
+)
+from alliance.rupture_null.rows import LOOKS_AHEAD, NullResults, further_rows, with_null
+from alliance.rupture_null.scanning import pooled_of, scan
+from alliance.rupture_null.study import NullStudy
+from alliance.ruptures import (
+    PooledScale,
+    client_outcome_rows,
+    detect,
+    load_rules,
+    pooled_scale,
+    summarise,
+)
+from alliance.ruptures.calibration import NoiseModel, noise_scale, simulate_noise
+from alliance.ruptures.episodes import LABELS
+from alliance.ruptures.outcome_tests import RuptureAnalysis, first_and_last
+from alliance.simulation.rupture_studies import StudyPlan, draw_study
+
+RULES = load_rules(Path(__file__).parent.parent / "config" / "ruptures")
+FEW = {name: RULES[name] for name in ("mean_prior", "mean_prior_fixed", "previous_drop")}
+KNOWN = PooledScale(np.nan, np.nan, 0.7, 0.9)
+ANALYSIS = RuptureAnalysis("client_rated", "alliance", "client", "symptoms", "symptoms", "points")
+N_SETS = 120
+
+
+@pytest.fixture(scope="module")
+def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
+    return draw_study(StudyPlan(n_clients=120), seed=3, number=0)
+
+
+@pytest.fixture(scope="module")
+def made(tables) -> tuple[Courses, VarSeries]:
+    found = courses_of(*tables, CourseColumns("alliance", "symptoms"))
+    assert not isinstance(found, Refusal)
+    return found
+
+
+@pytest.fixture(scope="module")
+def model(made):
+    fitted = fit_null_model(made[1], (1, 0), seed=5)
+    assert not isinstance(fitted, Refusal)
+    return fitted
+
+
+@pytest.fixture(scope="module")
+def plan(made):
+    return plan_tests(made[0], FEW, KNOWN, 10)
+
+
+@pytest.fixture(scope="module")
+def null(made, plan, model):
+    return null_distributions(made[0], plan, model, N_SETS, seed=5)
+
+
+def as_table(courses: Courses) -> pd.DataFrame:
+    client, step = np.nonzero(courses.rated)
+    return pd.DataFrame(
+        {
+            "client": np.array(courses.clients)[client],
+            "session": courses.session[client, step],
+            "score": courses.alliance[client, step],
+        }
+    )
+
+
+# --- null data sets ----------------------------------------------------------------------------
+
+
+def test_null_data_keep_sessions_gaps_ceiling_and_rounding(made, model):
+    courses, series = made
+    scores = null_scores(model, 5, 0)
+    for j in range(2):
+        seen = series.seen[:, :, j]
+        drawn, observed = scores[:, :, j][seen], series.scores[:, :, j][seen]
+        assert np.array_equal(np.sort(drawn), np.sort(observed))
+    data = courses.with_scores(scores[:, :, 0], scores[:, :, 1])
+    assert np.array_equal(data.rated, courses.rated)
+    assert np.array_equal(np.isnan(data.outcome), np.isnan(courses.outcome))
+    assert np.array_equal(data.session_of_row, courses.session_of_row)
+
+
+def test_null_data_follow_from_the_seed(model):
+    assert np.array_equal(null_scores(model, 5, 7), null_scores(model, 5, 7))
+    assert not np.array_equal(null_scores(model, 5, 7), null_scores(model, 5, 8))
+    assert not np.array_equal(null_scores(model, 5, 7), null_scores(model, 6, 7))
+
+
+def test_null_data_have_the_dynamics_of_the_study(made, model):
+    """A refit of null data finds the autoregressions and the shares between clients again."""
+    _, series = made
+    fits = []
+    for number in range(6):
+        scores = np.where(series.seen, null_scores(model, 5, number), np.nan)
+        again = fit_null_model(VarSeries(scores, series.names, series.client_ids), (1, 0), 5)
+        fits.append(np.append(np.diag(again.reduced), np.diag(again.client @ again.client.T)[:2]))
+    wanted = np.append(np.diag(model.reduced), np.diag(model.client @ model.client.T)[:2])
+    assert np.allclose(np.mean(fits, axis=0)[:2], wanted[:2], atol=0.08)
+    assert np.allclose(np.mean(fits, axis=0)[2:], wanted[2:], rtol=0.25)
+
+
+def test_the_spread_of_the_clients_sds_is_found(made):
+    """Clients that differ in SD are told from clients that do not."""
+    rng = np.random.default_rng(11)
+
+    def fitted(spread: float) -> float:
+        n, n_sessions = 200, 14
+        sd = np.exp(spread * rng.standard_normal((n, 1, 1)) - spread**2)
+        values = rng.standard_normal((n, n_sessions, 1)) * sd + rng.standard_normal((n, 1, 1))
+        series = VarSeries(values, ("alliance",), tuple(map(str, range(n))))
+        return float(np.sqrt(fit_null_model(series, (0,), 1).spread[0, 0]))
+
+    assert fitted(0.0) < 0.12
+    assert 0.30 < fitted(0.4) < 0.50
+
+
+def test_a_study_without_enough_sessions_has_no_null_model():
+    values = np.full((30, 2, 1), 1.0)
+    refused = fit_null_model(VarSeries(values, ("alliance",), tuple("a" * 30)), (0,), 1)
+    assert isinstance(refused, Refusal)
+
+
+# --- rules on arrays ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(runnable(RULES, KNOWN)))
+def test_arrays_give_the_labels_and_episodes_of_the_tables(made, name):
+    courses, rule = made[0], RULES[name]
+    table = as_table(courses)
+    result = detect(table, rule, pooled_scale(table, 0.7, 0.9))
+    score = courses.alliance[courses.rated]
+    pooled = pooled_of(courses.start, score, KNOWN)
+    got = scan(courses.start, courses.session_of_row, score, rule, pooled)
+    labels = dict(zip(courses.clients, (LABELS[code] for code in got.label), strict=True))
+    wanted = dict(zip(result.clients["client"], result.clients["label"].astype(str), strict=True))
+    assert {name: labels[name] for name in wanted} == wanted
+    assert np.allclose(got.depth, result.episodes["depth"])
+    repaired = (result.episodes["status"] == "repaired").to_numpy()
+    assert np.array_equal(np.isfinite(got.latency), repaired)
+    assert np.array_equal(got.latency[repaired], result.episodes["latency"][repaired])
+
+
+def test_repaired_rows_are_the_ratings_that_end_a_rupture():
+    score = np.array([10.0, 10.0, 7.0, 10.0, 10.0])
+    rule = RULES["previous_drop"].model_copy(update={"scale": "points", "threshold": 2.0})
+    found = scan(np.array([0, 5]), np.arange(1.0, 6.0), score, rule, PooledScale(1.0, 1.0))
+    assert found.flag.tolist() == [False, False, True, False, False]
+    assert found.repaired_rows().tolist() == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize("length", [8, 16, 30])
+def test_the_calibrated_rule_flags_ten_percent_of_rupture_free_clients(length):
+    noise = NoiseModel()
+    scores = simulate_noise(noise, 20_000, length, np.random.default_rng(length))
+    start = np.arange(0, len(scores) + 1, length)
+    found = scan(
+        start, scores["session"].to_numpy(float), scores["score"].to_numpy(), RULES["mean_prior"],
+        noise_scale(noise),
+    )  # fmt: skip
+    assert 8.5 <= 100 * np.mean(found.label > 0) <= 11.5
+
+
+# --- regressions -------------------------------------------------------------------------------
+
+
+def regression_data(n=200, seed=1):
+    rng = np.random.default_rng(seed)
+    x = np.column_stack([np.ones(n), rng.standard_normal((n, 3))])
+    y = x @ [1.0, 0.5, 0.0, -1.0] + rng.standard_normal(n) * np.exp(0.3 * x[:, 1])
+    return x, y, np.sort(rng.integers(0, 25, n))
+
+
+def test_robust_errors_are_those_of_statsmodels():
+    x, y, clusters = regression_data()
+    by_cluster = {"cov_type": "cluster", "cov_kwds": {"groups": clusters}}
+    for groups, kind in ((None, {"cov_type": "HC3"}), (clusters, by_cluster)):
+        wanted = sm.OLS(y, x).fit(**kind, use_t=True)
+        got = least_squares(x, y, groups)
+        assert np.allclose(got.coefficients, wanted.params)
+        assert np.allclose(got.covariance, wanted.cov_params())
+        assert got.df == wanted.t_test(np.eye(4)[1]).df_denom
+
+
+def test_fixed_effects_are_those_of_dummies():
+    x, y, client = regression_data()
+    x, y, client = np.vstack([x, np.ones(4)]), np.append(y, 9.0), np.append(client, 99)
+    got = within_least_squares(x[:, 1:], y, client)
+    dummies = (client[:, None] == np.unique(client)).astype(float)
+    keep = client != 99  # a client with a single row tells nothing
+    wanted = sm.OLS(y[keep], np.column_stack([x[keep, 1:], dummies[keep, :-1]])).fit(
+        cov_type="cluster", cov_kwds={"groups": client[keep]}
+    )
+    assert np.allclose(got.coefficients, wanted.params[:3])
+    n, clients = int(keep.sum()), len(np.unique(client)) - 1
+    factor = (n - clients - 3) / (n - 3)  # intercepts of clients do not count as parameters
+    assert np.allclose(got.covariance, factor * wanted.cov_params()[:3, :3])
+
+
+def test_the_hazard_is_that_of_statsmodels():
+    x, _, _ = regression_data(2000, 4)
+    rng = np.random.default_rng(2)
+    event = (rng.random(2000) < -np.expm1(-np.exp(x @ [-2.5, 0.4, 0.0, -0.3]))).astype(float)
+    family = sm.families.Binomial(link=sm.families.links.CLogLog())
+    wanted = sm.GLM(event, x, family=family).fit(tol=1e-12)
+    got = hazard_regression(x, event)
+    assert np.allclose(got.coefficients, wanted.params, atol=1e-6)
+    assert np.allclose(np.sqrt(np.diag(got.covariance)), wanted.bse, rtol=1e-4)
+    assert hazard_regression(x, np.zeros(2000)) is None
+
+
+def test_the_spline_is_linear_outside_its_knots():
+    x = np.linspace(-3, 3, 601)
+    columns = spline_columns(x)
+    assert columns.shape == (601, 2)
+    assert np.allclose(columns[x < -2.8], 0)
+    assert np.allclose(np.diff(columns[x > 2.8], n=2, axis=0), 0, atol=1e-9)
+    assert spline_columns(np.repeat([0.0, 1.0], 50)).shape[1] == 0
+
+
+# --- tests against outcome ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["previous_drop", "own_mean", "mean_prior"])
+def test_client_contrasts_are_those_of_the_tables(made, name):
+    courses = made[0]
+    table = as_table(courses)
+    result = detect(table, RULES[name], pooled_scale(table))
+    client, step = np.nonzero(np.isfinite(courses.outcome))
+    names = np.array(courses.clients)
+    outcomes = first_and_last(
+        pd.DataFrame({"client": names[client], "session": courses.session[client, step],
+                      "y": courses.outcome[client, step]}), "y",
+    )  # fmt: skip
+    outcomes["therapist"] = outcomes["client"].map(
+        dict(zip(courses.clients, courses.therapist, strict=True))
+    )
+    wanted = client_outcome_rows(result, RULES[name], outcomes, ANALYSIS)
+    found = find(courses, {name: RULES[name]}, KNOWN)[name].drops.label
+    got = client_terms(found, client_numbers(courses), courses.therapist)
+    for row in wanted:
+        term = got[row.term.partition("[")[0]]
+        assert (row.status == "ok") == (term.reason == "")
+        assert np.allclose([term.estimate, term.se], [row.estimate, row.se], equal_nan=True)
+
+
+def test_a_landmark_knows_nothing_of_what_comes_later(made):
+    courses = made[0]
+    later = ~courses.until(8)
+    changed = courses.with_scores(
+        np.where(later, courses.alliance + 1.0, courses.alliance),
+        np.where(later, courses.outcome, courses.outcome),
+    )
+    before, after = client_numbers(courses, 8), client_numbers(changed, 8)
+    for name in ("baseline", "n_rated", "mean", "slope", "last"):
+        assert np.array_equal(getattr(before, name), getattr(after, name), equal_nan=True)
+    still_there = np.isfinite(before.last)
+    assert np.array_equal(still_there, (np.isfinite(courses.outcome) & later).any(axis=1))
+    worse = courses.with_scores(
+        courses.alliance, np.where(later, courses.outcome + 5, courses.outcome)
+    )
+    assert np.allclose((client_numbers(worse, 8).last - before.last)[still_there], 5)
+
+
+def test_a_planted_session_effect_is_found_and_its_size_is_right():
+    """Outcome of the next session rises by 2 after each onset, whatever the rating."""
+    rng = np.random.default_rng(3)
+    n, n_steps = 150, 12
+    alliance = rng.standard_normal((n, n_steps))
+    session = np.tile(np.arange(1.0, n_steps + 1), (n, 1))
+    names = tuple(f"c{i:03d}" for i in range(n))
+    courses = Courses(alliance, np.zeros((n, n_steps)), session, names)
+    rule = RULES["mean_prior_fixed"].model_copy(update={"threshold": 1.5})
+    found = find(courses, {"rule": rule}, KNOWN)["rule"].drops
+    onset = np.zeros((n, n_steps))
+    onset[courses.rated] = found.flag
+    outcome = 0.3 * rng.standard_normal((n, n_steps)) + rng.standard_normal((n, 1))
+    outcome[:, 1:] += 2.0 * onset[:, :-1] - 0.5 * alliance[:, :-1]
+    courses = replace(courses, outcome=outcome)
+    terms = session_terms(courses, session_pairs(courses), found)
+    for name in ("onset", "onset_beyond_curve"):
+        assert abs(terms[name].estimate - 2.0) < 4 * terms[name].se
+        assert terms[name].statistic > 10
+    assert abs(terms["in_rupture"].statistic) < 3.5
+
+
+def test_small_groups_are_refused(made):
+    courses = made[0]
+    found = find(courses, FEW, KNOWN)
+    label = np.zeros(len(courses.clients), dtype=np.int8)
+    label[:9] = 1
+    terms = client_terms(label, client_numbers(courses), courses.therapist)
+    assert terms["repaired_vs_none"].reason == "fewer than 10 clients: repaired"
+    pairs = session_pairs(courses)
+    few = session_terms(courses, pairs, found["mean_prior_fixed"].drops, 10_000)
+    assert all(np.isnan(term.estimate) and term.reason for term in few.values())
+
+
+def test_rules_that_look_ahead_predict_nothing(made, plan):
+    terms = observed_terms(made[0], plan, find(made[0], FEW, KNOWN))
+    tested = {(rule, test) for rule, test, _ in terms}
+    assert ("mean_prior", "client") in tested
+    assert ("mean_prior", "session") not in tested
+    assert ("mean_prior", "drop_out") not in tested
+    assert {("previous_drop", "session"), ("previous_drop", "drop_out")} <= tested
+    nothing = NullResults(pd.DataFrame(columns=["rule", "quantity"]),
+                          pd.DataFrame(columns=["rule", "test", "term"]), "none drawn")  # fmt: skip
+    rows = further_rows(terms, FEW, {}, ANALYSIS, nothing, endings=True)
+    ahead = [row for row in rows if row.reason == LOOKS_AHEAD]
+    assert {row.term for row in ahead} == {
+        "session_onset[mean_prior]",
+        "drop_out_onset[mean_prior]",
+    }
+
+
+def test_drop_out_of_null_data_ends_treatments_as_often_as_in_the_study(made):
+    courses = made[0]
+    null = DropOutNull.of(courses, courses.dropped_out)
+    rng = np.random.default_rng(1)
+    alliance = np.where(courses.rated, courses.alliance, np.nanmean(courses.alliance))
+    outcome = np.where(np.isfinite(courses.outcome), courses.outcome, np.nanmean(courses.outcome))
+    shares = []
+    for _ in range(40):
+        drawn = null.draw(alliance, outcome, rng)
+        assert drawn.rows.event.size == drawn.kept.sum()
+        last = np.append(np.diff(drawn.rows.client) > 0, True)
+        assert not drawn.rows.event[~last].any()
+        shares.append(drawn.rows.event.sum())
+    assert abs(np.mean(shares) / courses.dropped_out.sum() - 1) < 0.15
+
+
+# --- calibrated p ------------------------------------------------------------------------------
+
+
+def test_p_against_the_null_by_hand():
+    null = np.arange(1.0, 200.0)  # 199 data sets
+    assert summarise_null(500.0, null).p == pytest.approx(2 * 1 / 200)
+    assert summarise_null(-500.0, null).p == pytest.approx(2 * 1 / 200)
+    assert summarise_null(196.0, null).p == pytest.approx(2 * 5 / 200)
+    assert summarise_null(100.0, null).p == 1.0
+    assert summarise_null(100.0, null).mean == 100.0
+    assert np.isnan(summarise_null(100.0, null[:99]).p)  # too few data sets
+    with_gaps = np.append(null, [np.nan] * 50)
+    assert summarise_null(196.0, with_gaps).n == 199
+
+
+def test_rows_get_the_p_of_the_null(made, plan, null):
+    terms = observed_terms(made[0], plan, find(made[0], FEW, KNOWN))
+    noise = pd.DataFrame(columns=["rule", "quantity"])
+    results = NullResults(noise, null.statistics)
+    rows = {row.term: row for row in further_rows(terms, FEW, {}, ANALYSIS, results, endings=True)}
+    row = rows["session_onset[previous_drop]"]
+    own = results.of(("previous_drop", "session", "onset"))
+    assert row.n_null == len(own) == N_SETS
+    above = (own["statistic"] >= row.estimate / row.se).sum()
+    below = (own["statistic"] <= row.estimate / row.se).sum()
+    assert row.p_null == pytest.approx(min(1.0, 2 * (1 + min(above, below)) / (N_SETS + 1)))
+    assert row.null_mean == pytest.approx(own["estimate"].mean())
+    assert "p_null is the p to be read" in row.known_bias
+
+
+def test_a_term_that_noise_rarely_allows_has_no_p(made, plan):
+    term = {("previous_drop", "session", "onset"): Term(1.0, 0.5, 20, 100, 50)}
+    statistics = pd.DataFrame(
+        {"rule": "previous_drop", "test": "session", "term": "onset", "set": range(20),
+         "estimate": 0.0, "statistic": 0.0}
+    )  # fmt: skip
+    results = NullResults(pd.DataFrame(columns=["rule", "quantity"]), statistics)
+    rule = {"previous_drop": RULES["previous_drop"]}
+    row = next(
+        r for r in further_rows(term, rule, {}, ANALYSIS, results, endings=False)
+        if r.term == "session_onset[previous_drop]"
+    )  # fmt: skip
+    assert row.status == "ok"
+    assert np.isnan(row.p_null)
+    assert "fewer than 100" in row.known_bias
+
+
+def test_without_null_data_sets_rows_stay_nominal(made):
+    done = calibration.calibrate(Refusal("no ratings", ""), FEW, pd.DataFrame(), 1000, 1, 5)
+    assert done.noise.empty
+    assert calibration.reason_of(done.model) == "no ratings"
+    off = calibration.calibrate(Refusal("no ratings", ""), FEW, pd.DataFrame(), 0, 1, 5)
+    assert "null_datasets: 0" in calibration.reason_of(off.model)
+    results = NullResults(done.noise, done.statistics, "no ratings")
+    table = as_table(made[0])
+    result = detect(table, RULES["previous_drop"], pooled_scale(table))
+    outcomes = pd.DataFrame({"client": result.clients["client"], "baseline": 1.0, "last": 2.0})
+    rows = client_outcome_rows(result, RULES["previous_drop"], outcomes, ANALYSIS)
+    assert with_null(rows, results) == rows
+
+
+# --- the noise table ---------------------------------------------------------------------------
+
+
+def test_the_noise_table_holds_observed_rates_against_the_null(made, plan, null):
+    courses = made[0]
+    table = as_table(courses)
+    results = {name: detect(table, rule, pooled_scale(table)) for name, rule in FEW.items()}
+    summary = pd.DataFrame([summarise(results[n], rule, 1) for n, rule in FEW.items()])
+    found = find(courses, FEW, KNOWN)
+    noise = noise_table(found, null.noise, {}, FEW, summary, 1).set_index(["rule", "quantity"])
+    for name in FEW:
+        wanted = summary.set_index("rule").loc[name]
+        assert noise.loc[(name, "prevalence"), "observed"] == pytest.approx(wanted["pct_ruptured"])
+        assert noise.loc[(name, "repaired_share"), "observed"] == pytest.approx(
+            wanted["pct_repaired"], nan_ok=True
+        )
+        row = noise.loc[(name, "prevalence")]
+        assert row["ratio"] == pytest.approx(row["observed"] / row["null_mean"])
+        assert row["null_low"] <= row["null_mean"] <= row["null_high"]
+
+
+def test_hidden_numbers_stay_hidden_in_the_noise_table(made, null):
+    courses = made[0]
+    table = as_table(courses)
+    result = detect(table, RULES["mean_prior"], pooled_scale(table))
+    rule = {"mean_prior": RULES["mean_prior"]}
+    few = 1 + int((result.clients["n_ruptures"] > 0).sum())
+    summary = pd.DataFrame([summarise(result, RULES["mean_prior"], few)])
+    noise = noise_table(find(courses, rule, KNOWN), null.noise, {}, rule, summary, few)
+    told = noise.set_index("quantity").loc[["prevalence", "repaired_share", "median_depth"]]
+    assert told[["observed", "ratio", "excess", "p"]].isna().all(axis=None)
+    assert told["reason"].str.contains("hidden").all()
+    assert told["null_mean"].notna().all()
+
+
+def test_the_whole_analysis_is_reproducible(made, plan, model):
+    prepared = NullStudy(made[0], made[1], (1, 0), find(made[0], FEW, KNOWN), plan)
+    table = as_table(made[0])
+    summary = pd.DataFrame(
+        [summarise(detect(table, rule, pooled_scale(table)), rule, 5) for rule in FEW.values()]
+    )
+    once, again = (
+        calibration.calibrate(prepared, FEW, summary, 5, seed=9, smallest_cell=5) for _ in range(2)
+    )
+    pd.testing.assert_frame_equal(once.noise, again.noise)
+    pd.testing.assert_frame_equal(once.statistics, again.statistics)
