@@ -208,18 +208,23 @@ def coefficient_priors(fit: VarFit, priors: VarPriors) -> tuple[FloatArray, Floa
 def covariance_priors(
     name: str, scales: FloatArray, correlated: FloatArray, eta: float
 ) -> tuple[pt.TensorVariable, pt.TensorVariable]:
-    """SDs, and partial correlations on (0, 1): Beta where series correlate, one half elsewhere."""
-    q = scales.size
-    sd = pm.HalfNormal(f"sd_{name}", scales, shape=q)
-    rows, columns = np.tril_indices(q, -1)
+    """SDs, and partial correlations as :func:`partial_correlation_priors`."""
+    sd = pm.HalfNormal(f"sd_{name}", scales, shape=scales.size)
+    return sd, partial_correlation_priors(name, correlated, eta)
+
+
+def partial_correlation_priors(name: str, correlated: FloatArray, eta: float) -> pt.TensorVariable:
+    """Partial correlations on (0, 1): Beta where ``correlated``, one half elsewhere (zero)."""
+    rows, columns = np.tril_indices(len(correlated), -1)
     cells = np.flatnonzero(correlated[rows, columns] > 0)
+    held = pt.as_tensor(np.full(rows.size, 0.5))
     if not cells.size:
-        return sd, pt.as_tensor(np.full(rows.size, 0.5))
+        return held
     size = (correlated[rows] > 0).sum(axis=1)[cells]
     rank = np.array([(correlated[r, :c] > 0).sum() for r, c in zip(rows, columns, strict=True)])
     shape = eta + (size - 2 - rank[cells]) / 2
     unit = pm.Beta(f"unit_{name}", shape, shape, shape=cells.size)
-    return sd, pt.set_subtensor(pt.as_tensor(np.full(rows.size, 0.5))[cells], unit)
+    return pt.set_subtensor(held[cells], unit)
 
 
 # Draws

@@ -31,6 +31,8 @@ class VarSeries:
     cluster : (n,) codes of therapists for a cluster bootstrap; a client without a known therapist
         has a code of its own.
     notes : what was left out, in words.
+    days : (n, T) day of each session since the client's first one, NaN where unknown; None where
+        no day is known.
     """
 
     scores: FloatArray
@@ -39,6 +41,7 @@ class VarSeries:
     first_session: int = 1
     cluster: IntArray | None = None
     notes: tuple[str, ...] = ()
+    days: FloatArray | None = None
 
     @property
     def n_clients(self) -> int:
@@ -77,7 +80,10 @@ class VarSeries:
         """The series of some clients, possibly repeated (for a bootstrap)."""
         ids = tuple(self.client_ids[i] for i in clients)
         cluster = None if self.cluster is None else self.cluster[clients]
-        return VarSeries(self.scores[clients], self.names, ids, self.first_session, cluster)
+        days = None if self.days is None else self.days[clients]
+        return VarSeries(
+            self.scores[clients], self.names, ids, self.first_session, cluster, days=days
+        )
 
 
 def occasions(timing: Timing) -> tuple[int, int]:
@@ -107,7 +113,8 @@ def var_series(
         of time; a session without forms is.
     max_sessions : later sessions are left out, with a note.
     """
-    table = sessions[["client", "session", *columns.values()]].copy()
+    known = ["day"] if "day" in sessions.columns else []
+    table = sessions[["client", "session", *columns.values(), *known]].copy()
     for name, direction in (directions or {}).items():
         table[columns[name]] = orient(table[columns[name]], *direction)
     if attended_clock and "attendance" in sessions.columns:
@@ -127,9 +134,13 @@ def var_series(
         raise ValueError("a client has two rows for one session; clean the sessions first")
     scores = np.full((len(ids), int(step.max()) + 1, len(columns)), np.nan)
     scores[codes, step] = kept[list(columns.values())].to_numpy(dtype=np.float64)
+    days = None
+    if known and kept["day"].notna().any():
+        days = np.full(scores.shape[:2], np.nan)
+        days[codes, step] = kept["day"].to_numpy(dtype=np.float64, na_value=np.nan)
     names = tuple(str(value) for value in ids)
     cluster = None if clients is None else _clusters(clients, names)
-    return VarSeries(scores, tuple(columns), names, first, cluster, notes)
+    return VarSeries(scores, tuple(columns), names, first, cluster, notes, days)
 
 
 def _attended_number(sessions: pd.DataFrame) -> pd.Series:

@@ -27,6 +27,7 @@ from alliance.estimation.dynamics_bayes import (
     VarPriors,
     covariance_priors,
     filled_units,
+    partial_correlation_priors,
     sampled_around,
 )
 from alliance.estimation.dynamics_effects import own_ratios
@@ -40,6 +41,7 @@ CENTRED_FROM = 5  # median sessions of a client from which levels are sampled as
 MIN_CLIENTS = 30
 MIN_SESSIONS = 5
 OUTCOME = "outcome"
+TARGET_ACCEPT = 0.9
 # SDs between clients mix slowly: more draws than the models with client effects integrated out.
 EFFORTS: Mapping[str, Effort] = {
     "draft": Effort(2, 1000, 500, DRAFT),
@@ -132,6 +134,7 @@ def fit_random_dynamics(
         seed=seed,
         save_warmup=False,
         progress_bar=False,
+        target_accept=TARGET_ACCEPT,
     )
     return _summarised(trace, base, given, effort, seed)
 
@@ -152,17 +155,13 @@ def build_model(fit: VarFit, priors: RandomDynamicsPriors) -> pm.Model:
     data = with_gaps(fit.series.scores / fit.scale)
     median = float(np.median(data.n_sessions))
     with pm.Model() as model:
-        mean = pm.Deterministic("mean", sampled_around(fit, 0, "mean").reshape((-1, k)))
-        around = pm.Normal.dist(np.zeros(1), np.array([fixed.mean]))
-        pm.Potential("prior_mean", pm.logp(around, mean.ravel()).sum())
         own = np.eye(k, dtype=bool)
         center = np.where(own, fixed.autoregression[0], 0.0)
         spread = np.where(own, fixed.autoregression[1], fixed.cross_lag)
         coefficients = pm.Normal("coefficients", center, spread, initval=fit.parts[1][0])
-        scales = np.full(k * k, priors.coefficient_sd)
-        sd_c, unit_c = covariance_priors(
-            "coefficients", scales, going_together(k), fixed.correlation
-        )
+        # an SD may change its sign with the deviations: zero is a point inside, not a far corner
+        signed = pm.Normal("signed_coefficients", 0.0, priors.coefficient_sd, shape=k * k)
+        unit_c = partial_correlation_priors("coefficients", going_together(k), fixed.correlation)
         z_coefficients = pm.Normal("z_coefficients", 0.0, 1.0, shape=(n, k * k))
         innovation = np.full(k, fixed.innovation)
         sd_i, unit_i = covariance_priors("innovation", innovation, s.correlated, fixed.correlation)
@@ -176,12 +175,15 @@ def build_model(fit: VarFit, priors: RandomDynamicsPriors) -> pm.Model:
             if centred
             else pm.Normal("level", 0.0, 1.0, shape=(n, q))
         )
+        mean = pm.Deterministic("mean", sampled_around(fit, 0, "mean").reshape((-1, k)))
+        around = pm.Normal.dist(np.zeros(1), np.array([fixed.mean]))
+        pm.Potential("prior_mean", pm.logp(around, mean.ravel()).sum())
         first = np.full(k, fixed.first)
         sd_f, unit_f = covariance_priors("first", first, np.ones((k, k)), fixed.correlation)
         gaps = data.client.size
         added = pm.Flat("added", shape=gaps) if gaps else pt.zeros(0)
         parameters = (
-            mean, coefficients, sd_c, unit_c, z_coefficients, sd_i, unit_i, sd_log, z_log, level,
+            mean, coefficients, signed, unit_c, z_coefficients, sd_i, unit_i, sd_log, z_log, level,
             sd_u, unit_u, sd_f, unit_f, added,
         )  # fmt: skip
         known = shared_data(s, fit.layout.course, centred, data)
@@ -210,7 +212,7 @@ OVER_CLIENTS = (
 def _summarised(
     trace: xr.DataTree, fit: VarFit, priors: RandomDynamicsPriors, effort: EffortName, seed: int
 ) -> RandomDynamicsFit:
-    posterior = trace["posterior"].to_dataset()
+    posterior = _with_positive_sds(trace["posterior"].to_dataset())
     estimate, n_ratio = _estimates(fit, posterior)
     sampling = trace["sample_stats"].to_dataset()[["diverging", "energy", "n_steps"]]
     kept = {name: posterior[name].to_numpy() for name in OVER_CLIENTS if name in posterior}
@@ -234,6 +236,29 @@ def _summarised(
     }
     tree = xr.DataTree.from_dict(groups)
     return RandomDynamicsFit(tree, fit, priors, diagnostics, effort, seed, n_ratio)
+
+
+def _with_positive_sds(posterior: xr.Dataset) -> xr.Dataset:
+    """SDs of coefficients without their signs, which go to deviations and correlations."""
+    signed = posterior["signed_coefficients"].to_numpy()
+    sign = np.where(signed < 0, -1.0, 1.0)
+    dims = ("chain", "draw")
+    names = {"sd_coefficients": ((*dims, "coefficient"), np.abs(signed))}
+    z = posterior["z_coefficients"]
+    names["z_coefficients"] = (z.dims, z.to_numpy() * sign[..., None, :])
+    if "unit_coefficients" in posterior:
+        unit = posterior["unit_coefficients"]
+        rows, columns = _pairs_together(posterior["coefficients"].shape[-1])
+        turned = 0.5 + (unit.to_numpy() - 0.5) * sign[..., rows] * sign[..., columns]
+        names["unit_coefficients"] = (unit.dims, turned)
+    return posterior.drop_vars("signed_coefficients").assign(names)
+
+
+def _pairs_together(k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the free partial correlations, in the order of their vector."""
+    rows, columns = np.tril_indices(k * k, -1)
+    free = going_together(k)[rows, columns] > 0
+    return rows[free], columns[free]
 
 
 def expected_sign(names: tuple[str, ...], target: int, source: int) -> int:
