@@ -71,7 +71,10 @@ def test_reliable_change_in_words():
         "Of 50 clients in the clinical range at first (cut-off 11.0), 15 clients also left it."
     ]
     hidden = row | {"n_improved": float("nan")}
-    assert "too few to be shown" in sentences.change_sentences(pd.DataFrame([hidden]), LABELS)[0]
+    assert (
+        "one of the numbers is too small"
+        in sentences.change_sentences(pd.DataFrame([hidden]), LABELS)[0]
+    )
     none = row | {"limit": float("nan"), "note": "no reliability"}
     assert "no limit" in sentences.change_sentences(pd.DataFrame([none]), LABELS)[0]
 

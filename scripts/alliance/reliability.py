@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.optimize import minimize
 
 from alliance.instruments import Instrument
@@ -395,7 +396,7 @@ def reliability_table(
     Returns
     -------
     DataFrame
-        ``COLUMNS``: per scale nine rows (``COEFFICIENTS``). 95% percentile intervals. ``status``
+        ``COLUMNS``: per scale nine rows (``COEFFICIENTS``). 95% bootstrap intervals. ``status``
         is ``ok``, ``diagnostics_failed`` (Heywood case, session variance of zero: the number is
         given, with the reason) or ``not_estimated``. Subscales that must not be scored are absent.
     """
@@ -471,11 +472,11 @@ def scale_reliability(
     results: dict[tuple[str, str], Coefficient] = {}
     for level in LEVELS:
         one, many = at_levels[level][0], resampled[level]
-        results[level, "alpha"] = _alpha_row(one, many)
-        results[level, "omega"] = _omega_row(one, many)
+        results[level, "alpha"] = _alpha_row(one, many, len(sums.n))
+        results[level, "omega"] = _omega_row(one, many, len(sums.n))
     single, repeated = generalizability(sums), generalizability(sums, weights)
     for key, value in single.items():
-        results[key] = _component_row(key[1], float(value[0]), repeated[key])
+        results[key] = _component_row(key[1], float(value[0]), repeated[key], len(sums.n))
     return results
 
 
@@ -494,15 +495,15 @@ def _refuse_all(reason: str) -> dict[tuple[str, str], Coefficient]:
     return {key: Coefficient(status="not_estimated", reason=reason) for key in COEFFICIENTS}
 
 
-def _alpha_row(one: Array, many: Array) -> Coefficient:
+def _alpha_row(one: Array, many: Array, n_clients: int) -> Coefficient:
     estimate = float(alpha(one))
     if not np.isfinite(estimate):
         reason = "the variance of the sum is not positive at this level"
         return Coefficient(status="not_estimated", reason=reason)
-    return _with_interval(estimate, alpha(many))
+    return _with_interval(estimate, alpha(many), n_clients)
 
 
-def _omega_row(one: Array, many: Array) -> Coefficient:
+def _omega_row(one: Array, many: Array, n_clients: int) -> Coefficient:
     if len(one) < 3:
         return Coefficient(status="not_estimated", reason="one factor needs three items")
     flat = int((np.diag(one) <= 0).sum())
@@ -512,14 +513,14 @@ def _omega_row(one: Array, many: Array) -> Coefficient:
     fit = fit_one_factor(one)
     if not fit.converged:
         return Coefficient(status="not_estimated", reason="the one-factor model did not converge")
-    row = _with_interval(fit.omega, omega_many(many, fit))
+    row = _with_interval(fit.omega, omega_many(many, fit), n_clients)
     if fit.heywood:
         reason = "Heywood case: an item without unique variance at this level"
         return Coefficient(row.estimate, row.ci_low, row.ci_high, "diagnostics_failed", reason)
     return row
 
 
-def _component_row(coefficient: str, estimate: float, many: Array) -> Coefficient:
+def _component_row(coefficient: str, estimate: float, many: Array, n_clients: int) -> Coefficient:
     if not np.isfinite(estimate):
         reason = (
             "no client with three forms"
@@ -527,22 +528,35 @@ def _component_row(coefficient: str, estimate: float, many: Array) -> Coefficien
             else "no variance within clients"
         )
         return Coefficient(status="not_estimated", reason=reason)
-    row = _with_interval(estimate, many)
+    row = _with_interval(estimate, many, n_clients)
     if estimate == 0:
         reason = "a variance component was estimated as zero"
         return Coefficient(row.estimate, row.ci_low, row.ci_high, "diagnostics_failed", reason)
     return row
 
 
-def _with_interval(estimate: float, many: Array) -> Coefficient:
+def _with_interval(estimate: float, many: Array, n_clients: int) -> Coefficient:
+    """t interval with the bootstrap's standard error, on the scale of log(1 - coefficient).
+
+    Feldt (1965) and Hakstian & Whalen (1976) work on such a scale; the factor G / (G - 1) undoes
+    that resampled clients vary less than clients. ``benchmarks/reliability`` holds its coverage
+    against that of percentiles, which are used where coefficients of one or more occur.
+    """
     good = many[np.isfinite(many)]
     if len(many) == 0:
         return Coefficient(estimate)
     if len(good) < MIN_BOOTSTRAP_SHARE * len(many):
         reason = f"no interval: {len(good)} of {len(many)} bootstrap samples gave a number"
         return Coefficient(estimate, reason=reason)
-    low, high = np.quantile(good, [0.025, 0.975])
-    return Coefficient(estimate, float(low), float(high))
+    if estimate >= 1 or good.max() >= 1 or n_clients < 2:
+        low, high = np.quantile(good, [0.025, 0.975])
+        return Coefficient(estimate, float(low), float(high))
+    se = np.log1p(-good).std(ddof=1) * np.sqrt(n_clients / (n_clients - 1))
+    half = float(stats.t.ppf(0.975, n_clients - 1) * se)
+    middle = float(np.log1p(-estimate))
+    low, high = -np.expm1(middle + half), -np.expm1(middle - half)
+    # A coefficient that cannot be negative has no negative end either.
+    return Coefficient(estimate, float(max(low, 0.0) if good.min() >= 0 else low), float(high))
 
 
 def _rows(
