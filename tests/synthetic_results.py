@@ -222,9 +222,25 @@ def estimates() -> pd.DataFrame:
         ]  # fmt: skip
         if not estimator.startswith("Mixed"):
             rows += _variances(estimator)
+    rows += _trend_rows()
     rows += [_refused("three_level", estimator) for estimator in ("REML", "NUTS (PyMC, nutpie)")]
     rows += _rupture_rows()
     return to_frame(rows)
+
+
+def _trend_rows() -> list[dict[str, object]]:
+    """Within and between effects under two ways of taking the course out."""
+    return [
+        _fixed(f"main.trend_{fork}", term, level, "REML", value, 0.25, np.nan, trend=words)
+        for fork, words, shift in (
+            ("none", "none", -0.2),
+            ("session_effects", "one common effect per session", 0.0),
+        )
+        for term, level, value in (
+            ("within", "within_client", -1.2 + shift),
+            ("between", "between_client", -2.4),
+        )
+    ]
 
 
 def _variances(estimator: str) -> list[dict[str, object]]:

@@ -368,7 +368,7 @@ def test_everything_from_data_and_configuration_is_escaped(study):
 
 def test_an_almost_empty_study_renders(study):
     content = study.model_dump()
-    content |= {"models": {}, "ruptures": {}, "simulated": False, "truth": None}
+    content |= {"models": {}, "associations": {}, "ruptures": {}, "simulated": False, "truth": None}
     bare = Study.model_validate(content)
     page = build_report(
         synthetic.report_inputs(

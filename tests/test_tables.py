@@ -91,8 +91,8 @@ def cells(table: ApaTable, name: str) -> tuple[str, ...]:
 def test_all_tables_are_made_in_order(tables):
     assert list(tables) == [
         "flow", "sample", "descriptives", "reliability", "model_main", "model_therapist_rated",
-        "model_three_level", "triangulation", "diagnostics", "truth", "ruptures_client_rated",
-        "rupture_outcome_client_rated",
+        "model_three_level", "trend_main", "triangulation", "diagnostics", "truth",
+        "ruptures_client_rated", "rupture_outcome_client_rated",
     ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ FIGURE_TABLES = {
     "variance_decomposition": ["measures", "estimates"],
     "within_between_slopes": ["estimates", "frame"],
     "forest": ["estimates", "published"],
+    "trend_sensitivity": ["estimates"],
     "posterior": ["estimates", "draws", "priors"],
     "rupture_rules": ["rupture_summary"],
     "rupture_timelines": [
@@ -48,6 +49,7 @@ rule draw_figure:
             "title",
             "measures",
             "models",
+            "associations",
             "ruptures",
             "timing",
             "privacy",
@@ -92,7 +94,14 @@ rule write_tables:
         ENVIRONMENT
     params:
         study=sections(
-            "id", "title", "measures", "models", "ruptures", "privacy", "covariates"
+            "id",
+            "title",
+            "measures",
+            "models",
+            "associations",
+            "ruptures",
+            "privacy",
+            "covariates",
         ),
         code=code_of("write_tables.py"),
     message:

@@ -19,6 +19,7 @@ from alliance.figures import (
     ruptures,
     slopes,
     trajectories,
+    trend,
     variance,
 )
 from alliance.figures.saving import Drawn, FigureText, NotDrawn
@@ -164,6 +165,13 @@ def _forest(x: FigureInputs) -> Drawn:
     return Drawn("forest", forest.draw_forest(numbers), numbers, forest.describe_forest(numbers))
 
 
+def _trend(x: FigureInputs) -> Drawn:
+    numbers = trend.numbers_trend_sensitivity(x.estimates, x.model_labels)
+    picture = trend.draw_trend_sensitivity(numbers)
+    words = trend.describe_trend_sensitivity(numbers)
+    return Drawn("trend_sensitivity", picture, numbers, words)
+
+
 def _posterior(x: FigureInputs) -> Drawn:
     headline = headline_model(x.study)
     analyses = {headline[0]: headline[1].label} if headline else x.model_labels
@@ -246,6 +254,10 @@ _SPECS: tuple[FigureSpec, ...] = (
     FigureSpec(
         "forest", "Effects of all models", "models", ("estimates",), "no model was fitted",
         _forest, ("published",),
+    ),
+    FigureSpec(
+        "trend_sensitivity", "Sensitivity to trend", "variants", ("estimates",),
+        "no model was fitted", _trend,
     ),
     FigureSpec(
         "posterior", "What the Bayesian models say", "bayes", ("estimates", "draws"),

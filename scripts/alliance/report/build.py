@@ -149,6 +149,8 @@ def _sections(x: ReportInputs, place: _Numbering) -> list[Section]:
         _instruments(x, place),
         _descriptives(x, place),
         _models(place),
+        *_variants(place),
+        *_associations(x, place),
         _bayes(place),
         _ruptures(x, place),
     ]
@@ -184,6 +186,23 @@ def _models(place: _Numbering) -> Section:
     return Section("models", "Within and between clients", (words,), items=items)
 
 
+def _variants(place: _Numbering) -> list[Section]:
+    """Further questions to the models, if any was asked."""
+    drawn = place.figures("trend_sensitivity")
+    items = place.tables("trend_", "components_", "moderators_", "raters_")
+    if not items:
+        return []
+    items = drawn + items
+    return [Section("variants", "The same models asked further", (_VARIANTS_EXPLAINED,), (), items)]
+
+
+def _associations(x: ReportInputs, place: _Numbering) -> list[Section]:
+    items = place.tables("association_")
+    if not x.study.associations:
+        return []
+    return [Section("early", "Early ratings and the last outcome", (_EARLY_EXPLAINED,), (), items)]
+
+
 def _bayes(place: _Numbering) -> Section:
     items = place.figures("posterior") + place.tables("diagnostics")
     words = _BAYES_EXPLAINED if items else "No Bayesian model was fitted."
@@ -203,6 +222,16 @@ _LEVELS_EXPLAINED = (
     "with each other. The two can differ in size and sign, so each number names its level. All "
     "outcomes are oriented so that higher is worse; a negative coefficient goes with a better "
     "outcome. None of this shows by itself what brings a change about."
+)
+_VARIANTS_EXPLAINED = (
+    "Does the finding depend on how the course of treatment is taken out? Which component of the "
+    "rating carries it? Does it differ between kinds of clients, and between raters? Each of these "
+    "is the main model with one thing changed."
+)
+_EARLY_EXPLAINED = (
+    "The classic question, one row per client: do clients with higher ratings in early sessions "
+    "have better last scores? Improvement before the rating can raise both, so the association is "
+    "given without and with the change up to the rating."
 )
 _BAYES_EXPLAINED = (
     "The same models, fitted with priors and with random effects integrated out. Estimates beside "

@@ -27,6 +27,7 @@ from alliance.tables.format import (
 )
 from alliance.tables.models import BAYESIAN, FREQUENTIST, family, rows_of, term_words
 from alliance.tables.ruptures import CONTRAST_WORDS, split_term
+from alliance.tables.variants import analysis_words
 from alliance.timing import lag_rule
 
 
@@ -64,6 +65,7 @@ def study_answers(
     for key, spec in _main_models(study):
         terms = ("within", "between") if spec.kind == "within_between" else ("time",)
         answers += [model_answer(estimates, study, key, term) for term in terms]
+    answers += [association_answer(estimates, study, key) for key in study.associations]
     for key, spec in study.models.items():
         if spec.therapists and spec.kind == "within_between":
             answers.append(model_answer(estimates, study, key, "between_therapist"))
@@ -99,6 +101,41 @@ def model_answer(estimates: pd.DataFrame, study: Study, key: str, term: str) -> 
     predictor = study.measures.get(study.models[key].predictor or "")
     rated = predictor is None or predictor.rater != "none"
     return Answer(question, verdict(main, term, rated), tuple(text for text in sentences if text))
+
+
+def association_answer(estimates: pd.DataFrame, study: Study, key: str) -> Answer:
+    """Early ratings and the last outcome: at equal baseline, with prior change, and the field."""
+    spec = study.associations[key]
+    predictor, outcome = study.measures[spec.predictor].label, study.measures[spec.outcome].label
+    question = f"Between clients: does early {predictor} go with the last {outcome}?"
+    own = estimates[estimates["analysis"] == key].set_index("term", drop=False)
+    main = own.loc["r_baseline"] if "r_baseline" in own.index else None
+    if main is None or main["status"] == "not_estimated":
+        return Answer(question, "Not estimated.", (_why_not(estimates, key, main),))
+    sentences = [
+        f"At equal {outcome} before treatment the correlation is {_correlation(main)}; "
+        f"{counted(main['n_clients'], 'client')} still in treatment after the rating."
+    ]
+    change = own.loc["r_prior_change"] if "r_prior_change" in own.index else None
+    if change is not None and change["status"] == "ok":
+        sentences.append(
+            f"At equal change up to the rating, too, it is {_correlation(change)}: improvement "
+            "before the rating can raise both."
+        )
+    if "r_published" in own.index:
+        field = own.loc["r_published"]
+        limits = interval(field["ci_low"], field["ci_high"], 3, bounded=True)
+        source = str(field["estimator"]).removeprefix("meta-analysis: ")
+        sentences.append(
+            f"Published studies together: r = {number(field['estimate'], 3, bounded=True)}, "
+            f"95% CI {limits} ({source}; the sign is turned as here)."
+        )
+    return Answer(question, verdict(main, "r_baseline"), tuple(sentences))
+
+
+def _correlation(row: pd.Series) -> str:
+    limits = interval(row["ci_low"], row["ci_high"], 2, bounded=True)
+    return f"r = {number(row['estimate'], 2, bounded=True)}, 95% CI {limits}, {p_text(row['p'])}"
 
 
 def _first(rows: pd.DataFrame) -> pd.Series | None:
@@ -434,7 +471,7 @@ def left_out(
             )
         )
         said = "not estimated" if status == "not_estimated" else "estimated, but diagnostics failed"
-        name = names.get(str(analysis), str(analysis))
+        name = names.get(str(analysis)) or analysis_words(study, str(analysis))
         by = f" ({estimator})" if estimator else ""
         sentences.append(f"{name}{by}, {terms}: {said}. {_sentence(str(reason))}")
     return sentences

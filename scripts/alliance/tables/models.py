@@ -31,6 +31,19 @@ TERM_WORDS: dict[str, str] = {
     "contextual_therapist": "Between therapists minus between clients",
     "between_corrected": "Between clients, corrected for unreliability",
     "attenuation": "Reliability of the client means",
+    "between_corrected_ar1": "Between clients, corrected, ratings autocorrelated",
+    "attenuation_ar1": "Reliability of the client means, ratings autocorrelated",
+    "within_person_sd": "Within clients",
+    "pct_expected_sign": "Clients in whom a higher rating goes with a better outcome (%)",
+    "r2_f1": "Of all variance: fixed effects within clients (f1)",
+    "r2_f2": "Of all variance: fixed effects between clients (f2)",
+    "r2_v": "Of all variance: clients' slopes (v)",
+    "r2_m": "Of all variance: clients' levels (m)",
+    "r2_therapist": "Of all variance: therapists' levels",
+    "r2_f1_within": "Of variance within clients: fixed effects (f1)",
+    "r2_v_within": "Of variance within clients: clients' slopes (v)",
+    "r2_f2_between": "Of variance between clients: fixed effects (f2)",
+    "r2_m_between": "Of variance between clients: clients' levels (m)",
     "sd_intercept": "SD of clients' levels",
     "sd_within": "SD of clients' within slopes",
     "sd_time": "SD of clients' slopes over time",
@@ -52,16 +65,38 @@ TERM_WORDS: dict[str, str] = {
     "icc_therapist": "Intraclass correlation, therapists",
     "deviance": "Deviance (-2 log-likelihood)",
 }
-_DERIVED = ("contextual", "contextual_therapist", "between_corrected", "attenuation")
+_DERIVED = (
+    "contextual",
+    "contextual_therapist",
+    "between_corrected",
+    "attenuation",
+    "between_corrected_ar1",
+    "attenuation_ar1",
+)
 _SECTIONS = (
     "Fixed effects",
     "Compared across levels",
     "Random effects",
+    "Explained variance (R2)",
+    "In each client's own SDs",
     "Residuals",
     "Likelihood-ratio tests",
     "Resampling whole clients or therapists",
     "Fit",
 )
+
+
+_FIRST = _SECTIONS[0]
+_SECTION_OF = {  # how the name of a term begins -> where it stands; the first that fits
+    "boot_": "Resampling whole clients or therapists",
+    "lr_": "Likelihood-ratio tests",
+    "residual_correlation": "Residuals",
+    "sd_residual[": "Residuals",
+    "r2_": "Explained variance (R2)",
+    "within_person_sd": "In each client's own SDs",
+    **dict.fromkeys(("sd_", "cor_", "icc", "var_", "pct_"), "Random effects"),
+    "deviance": "Fit",
+}
 
 
 def family(estimator: str) -> str:
@@ -133,15 +168,7 @@ def _term_rows(both: pd.DataFrame, sides: list[pd.DataFrame]) -> list[Row]:
 def _section_of(term: str) -> str:
     if term in _DERIVED:
         return "Compared across levels"
-    if term.startswith("boot_"):
-        return "Resampling whole clients or therapists"
-    if term.startswith("lr_"):
-        return "Likelihood-ratio tests"
-    if term == "residual_correlation" or term.startswith("sd_residual["):
-        return "Residuals"
-    if term.startswith(("sd_", "cor_", "icc", "var_", "pct_")):
-        return "Random effects"
-    return "Fit" if term == "deviance" else "Fixed effects"
+    return next((words for begin, words in _SECTION_OF.items() if term.startswith(begin)), _FIRST)
 
 
 def _cells(side: pd.DataFrame, term: str) -> tuple[str, str, str]:

@@ -15,6 +15,13 @@ from alliance.tables.models import diagnostics_table, model_table, triangulation
 from alliance.tables.recovery import recovery_table
 from alliance.tables.ruptures import rupture_outcome_table, rupture_rules_table
 from alliance.tables.sample import flow_table, sample_table
+from alliance.tables.variants import (
+    association_table,
+    components_table,
+    moderators_table,
+    raters_table,
+    trend_table,
+)
 
 
 @dataclass(frozen=True)
@@ -71,16 +78,31 @@ def _data_tables(x: TableInputs) -> list[ApaTable]:
     return tables
 
 
-def _model_tables(x: TableInputs) -> list[ApaTable]:
+def _measure_labels(x: TableInputs) -> dict[str, str]:
+    return {name: measure.label for name, measure in x.study.measures.items()}
+
+
+def _model_tables(x: TableInputs) -> list[ApaTable | None]:
     if not _present(x.estimates):
         return []
     models = {name: model.label for name, model in x.study.models.items()}
     known = set(x.estimates["analysis"])
-    tables = [
+    tables: list[ApaTable | None] = [
         model_table(x.estimates, name, label) for name, label in models.items() if name in known
     ]
+    for name, label in models.items():
+        tables += [
+            trend_table(x.estimates, name, label),
+            components_table(x.estimates, name, label),
+            moderators_table(x.estimates, name, label),
+            raters_table(x.estimates, name, label, _measure_labels(x)),
+        ]
     tables.append(triangulation_table(x.estimates, models))
     tables.append(diagnostics_table(x.estimates, models))
+    tables += [
+        association_table(x.estimates, name, spec.label)
+        for name, spec in x.study.associations.items()
+    ]
     if _present(x.truth):
         tables.append(truth_table(x.estimates, x.truth, models))
     return tables

@@ -1,0 +1,201 @@
+"""Early ratings and the last outcome: the frame, partial correlations, known truth, flawed data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from alliance.estimates import to_frame
+from alliance.estimation.association import (
+    AssociationContext,
+    association_frame,
+    association_rows,
+    partial_correlation,
+)
+from alliance.study import AssociationSpec, Covariate, Timing
+
+CONTEXT = AssociationContext(
+    "early", "alliance", "Alliance", "point", "symptoms", "Symptoms", "points", "client", "total",
+    "alliance", "code",
+)  # fmt: skip
+POST_PRE = Timing(alliance_when="post", outcome_when="pre")
+PRE_POST = Timing(alliance_when="pre", outcome_when="post")
+WORSE = ("worse", (0.0, 40.0))
+PUBLISHED = pd.read_csv(Path(__file__).parents[1] / "data/published/effects.csv")
+COVARIATES = {
+    "intake": Covariate(column="intake", type="number"),
+    "site": Covariate(column="site", type="category"),
+}
+
+
+def spec(**keys: object) -> AssociationSpec:
+    base = {"label": "Early", "predictor": "alliance", "outcome": "symptoms"}
+    return AssociationSpec(**(base | keys))
+
+
+def sessions_of(**series: tuple[list, list]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """client -> (alliance by session from 1, symptoms by session from 1)."""
+    parts = [
+        pd.DataFrame({"client": c, "session": range(1, len(a) + 1), "alliance": a, "symptoms": y})
+        for c, (a, y) in series.items()
+    ]
+    clients = pd.DataFrame({"client": list(series), "therapist": None, "intake": 30.0})
+    return pd.concat(parts, ignore_index=True), clients
+
+
+def test_the_frame_follows_the_timing():
+    """Symptoms of session 5 come before the alliance of session 5, or after it."""
+    sessions, clients = sessions_of(a=([1, 1, 2, 3, 4, 9, 9], [20, 19, 18, 17, 16, 15, 14]))
+    row = association_frame(sessions, clients, spec(), POST_PRE, WORSE).iloc[0]
+    assert (row["alliance"], row["baseline"], row["prior"], row["last"]) == (3, 20, 16, 14)
+    row = association_frame(sessions, clients, spec(), PRE_POST, WORSE).iloc[0]
+    assert (row["prior"], row["last"]) == (17, 14)
+    row = association_frame(sessions, clients, spec(baseline="intake"), POST_PRE, WORSE).iloc[0]
+    assert row["baseline"] == 30
+
+
+def test_clients_without_a_later_outcome_or_an_early_rating_are_left_out():
+    nan = np.nan
+    sessions, clients = sessions_of(
+        ended=([1, 2, 3, 4, 5], [9, 8, 7, 6, 5]),
+        late=([nan, nan, nan, nan, nan, 3.0], [9, 8, 7, 6, 5, 4]),
+        used=([nan, nan, 3.0, nan, nan, nan], [9, 8, 7, nan, 5, 4]),
+    )
+    frame = association_frame(sessions, clients, spec(), POST_PRE, WORSE)
+    assert list(frame["client"]) == ["used"]
+    assert list(frame[["prior", "last"]].iloc[0]) == [7, 4]
+
+
+def test_an_outcome_that_is_better_when_higher_is_turned_with_its_baseline():
+    sessions, clients = sessions_of(a=([1, 1, 2, 3, 4, 9, 9], [20, 19, 18, 17, 16, 15, 14]))
+    keys = spec(baseline="intake")
+    row = association_frame(sessions, clients, keys, POST_PRE, ("better", (0.0, 40.0))).iloc[0]
+    assert (row["baseline"], row["prior"], row["last"]) == (10, 24, 26)
+
+
+def test_partial_correlation_is_that_of_residuals_and_of_the_t_test():
+    rng = np.random.default_rng(1)
+    held = rng.normal(size=(80, 2))
+    x = held @ [0.5, 0.2] + rng.normal(size=80)
+    y = -0.3 * x + held @ [0.4, 0.1] + rng.normal(size=80)
+    found = partial_correlation(x, y, held)
+    a, b = (v - np.column_stack([np.ones(80), held]) @ np.linalg.lstsq(
+        np.column_stack([np.ones(80), held]), v, rcond=None)[0] for v in (x, y))  # fmt: skip
+    r = float(np.corrcoef(a, b)[0, 1])
+    assert found.r == pytest.approx(r)
+    t = r * np.sqrt(76 / (1 - r**2))
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(t), 76))
+    half = stats.norm.ppf(0.975) / np.sqrt(80 - 2 - 3)
+    assert found.r_low == pytest.approx(np.tanh(np.arctanh(r) - half))
+
+
+def test_intervals_robust_by_therapist_hold_the_truth_where_ordinary_ones_do_not():
+    """Both variables differ between therapists; 300 studies, true correlation zero."""
+    rng = np.random.default_rng(7)
+    cluster = np.repeat(np.arange(30), 8)
+    held = {"ordinary": 0, "robust": 0}
+    for _ in range(300):
+        x, y = (rng.normal(size=30)[cluster] + rng.normal(size=240) for _ in range(2))
+        nothing = np.zeros((240, 0))
+        for name, codes in (("ordinary", None), ("robust", cluster)):
+            found = partial_correlation(x, y, nothing, codes)
+            held[name] += found.r_low < 0 < found.r_high
+    assert held["robust"] >= 272  # 285 expected; 272 is 3.4 standard errors below
+    assert held["ordinary"] <= 255
+
+
+def made_up(n: int = 240, seed: int = 1, prior: float = 0.0) -> pd.DataFrame:
+    """Client table with a true partial correlation of -.3 at equal baseline."""
+    rng = np.random.default_rng(seed)
+    baseline = rng.normal(20, 5, n)
+    change = rng.normal(2, 3, n)
+    alliance = 3 - 0.02 * baseline + prior * change + 0.6 * rng.normal(size=n)
+    e = rng.normal(size=n)
+    u = (alliance - 3 + 0.02 * baseline - prior * change) / 0.6
+    last = 5 + 0.4 * baseline - change * bool(prior) + 4 * (-0.3 * u + np.sqrt(1 - 0.09) * e)
+    return pd.DataFrame(
+        {
+            "client": [f"c{k:03d}" for k in range(n)],
+            "therapist": [f"t{k % 30:02d}" for k in range(n)],
+            "alliance": alliance,
+            "baseline": baseline,
+            "prior": baseline - change,
+            "last": last,
+            "site": np.where(rng.random(n) < 0.5, "north", "south"),
+        }
+    )
+
+
+def rows_of(frame: pd.DataFrame, **keys: object) -> pd.DataFrame:
+    rows = association_rows(frame, spec(**keys), COVARIATES, CONTEXT, PUBLISHED)
+    return to_frame(rows).set_index("term")
+
+
+def test_the_planted_correlation_is_found_beside_the_published_one():
+    rows = rows_of(made_up(n=2000), covariates=["site"])
+    assert rows.loc["r_baseline", "estimate"] == pytest.approx(-0.3, abs=0.06)
+    assert rows.loc["r_prior_change", "ci_low"] < -0.3 < rows.loc["r_prior_change", "ci_high"]
+    assert rows.loc["r_published", "estimate"] == -0.278
+    assert tuple(rows.loc["r_published", ["ci_low", "ci_high"]]) == (-0.299, -0.256)
+    assert rows.loc["slope_baseline", "units"] == "points per point"
+    slopes = rows.loc[["slope_within_therapist", "slope_between_therapists"]]
+    assert (slopes["status"] == "ok").all()
+    true = -0.3 * 4 / 0.6
+    assert (abs(slopes["estimate"] - true) < 3 * slopes["se"]).all()
+
+
+def test_improvement_before_the_rating_is_taken_out_by_prior_change():
+    rows = rows_of(made_up(n=1500, prior=0.3))
+    without, with_change = rows.loc["r_baseline"], rows.loc["r_prior_change"]
+    assert without["estimate"] < with_change["estimate"] - 0.2
+    assert with_change["estimate"] == pytest.approx(-0.3, abs=0.08)
+    assert "improvement up to the rating" in without["known_bias"]
+
+
+def test_one_therapist_and_none():
+    rows = rows_of(made_up().assign(therapist="t1"))
+    assert rows.loc["r_baseline", "interval"] == "95% Fisher z, ordinary"
+    assert rows.loc["slope_between_therapists", "status"] == "not_estimated"
+    assert "20 therapists" in rows.loc["slope_between_therapists", "reason"]
+    rows = rows_of(made_up().assign(therapist=None))
+    assert "slope_between_therapists" not in rows.index
+    assert rows.loc["r_baseline", "status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.head(12), "fewer than 20 clients"),
+        (lambda f: f.assign(alliance=3.0), "same early rating"),
+        (lambda f: f.assign(last=3.0), "same last outcome"),
+        (lambda f: f.assign(baseline=np.nan), "fewer than 20 clients"),
+    ],
+    ids=["few", "constant rating", "constant outcome", "no baseline"],
+)
+def test_flawed_data_give_reasons(change, words):
+    rows = rows_of(change(made_up())).drop(index="r_published")
+    assert (rows["status"] == "not_estimated").all()
+    assert rows["reason"].str.contains(words).all()
+
+
+def test_a_rating_that_the_baseline_explains_away():
+    frame = made_up()
+    rows = rows_of(frame.assign(alliance=2 * frame["baseline"]))
+    assert rows.loc["r", "status"] == "ok"
+    assert rows.loc["r_baseline", "status"] == "not_estimated"
+    assert rows.loc["slope_within_therapist", "status"] == "not_estimated"
+
+
+def test_no_published_correlation_beside_something_that_is_no_alliance():
+    other = AssociationContext(**(vars(CONTEXT) | {"role": "process"}))
+    rows = association_rows(made_up(), spec(), COVARIATES, other, PUBLISHED)
+    assert "r_published" not in {row.term for row in rows}
+
+
+def test_sessions_in_the_wrong_order_are_refused():
+    with pytest.raises(ValueError, match="first, last"):
+        spec(sessions=(5, 3))

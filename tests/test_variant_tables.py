@@ -1,0 +1,128 @@
+"""Tables and sentences of variants and associations, from rows of made-up studies."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+from test_association import CONTEXT as EARLY
+from test_association import COVARIATES as EARLY_COVARIATES
+from test_association import PUBLISHED, made_up
+from test_association import spec as association_spec
+from test_variants import CONTEXT, COVARIATES, spec, study, two_raters
+
+from alliance.estimates import to_frame
+from alliance.estimation.association import association_rows
+from alliance.estimation.components import component_rows
+from alliance.estimation.detrending import trend_rows
+from alliance.estimation.moderators import moderator_rows
+from alliance.estimation.rater_comparison import comparison_rows
+from alliance.report.sentences import association_answer, left_out
+from alliance.study import Study
+from alliance.tables.apa import table_html
+from alliance.tables.variants import (
+    analysis_words,
+    association_table,
+    components_table,
+    moderators_table,
+    raters_table,
+    trend_table,
+)
+
+
+def renamed(rows: list, analysis: str) -> pd.DataFrame:
+    table = to_frame(rows)
+    return table.assign(analysis=table["analysis"].str.replace("early", analysis))
+
+
+@pytest.fixture(scope="module")
+def estimates() -> pd.DataFrame:
+    frame, sessions, clients = study(n=60)
+    frames, specs, contexts = two_raters(n=60)
+    model = spec(moderators=["arm", "severity", "own_mean"])
+    early = association_rows(made_up(), association_spec(), EARLY_COVARIATES, EARLY, PUBLISHED)
+    rows = [
+        *trend_rows(frame, model, {}, CONTEXT),
+        *component_rows(frame, sessions, model, ["goal", "task", "bond"], {}, CONTEXT),
+        *moderator_rows(frame, clients, model, COVARIATES, CONTEXT),
+        *comparison_rows(frames, specs, contexts, {}),
+    ]
+    return pd.concat([to_frame(rows), renamed(early, "early_alliance")], ignore_index=True)
+
+
+def text_of(table) -> str:
+    return table_html(table)
+
+
+def test_every_table_has_a_row_per_question(estimates):
+    trend = trend_table(estimates, "main", "Main")
+    assert trend.rows[0].cells[0] == "None"
+    assert len(trend.rows) == 4
+    components = text_of(components_table(estimates, "main", "Main"))
+    for words in ("Bond minus mean of task and goal", "Goal minus task", "Variance inflation"):
+        assert words in components
+    moderators = moderators_table(estimates, "main", "Main")
+    sections = [row.cells[0] for row in moderators.rows if row.section]
+    assert sections == ["Arm", "Severity", "The client's own mean of Alliance"]
+    assert "Effect at: usual" in text_of(moderators)
+    assert "random slope" in text_of(moderators)
+    raters = raters_table(estimates, "main", "Main", {"alliance": "Client's view"})
+    assert [row.cells[0] for row in raters.rows][-1] == "First minus second"
+    early = text_of(association_table(estimates, "early_alliance", "Early"))
+    assert "−.278 [−.299, −.256]" in early
+    assert "equal change up to the rating" in early
+
+
+def test_nothing_asked_gives_no_table(estimates):
+    for make in (trend_table, components_table, moderators_table):
+        assert make(estimates, "other", "Other") is None
+    assert raters_table(estimates, "other", "Other", {}) is None
+    assert association_table(estimates, "other", "Other") is None
+
+
+def test_refusals_are_told_under_the_table():
+    frame, sessions, clients = study(n=60)
+    empty = clients.assign(arm=["rare"] + ["usual"] * (len(clients) - 1))
+    rows = [
+        *moderator_rows(frame, empty, spec(moderators=["arm"]), COVARIATES, CONTEXT),
+        *component_rows(frame, sessions, spec(), [], {}, CONTEXT),
+    ]
+    table = to_frame(rows)
+    assert "too few clients" in text_of(moderators_table(table, "main", "Main"))
+    assert "fewer than two scored subscales" in text_of(components_table(table, "main", "Main"))
+    told = left_out(table, synthetic.study())
+    assert any("moderator arm" in sentence for sentence in told)
+
+
+def test_the_first_screen_tells_the_association(estimates):
+    content = synthetic.study().model_dump()
+    answer = association_answer(estimates, Study.model_validate(content), "early_alliance")
+    assert answer.verdict.startswith("Yes")
+    assert "240 clients still in treatment" in answer.sentences[0]
+    assert "r = −.278, 95% CI [−.299, −.256]" in answer.sentences[2]
+    assert "sign is turned" in answer.sentences[2]
+    few = association_rows(
+        made_up().head(5), association_spec(), EARLY_COVARIATES, EARLY, PUBLISHED
+    )
+    answer = association_answer(
+        renamed(few, "early_alliance"), Study.model_validate(content), "early_alliance"
+    )
+    assert answer.verdict == "Not estimated."
+    assert "Fewer than 20 clients" in answer.sentences[0]
+
+
+def test_analyses_have_names_for_readers():
+    own = synthetic.study()
+    main = own.models["main"].label
+    assert analysis_words(own, "main.by_arm") == f"{main}: moderator arm"
+    assert analysis_words(own, "main.components") == f"{main}: all components"
+    other = own.models["therapist_rated"].label
+    assert analysis_words(own, "main.compared_with_therapist_rated") == (
+        f"{main}: compared with {other}"
+    )
+
+
+def test_a_refusal_is_not_a_table_of_numbers():
+    rows = trend_rows(study(n=60)[0].assign(outcome=1.0), spec(), {}, CONTEXT)
+    table = trend_table(to_frame(rows), "main", "Main")
+    assert all("not estimated" in row.cells for row in table.rows)
