@@ -99,7 +99,8 @@ def _curve_rows(
             "point above what is usual for the client"
         )
         if cell[0] == cell[1]:
-            words = f"Within clients: what is left of a deviation of {to.label} after {interval:g} {unit}"
+            left = f"what is left of a deviation of {to.label}"
+            words = f"Within clients: {left} after {interval:g} {unit}"
         term = f"after_{interval:g}_{clock}_{term_name(maker.names, *cell)}"
         units = f"{to.units} per {by.unit}"
         values = numbers(curve, (place, *cell))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from alliance.estimates import Estimate
+from alliance.estimation.continuous_time_rows import continuous_time_rows
 from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import (
     MIN_CLIENTS,
@@ -62,6 +63,7 @@ def dynamics_rows(
     own_reliability: tuple[float, ...] | None = None,
     phase_from: int | None = None,
     comparators: bool = True,
+    continuous: bool = False,
     n_bootstrap: int = 0,
     seed: int = 0,
 ) -> list[Estimate]:
@@ -72,7 +74,8 @@ def dynamics_rows(
     reliabilities : sets of assumed within-client reliabilities, one number per series.
     own_reliability : the study's own estimates of them, tried too.
     phase_from : first session of the later phase of the test of equal coefficients.
-    comparators : whether to add what usual shortcuts give.
+    comparators : whether to add the second estimator and what usual shortcuts give.
+    continuous : whether to add continuous time, with sessions and with weeks as the clock.
     n_bootstrap : replications of the case bootstrap, by therapist where twenty or more are known
         and by client otherwise; 0 for none.
     """
@@ -90,6 +93,8 @@ def dynamics_rows(
         rows += reliability_rows(fit, context, own_reliability, "reliability_own")
     if comparators:
         rows += comparator_rows(series, spec, context)
+    if continuous:
+        rows += continuous_time_rows(series, spec, context)
     if n_bootstrap and not fit.problems:
         rows += bootstrap_rows(fit, context, n_bootstrap, seed)
     return rows

@@ -137,6 +137,7 @@ def analysis_rows(analysis: DynamicAnalysis, seed: int) -> list[Estimate]:
         own_reliability=analysis.own_reliability,
         phase_from=asked.phase_from,
         comparators=asked.comparators,
+        continuous=asked.comparators,
         n_bootstrap=asked.bootstrap,
         seed=seed,
     )
