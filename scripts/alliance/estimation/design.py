@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import Literal
 
@@ -148,7 +149,7 @@ class _Groups:
     therapist_of_client: IntArray | None
     n_therapists: int
 
-    @property
+    @cached_property
     def rows(self) -> IntArray:
         return np.bincount(self.client, minlength=len(self.client_ids))
 

@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float64]
 
 SINGULAR = 1e-4  # relative Cholesky diagonal below which lme4 calls a fit singular
 _DECREMENT = 1e-7  # deviance still to be gained by a Newton step at a converged fit
-_PILOT_THERAPISTS = 25
+_PILOT_THERAPISTS = 12  # at least, in the part of the clients that the pilot fits
 _PILOT_GAIN = 1e-2  # deviance; a fraction of what chance moves the optimum of a part
 _PILOT_CLIENTS = (200, 1000)  # a tenth of the clients, within these limits
 _NO_RESIDUAL = 1e-10  # residual variance relative to the outcome's
@@ -105,15 +105,23 @@ def pilot_fit(statistics: NestedStatistics, reml: bool) -> Pilot | None:
     part = prepare(take_groups(statistics, clients, np.zeros(len(clients), dtype=np.int64)))
     start = _starts(part)[0]
     try:
-        theta, at = descend(part, start, reml, gain=_PILOT_GAIN)
-        curvature = _curvature(part, theta, at, reml)
+        inverse = _inverse_curvature(part, start, reml)
+        theta, _ = descend(part, start, reml, inverse, gain=_PILOT_GAIN)
+        inside = np.where(part.diagonal(), np.maximum(theta, 0.05), theta)
+        inverse = _inverse_curvature(part, inside, reml)
     except LinAlgError:
         return None
-    inside = np.where(part.diagonal(), np.maximum(theta, 0.05), theta)
-    hessian = curvature.profiled() * statistics.n_clients / len(clients)
-    if not np.array_equal(theta, inside) or np.linalg.eigvalsh(hessian)[0] <= 0:
-        return Pilot(inside, None)
-    return Pilot(theta, np.linalg.inv(hessian))
+    share = len(clients) / statistics.n_clients
+    return Pilot(inside, None if inverse is None else share * inverse)
+
+
+def _inverse_curvature(model: Model, start: FloatArray, reml: bool) -> FloatArray | None:
+    """Inverse Hessian at a start, so that the first step has the right length; None far off."""
+    hessian = _curvature(model, start, criterion_at(model, start, reml), reml).profiled()
+    values, vectors = np.linalg.eigh(hessian)
+    if values[0] <= 1e-3 * values[-1]:
+        return None
+    return (vectors / values) @ vectors.T
 
 
 def solve_from(model: Model, theta: FloatArray, reml: bool) -> tuple[FloatArray, Evaluation]:

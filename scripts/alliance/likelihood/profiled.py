@@ -109,10 +109,10 @@ class ProfiledModel:
 def prepare(statistics: NestedStatistics) -> ProfiledModel:
     """Lay out the sufficient statistics for :func:`evaluate`."""
     cross = statistics.cross
-    r = statistics.therapist_columns.size
-    outer = np.zeros((statistics.n_therapists, cross.shape[1], r))
-    if r:
-        np.add.at(outer, statistics.therapist, cross[:, :, statistics.therapist_columns])
+    outer = np.zeros((0, cross.shape[1], 0))
+    if statistics.therapist_columns.size:  # codes ascend and none is left out
+        first = np.flatnonzero(np.diff(statistics.therapist, prepend=-1))
+        outer = np.add.reduceat(cross[:, :, statistics.therapist_columns], first, axis=0)
     return ProfiledModel(
         total=cross.sum(axis=0),
         n_rows=int(statistics.n_rows.sum()),
@@ -286,8 +286,8 @@ def _diagonal_of(size: int) -> NDArray[np.bool_]:
 
 @njit(cache=True, fastmath=False, error_model="numpy")
 def _cholesky(M: FloatArray, n: int) -> float:
-    """Replace the lower triangle of ``M`` by its Cholesky factor; log|M|, NaN if not positive."""
-    log_det = 0.0
+    """Replace the lower triangle of ``M`` by its Cholesky factor; |M|, NaN if not positive."""
+    determinant = 1.0
     for a in range(n):
         for b in range(a + 1):
             value = M[a, b]
@@ -297,10 +297,10 @@ def _cholesky(M: FloatArray, n: int) -> float:
                 M[a, b] = value / M[b, b]
             elif value > 0:
                 M[a, a] = np.sqrt(value)
-                log_det += np.log(value)
+                determinant *= value
             else:
                 return np.nan
-    return log_det
+    return determinant
 
 
 @njit(cache=True, fastmath=False, error_model="numpy")
@@ -330,7 +330,7 @@ def _fixed_effects(A: FloatArray) -> tuple[FloatArray, float, FloatArray, float]
     for a in range(p):
         for c in range(a, p):
             beta[a] += whiten[c, a] * root[p, c]
-    rss = root[p, p] ** 2 if np.isfinite(whole) else np.nan
+    rss = np.nan if np.isnan(whole) else root[p, p] ** 2
     log_det = 0.0
     for a in range(p):
         log_det += 2 * np.log(root[a, a])
@@ -356,7 +356,7 @@ def _shrinkage(B, factor, middle, half, K, size):
                 for e in range(b, q):
                     value += factor[c, a] * B[c, e] * factor[e, b]
             middle[a, b] = value
-    log_det = _cholesky(middle, q)
+    log_det = np.log(_cholesky(middle, q))
     for a in range(q):
         for b in range(q):
             half[a, b] = factor[b, a]
