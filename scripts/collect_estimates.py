@@ -10,7 +10,11 @@ from alliance.estimates import (
     without_few_clients,
     write_estimates,
 )
-from alliance.estimation.agreement import compare_estimators, disagreements
+from alliance.estimation.agreement import (
+    compare_estimators,
+    disagreements,
+    tell_prior_weight,
+)
 from alliance.estimation.exploratory import label_exploratory
 from alliance.problems import Problem, StudyError
 from alliance.running import stage
@@ -24,7 +28,9 @@ with stage("estimates", snakemake.log[0]) as say:
     parts = [read_estimates(part) for part in snakemake.input.parts]
     filled = [part for part in parts if len(part)]
     table = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(COLUMNS))
-    comparison = compare_estimators(table)
+    known = [pd.read_csv(file) for file in snakemake.input.priors]
+    priors = pd.concat(known, ignore_index=True) if known else None
+    comparison = compare_estimators(table, priors=priors)
     apart = disagreements(comparison)
     if apart:
         raise StudyError(
@@ -36,13 +42,14 @@ with stage("estimates", snakemake.log[0]) as say:
                     "",
                     sentence,
                     "the same estimate from every estimator",
-                    "One of them did not find the maximum, or the posterior is dominated by the "
-                    "prior: look at the model (few clients? a variance of zero?) and simplify it.",
+                    "One of them did not find the maximum: look at the model (few clients? a "
+                    "variance of zero?) and simplify it. What the prior explains is allowed for.",
                 )
                 for sentence in apart
             ],
             "Independent estimators do not agree",
         )
+    table = tell_prior_weight(table, comparison)
     labels = {name: measure.label for name, measure in study.measures.items()}
     reliability = pd.read_csv(snakemake.input.reliability)
     table = label_exploratory(table, reliability, labels)

@@ -112,6 +112,16 @@ def parts_of_estimates(wildcards):
     ]
 
 
+def priors_of_models(wildcards):
+    """The priors of every Bayesian model, in the units of its estimates."""
+    models = study_of(wildcards).models
+    return [
+        f"results/{wildcards.study}/bayes/{name}_priors.csv"
+        for name, model in models.items()
+        if model.bayes and model.form != "within_only"
+    ]
+
+
 def headline_model(study):
     """The within/between model that is marked as headline, else the first; None without any."""
     candidates = {n: m for n, m in study.models.items() if m.kind == "within_between"}

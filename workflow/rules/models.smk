@@ -99,6 +99,7 @@ rule fit_bayes:
 rule collect_estimates:
     input:
         parts=parts_of_estimates,
+        priors=priors_of_models,
         reliability=rules.estimate_reliability.output.reliability,
     output:
         estimates="results/{study}/estimates.csv",

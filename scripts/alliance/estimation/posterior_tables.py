@@ -20,11 +20,13 @@ def draws_table(fit: BayesFit, analysis: str) -> pd.DataFrame:
 
 
 def priors_table(fit: BayesFit, analysis: str) -> pd.DataFrame:
-    """``analysis, term, mean, sd``: the normal priors of the same coefficients, raw units."""
-    rows = []
-    for term in SHOWN:
-        position = fit.design.column(term)
-        if position is not None:
-            scale = fit.standard.outcome / fit.standard.columns[position]
-            rows.append((analysis, term, 0.0, fit.priors.coefficient(term) * scale))
+    """``analysis, term, mean, sd``: the normal priors of all coefficients, raw units.
+
+    Without the intercept, whose prior is about the outcome at the means of the columns.
+    """
+    rows = [
+        (analysis, term, 0.0, fit.priors.coefficient(term) * fit.standard.outcome / size)
+        for term, size in zip(fit.design.names, fit.standard.columns, strict=True)
+        if term != "intercept"
+    ]
     return pd.DataFrame(rows, columns=["analysis", "term", "mean", "sd"])

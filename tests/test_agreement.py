@@ -1,0 +1,97 @@
+"""When estimators agree: the prior is allowed for, a wrong fit is not, whatever the sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from alliance.estimates import Estimate, to_frame
+from alliance.estimation.agreement import compare_estimators, disagreements, tell_prior_weight
+
+
+def row(estimator: str, estimate: float, se: float, n_clients: int = 100, df: float = 80.0):
+    return Estimate(
+        analysis="main",
+        term="within",
+        level="within_client",
+        estimand="Within clients",
+        estimator=estimator,
+        estimate=estimate,
+        se=se,
+        df=df,
+        n_clients=n_clients,
+    )
+
+
+def compared(*rows: Estimate, prior_sd: float | None = None) -> pd.DataFrame:
+    priors = None
+    if prior_sd is not None:
+        priors = pd.DataFrame(
+            {"analysis": ["main"], "term": ["within"], "mean": [0.0], "sd": [prior_sd]}
+        )
+    return compare_estimators(to_frame(rows), priors=priors)
+
+
+def test_the_posterior_is_expected_where_the_prior_draws_it():
+    """e = s: the mean of prior and data, and 1/sqrt(2) of the standard error."""
+    pair = row("REML", -2.0, 1.0, df=np.nan), row("NUTS (PyMC)", -1.0, 0.71)
+    found = compared(*pair, prior_sd=1.0).iloc[0]
+    assert found["expected"] == pytest.approx(-1.0)
+    assert found["expected_se"] == pytest.approx(np.sqrt(0.5))
+    assert found["prior_weight"] == pytest.approx(0.5)
+    assert found["verdict"] == "agrees"
+    assert "50 %" in found["remark"]
+    without = compared(*pair).iloc[0]
+    assert without["verdict"] == "disagrees"
+    assert without["expected"] == -2.0
+
+
+def test_a_fit_that_ignores_its_prior_or_shrinks_too_much_disagrees():
+    reference = row("REML", -2.0, 1.0)
+    for wrong in (-3.0, 0.5):
+        assert disagreements(compared(reference, row("NUTS", wrong, 0.72), prior_sd=1.0))
+
+
+def test_a_large_study_has_no_excuse():
+    reference = row("REML", -0.50, 0.10, n_clients=300)
+    assert not disagreements(compared(reference, row("NUTS", -0.48, 0.10, 300), prior_sd=2.0))
+    assert disagreements(compared(reference, row("NUTS", -0.40, 0.10, 300), prior_sd=2.0))
+    assert disagreements(compared(reference, row("NUTS", -0.50, 0.14, 300), prior_sd=2.0))
+
+
+def test_few_clients_are_told_before_they_fail():
+    reference = row("REML", -1.0, 0.5, n_clients=10, df=9)
+    rough = compared(reference, row("NUTS", -0.6, 0.5, 10), prior_sd=3.0)
+    assert rough["verdict"].tolist() == ["agrees roughly"]
+    assert not disagreements(rough)
+    assert disagreements(compared(reference, row("NUTS", 0.2, 0.5, 10), prior_sd=3.0))
+
+
+def test_few_degrees_of_freedom_widen_what_is_expected():
+    reference = row("REML", -1.0, 0.5, n_clients=40, df=6)
+    found = compared(reference, row("NUTS", -1.0, 0.61, 40), prior_sd=50.0).iloc[0]
+    assert found["expected_se"] == pytest.approx(0.5 * np.sqrt(6 / 4), rel=1e-3)
+    assert found["verdict"] == "agrees"
+
+
+def test_statsmodels_is_never_excused_by_few_clients():
+    reference = row("REML", -1.0, 0.5, n_clients=10, df=9)
+    told = disagreements(compared(reference, row("MixedLM (statsmodels)", -0.9, 0.5, 10)))
+    assert len(told) == 1
+    assert "main, within" in told[0]
+
+
+def test_maximum_likelihood_is_a_reference_too():
+    found = compared(row("ML", -1.0, 0.5), row("MixedLM (statsmodels)", -1.0, 0.5))
+    assert found["reference"].tolist() == ["ML"]
+
+
+def test_a_prior_that_the_data_contradict_is_told_in_the_estimates():
+    rows = row("REML", -6.0, 1.0), row("NUTS (PyMC)", -3.0, 0.72)
+    comparison = compared(*rows, prior_sd=1.0)
+    assert "contradict" in comparison["remark"].iloc[0]
+    table = tell_prior_weight(to_frame(rows), comparison)
+    told = dict(zip(table["estimator"], table["known_bias"], strict=True))
+    assert told["REML"] == ""
+    assert "contradict" in told["NUTS (PyMC)"]
