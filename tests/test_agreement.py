@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,6 +68,16 @@ def test_few_clients_are_told_before_they_fail():
     assert rough["verdict"].tolist() == ["agrees roughly"]
     assert not disagreements(rough)
     assert disagreements(compared(reference, row("NUTS", 0.2, 0.5, 10), prior_sd=3.0))
+
+
+def test_a_reference_on_the_boundary_is_compared_roughly():
+    """There the posterior averages over the inside, e.g. over correlations that are not -1."""
+    inside = row("REML", -1.0, 0.5)
+    edge = replace(inside, converged="yes, on the boundary: the correlation is estimated as -1")
+    other = row("NUTS", -0.7, 0.5)
+    assert disagreements(compared(inside, other))
+    assert compared(edge, other)["verdict"].tolist() == ["agrees roughly"]
+    assert disagreements(compared(edge, row("NUTS", -0.3, 0.5)))
 
 
 def test_few_degrees_of_freedom_widen_what_is_expected():

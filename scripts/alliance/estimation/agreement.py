@@ -43,8 +43,9 @@ TOLERANCES: dict[str, float] = {"MixedLM": 0.05, "NUTS": 0.5}
 OTHER_MODEL_TOLERANCE = 0.5  # where a remark says that the estimator's model is not quite the same
 SE_TOLERANCE = 0.25  # largest relative difference of the standard errors themselves
 # With few clients the variances are poorly known, their priors count and normal theory is rough;
-# with weighty priors the coefficients' correlations count, which the expectation leaves out. There
-# a Bayesian fit beyond its tolerance is told, and fails only beyond these.
+# with weighty priors the coefficients' correlations count, which the expectation leaves out; where
+# a variance or correlation of the reference lies on its boundary, the posterior averages over values
+# inside. There a Bayesian fit beyond its tolerance is told, and fails only beyond these.
 FEW_CLIENTS = 30
 ROUGH_TOLERANCE = 1.0
 ROUGH_SE_TOLERANCE = 1.0
@@ -73,14 +74,14 @@ def compare_estimators(
         COLUMNS, sorted; ``difference_in_se`` = (estimate - reference) / se of the reference;
         ``expected`` is the reference, drawn towards the prior for a Bayesian estimator. Terms
         that either estimator could not estimate are not compared. ``verdict`` is ``agrees``,
-        ``agrees roughly`` (beyond the tolerance, but not more than few clients or a
-        weighty prior explain) or
+        ``agrees roughly`` (beyond the tolerance, but not more than few clients, a
+        weighty prior or a variance on the boundary explain) or
         ``disagrees``. ``remark`` repeats a ``known_bias`` that only the other estimator has, e.g.
         a simplified model, and says where the prior weighs much or contradicts the data.
     """
     fixed = table[(table["kind"] == "fixed") & (table["status"] == "ok")]
     is_reference = fixed["estimator"].str.startswith(reference)
-    kept = ["level", "estimator", "estimate", "se", "df", "n_clients", "known_bias"]
+    kept = ["level", "estimator", "estimate", "se", "df", "n_clients", "known_bias", "converged"]
     both = fixed[~is_reference][[*_KEYS, *kept]].merge(
         fixed[is_reference][[*_KEYS, *kept]], on=_KEYS, suffixes=("", "_reference")
     )
@@ -129,7 +130,11 @@ def _verdict(row: object) -> str:
     spread = abs(float(np.log(ratio))) if ratio > 0 else np.inf
     if apart <= limit and spread <= np.log1p(SE_TOLERANCE):
         return "agrees"
-    rough = bayesian and (row.n_clients_reference < FEW_CLIENTS or row.prior_weight > WEIGHTY_PRIOR)
+    rough = bayesian and (
+        row.n_clients_reference < FEW_CLIENTS
+        or row.prior_weight > WEIGHTY_PRIOR
+        or "boundary" in row.converged_reference
+    )
     if rough and apart <= ROUGH_TOLERANCE and spread <= np.log1p(ROUGH_SE_TOLERANCE):
         return "agrees roughly"
     return "disagrees"
