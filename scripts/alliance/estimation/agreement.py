@@ -44,8 +44,8 @@ OTHER_MODEL_TOLERANCE = 0.5  # where a remark says that the estimator's model is
 SE_TOLERANCE = 0.25  # largest relative difference of the standard errors themselves
 # With few clients the variances are poorly known, their priors count and normal theory is rough;
 # with weighty priors the coefficients' correlations count, which the expectation leaves out; where
-# a variance or correlation of the reference lies on its boundary, the posterior averages over values
-# inside. There a Bayesian fit beyond its tolerance is told, and fails only beyond these.
+# a variance or correlation of the reference lies on its boundary, the posterior averages over
+# values inside. There a Bayesian fit beyond its tolerance is told, and fails only beyond these.
 FEW_CLIENTS = 30
 ROUGH_TOLERANCE = 1.0
 ROUGH_SE_TOLERANCE = 1.0
@@ -144,7 +144,7 @@ def _about_prior(row: object) -> str:
     """What a reader must know of the prior; empty where the data outweigh it."""
     if not row.prior_weight > WEIGHTY_PRIOR:
         return ""
-    words = f"the prior has {100 * row.prior_weight:.0f} % of the weight"
+    words = f"the prior has {100 * row.prior_weight:.0f} % of the weight in the Bayesian estimate"
     if row.conflict > _CONFLICT:
         words += ", and the data contradict it"
     return words

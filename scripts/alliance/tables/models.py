@@ -270,13 +270,26 @@ def triangulation_table(
     )  # fmt: skip
     notes = (
         "REML: this project's own engine; MixedLM: statsmodels, an independent fit of the same "
-        "model; NUTS: the Bayesian twin, whose prior moves it slightly. Differences in standard "
-        "errors of REML.",
+        "model; NUTS: the Bayesian twin, drawn towards its prior where data are few. "
+        "Differences in standard errors of REML.",
+        *_weighty_priors(estimates, models, terms),
     )
     return ApaTable(
         "triangulation", "The Same Coefficients by Three Estimators", columns, tuple(rows), notes,
         pd.DataFrame(numbers),
     )  # fmt: skip
+
+
+def _weighty_priors(
+    estimates: pd.DataFrame, models: dict[str, str], terms: Sequence[str]
+) -> list[str]:
+    """One sentence per Bayesian estimate whose prior weighs much."""
+    shown = estimates["analysis"].isin(models) & estimates["term"].isin(terms)
+    told = estimates[shown & estimates["known_bias"].str.contains("the prior has", regex=False)]
+    return [
+        f"{models[row.analysis]}, {term_words(row.term).lower()}: {row.known_bias.split('; ')[-1]}."
+        for row in told.itertuples()
+    ]
 
 
 def _triangle(own: pd.DataFrame, label: str, term: str) -> tuple[Row, dict[str, object]] | None:
