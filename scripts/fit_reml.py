@@ -23,7 +23,8 @@ with stage("REML", snakemake.log[0]) as say:
     model = snakemake.wildcards.model
     spec = study.models[model]
     instruments = load_instruments("config/instruments", instruments_of(study))
-    context = row_context(study, model, instruments, spec.likelihood, snakemake.params.code)
+    estimator = "Within (client fixed effects)" if spec.form == "within_only" else spec.likelihood
+    context = row_context(study, model, instruments, estimator, snakemake.params.code)
     form = DESIGN_FORM[spec.form]
     design = build_design(pd.read_parquet(snakemake.input.frame), spec, study.covariates, form)
     fit = design if isinstance(design, Refusal) else fit_lmm(design, spec.likelihood)

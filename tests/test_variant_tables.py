@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
@@ -9,17 +11,20 @@ from test_association import CONTEXT as EARLY
 from test_association import COVARIATES as EARLY_COVARIATES
 from test_association import PUBLISHED, made_up
 from test_association import spec as association_spec
-from test_variants import CONTEXT, COVARIATES, spec, study, two_raters
+from test_variants import CONTEXT, COVARIATES, fitted, spec, study, two_raters
 
 from alliance.estimates import to_frame
 from alliance.estimation.association import association_rows
 from alliance.estimation.components import component_rows
 from alliance.estimation.detrending import trend_rows
+from alliance.estimation.effect_sizes import effect_rows
 from alliance.estimation.moderators import moderator_rows
 from alliance.estimation.rater_comparison import comparison_rows
-from alliance.report.sentences import association_answer, left_out
+from alliance.estimation.rows import reml_rows
+from alliance.report.sentences import association_answer, left_out, model_answer
 from alliance.study import Study
 from alliance.tables.apa import table_html
+from alliance.tables.models import model_table
 from alliance.tables.variants import (
     analysis_words,
     association_table,
@@ -109,6 +114,20 @@ def test_the_first_screen_tells_the_association(estimates):
     )
     assert answer.verdict == "Not estimated."
     assert "Fewer than 20 clients" in answer.sentences[0]
+
+
+def test_a_within_only_model_has_its_table_and_says_what_it_leaves_out():
+    frame, _, _ = study(n=40)
+    design, fit = fitted(frame, "within_only")
+    context = replace(CONTEXT, estimator=fit.estimator)
+    rows = to_frame([*reml_rows(fit, design, context), *effect_rows(fit, design, context)])
+    text = text_of(model_table(rows, "main", "Main"))
+    assert "Client fixed effects" in text
+    assert "cluster-robust by client" in text
+    assert "does not vary within clients (within-only form)" in text
+    told = model_answer(rows, synthetic.study(), "main", "between")
+    assert told.verdict == "Not estimated."
+    assert "within-only form" in told.sentences[0]
 
 
 def test_analyses_have_names_for_readers():

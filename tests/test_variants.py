@@ -127,6 +127,26 @@ def test_the_contextual_form_has_the_same_corrected_between_effect():
         assert rows[0].loc[term, "estimate"] == pytest.approx(rows[1].loc[term, "estimate"], 1e-6)
 
 
+def test_the_contextual_form_tells_the_between_effects_too():
+    frame, _, _ = study()
+    for therapists, terms in (
+        (False, ["between"]),
+        (True, ["between", "between_therapist", "contextual_therapist"]),
+    ):
+        split = split_within_between(frame, therapists)
+        found = [
+            table(reml_rows(fit, design, CONTEXT, profile=False)).loc["main"]
+            for design, fit in (
+                fitted(split, therapists=therapists),
+                fitted(split, "contextual", therapists=therapists),
+            )
+        ]
+        for term in terms:
+            for number in ("estimate", "se"):
+                values = [rows.loc[term, number] for rows in found]
+                assert values[0] == pytest.approx(values[1], rel=1e-4), (term, number)
+
+
 @pytest.mark.parametrize(
     "keys",
     [

@@ -503,13 +503,23 @@ def _corrected_row(
 
 
 def level_contrasts(names: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
-    """Differences between levels that are not coefficients themselves, as weights of ``names``."""
+    """Differences between levels that are not coefficients themselves, as weights of ``names``.
+
+    In the contextual form the differences are coefficients, and the effects between clients and
+    therapists are their sums with the within effect.
+    """
     for term, plus, minus in (
         ("contextual", "between", "within"),
         ("contextual_therapist", "between_therapist", "between"),
     ):
         if plus in names and minus in names:
             yield term, np.array([float(n == plus) - float(n == minus) for n in names])
+    for term, parts in (
+        ("between", ("within", "contextual")),
+        ("between_therapist", ("within", "contextual", "contextual_therapist")),
+    ):
+        if set(parts) <= set(names):
+            yield term, np.array([float(name in parts) for name in names])
 
 
 def _between_weights(names: tuple[str, ...]) -> np.ndarray | None:

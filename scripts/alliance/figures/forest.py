@@ -27,7 +27,7 @@ NUMBERS: tuple[str, ...] = (
     "n_obs", "n_clients", "status", "reason",
 )  # fmt: skip
 _TERMS = ("within", "between", "between_therapist")
-_MARKER = {"REML": "o", "ML": "o", "NUTS": "D"}
+_MARKER = {"REML": "o", "ML": "o", "Within": "o", "NUTS": "D"}
 STUDY, PUBLISHED = "study", "published"
 _NAME_WIDTH = 44  # characters of a model's name in one line
 
@@ -230,7 +230,12 @@ def _finish(axes: Axes, label: str) -> None:
 
 
 def _legend(axes: Axes, study: pd.DataFrame) -> None:
-    names = {"REML": "REML (filled)", "ML": "ML (filled)", "NUTS": "Bayesian, NUTS (open)"}
+    names = {
+        "REML": "REML (filled)",
+        "ML": "ML (filled)",
+        "Within": "client fixed effects (filled)",
+        "NUTS": "Bayesian, NUTS (open)",
+    }
     present = [e for e in names if e in set(study["estimator"])]
     handles = [
         axes.plot([], [], _MARKER[e], color=INK, mfc="white" if e == "NUTS" else INK, ls="none")[0]

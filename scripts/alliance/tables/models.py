@@ -18,8 +18,9 @@ from alliance.tables.format import (
     with_interval,
 )
 
-FREQUENTIST = ("REML", "ML")
+FREQUENTIST = ("REML", "ML", "Within")
 BAYESIAN = ("NUTS",)
+_SPANS = {"REML": "REML", "ML": "ML", "Within": "Client fixed effects"}
 CHECK = ("MixedLM",)
 TERM_WORDS: dict[str, str] = {
     "intercept": "Intercept",
@@ -140,7 +141,7 @@ def model_table(estimates: pd.DataFrame, analysis: str, label: str) -> ApaTable:
     sides = [side for side in (left, right) if len(side)]
     for side in sides:
         bayes = side is right
-        span = "Bayesian (NUTS)" if bayes else family(side["estimator"].iloc[0])
+        span = "Bayesian (NUTS)" if bayes else _SPANS[family(side["estimator"].iloc[0])]
         headings = ("Estimate [95% CrI]", "SD", "pd") if bayes else ("Estimate [95% CI]", "SE", "p")
         columns += [Column(heading, span) for heading in headings]
     rows = [*_term_rows(both, sides), *_standardised_rows(both, sides)]
