@@ -19,6 +19,12 @@ from alliance.estimation.dynamics_bayes import (
     sample_var,
 )
 from alliance.estimation.dynamics_effects import coefficients
+from alliance.estimation.dynamics_loo import (
+    _reliable,
+    client_log_likelihoods,
+    leave_one_client_out,
+    loo_rows,
+)
 from alliance.estimation.dynamics_op import value_and_gradients
 from alliance.likelihood.random_intercept_var import log_likelihood_and_gradient, pack
 
@@ -147,3 +153,45 @@ def test_a_refusal_is_passed_on_as_rows():
     assert isinstance(refusal, Refusal)
     rows = bayes_rows(refusal, CONTEXT)
     assert {row.status for row in rows} == {"not_estimated"}
+
+
+# Leave-one-client-out
+
+
+def test_log_likelihoods_of_clients_add_up_to_that_of_all(posterior):
+    fit, _, sampled = posterior
+    values = client_log_likelihoods(sampled, max_draws=20)
+    draws = sampled.tree["posterior"].to_dataset()
+    step = draws.sizes["draw"] // values.shape[1]
+    data = pack(fit.series.scores / fit.scale)
+    for at in ((0, 0), (1, values.shape[1] - 1)):
+        point = (at[0], at[1] * step)
+        factors = []
+        for name in ("innovation", "first", "client"):
+            sd = draws[f"sd_{name}"].to_numpy()[point]
+            unit = draws[f"unit_{name}"].to_numpy()[point] if f"unit_{name}" in draws else 0.5
+            r = 2 * float(np.squeeze(unit)) - 1
+            factors.append(np.diag(sd) @ np.array([[1, 0], [r, np.sqrt(1 - r**2)]]))
+        mean = fit.layout.course @ draws["mean"].to_numpy()[point]
+        B = draws["coefficients"].to_numpy()[point]
+        structure = fit.layout.structure.arrays()
+        total = log_likelihood_and_gradient(mean, B, *factors, *structure, *data.arrays())[0]
+        assert values[at].sum() == pytest.approx(total, abs=1e-6)
+
+
+def test_leaving_clients_out_costs_about_the_number_of_parameters(posterior):
+    fit, _, sampled = posterior
+    found = leave_one_client_out(sampled)
+    assert found.pointwise.shape == (fit.series.n_clients,)
+    assert found.elpd == pytest.approx(found.pointwise.sum())
+    assert 0.6 * fit.n_parameters < found.p < 1.4 * fit.n_parameters
+    assert found.n_bad == 0
+    rows = {row.term: row for row in loo_rows(sampled, sampled, CONTEXT)}
+    assert rows["elpd_loo_1"].estimate == pytest.approx(found.elpd)
+    assert rows["elpd_loo_difference"].estimate == 0
+    assert "undecided" in rows["elpd_loo_difference"].estimand
+
+
+def test_too_many_bad_clients_are_said():
+    assert _reliable(3, 100) == {"converged": "yes"}
+    assert _reliable(6, 100)["status"] == "diagnostics_failed"

@@ -182,7 +182,7 @@ class _Problem:
             return np.inf, np.zeros_like(x)
         cells = found.by_factor[self.structure.factor_cells]
         gradient = np.concatenate([found.by_mean, found.by_coefficients, cells])
-        gradient[self.logs] *= np.exp(x[self.logs])
+        gradient[self.logs] *= np.exp(np.minimum(x[self.logs], _LARGEST_LOG))
         return -found.value, -gradient
 
     def start(self, fit: VarFit) -> FloatArray:

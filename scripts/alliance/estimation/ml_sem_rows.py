@@ -14,8 +14,9 @@ from alliance.estimation.ml_sem import PanelFit, fit_ml_sem
 
 ESTIMATOR = "ML-SEM with predetermined predictor"
 KNOWN_BIAS = (
-    "none as long as clients differ in level only; trends of clients' own and measurement error "
-    "are left in. Less precise than the random-intercept VAR, which assumes more"
+    "none in large samples as long as clients differ in level only; trends of clients' own and "
+    "measurement error are left in. Many parameters: less precise than the random-intercept VAR, "
+    "and intervals too short with few clients (coverage 89 to 92 % in simulated samples of 150)"
 )
 
 
