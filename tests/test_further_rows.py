@@ -11,10 +11,12 @@ from test_residuals import DESIGNS, FOLDER, MODALITY, design_of, frame_of, spec
 
 from alliance.estimates import to_frame
 from alliance.estimation.bayes_rows import bayes_rows
+from alliance.estimation.bootstrap import parametric_bootstrap
 from alliance.estimation.design import ModelDesign, Refusal, build_design, for_independent_residuals
 from alliance.estimation.further_rows import further_rows
 from alliance.estimation.mixedlm import fit_mixedlm
 from alliance.estimation.mixedlm_rows import mixedlm_rows
+from alliance.estimation.profile_likelihood import profile_interval
 from alliance.estimation.reml import fit_lmm
 from alliance.estimation.rows import reml_rows
 from alliance.within_between import split_within_between
@@ -110,6 +112,32 @@ def test_bootstrap_standard_errors_are_those_of_the_sampling_distribution():
             last = found.se
     assert np.std(estimates, ddof=1) / last == pytest.approx(1, abs=0.4)
     assert np.mean(bootstrapped) > 1.2
+
+
+def test_parametric_bootstrap_covers_what_the_profile_covers():
+    simple = build_design(frame_of("therapists", True), spec(therapists=True), {})
+    fit = fit_lmm(simple)
+    draws = parametric_bootstrap(fit, simple, 60, seed=2)
+    for term, value in (("sd_intercept", fit.sd("intercept")), ("sd_residual", fit.sigma)):
+        low, high = profile_interval(fit, term)
+        assert draws[term].mean() == pytest.approx(value, rel=0.1)
+        assert draws[term].std() == pytest.approx((high - low) / 3.92, rel=0.35)
+    again = parametric_bootstrap(fit, simple, 3, seed=2)
+    assert np.array_equal(again["sd_therapist"], draws["sd_therapist"][:3])
+
+
+def test_without_a_profile_interval_the_fitted_model_is_drawn_from(monkeypatch):
+    monkeypatch.setattr(
+        "alliance.estimation.rows.profile_interval", lambda fit, term: (0.0, np.inf)
+    )
+    design = design_of("gaps_ri_reml")
+    plain = build_design(frame_of("gaps"), spec(), {})
+    rows = to_frame(reml_rows(fit_lmm(plain), plain, CONTEXT)).set_index("term")
+    row = rows.loc["sd_intercept"]
+    assert "parametric bootstrap (200" in row["interval"]
+    assert row["ci_low"] < row["estimate"] < row["ci_high"]
+    structured = to_frame(reml_rows(fit_lmm(design), design, CONTEXT)).set_index("term")
+    assert np.isnan(structured.loc["sd_intercept", "ci_high"])
 
 
 # Degenerate data, end to end, by every estimator

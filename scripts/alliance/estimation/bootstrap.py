@@ -1,16 +1,16 @@
-"""Cluster bootstrap of multilevel models by client or by therapist."""
+"""Bootstrap of multilevel models: of whole clients or therapists, or from the fitted model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError
 
 from alliance.estimation.design import ModelDesign
-from alliance.estimation.reml import LmmFit
-from alliance.estimation.solving import residual_sd, solve_from
+from alliance.estimation.reml import LmmFit, fit_lmm
+from alliance.estimation.solving import residual_sd, semidefinite_factor, solve_from
 from alliance.likelihood.profiled import ProfiledModel, prepare
 from alliance.likelihood.statistics import take_groups
 
@@ -69,6 +69,51 @@ def cluster_bootstrap(
     stacked = np.array(results)
     p, q = len(fit.beta), len(fit.random_names)
     return Bootstrap(stacked[:, :p], stacked[:, p : p + q], stacked[:, -1], failed, unit)
+
+
+def parametric_bootstrap(
+    fit: LmmFit, design: ModelDesign, replicates: int = 200, seed: int = 1
+) -> dict[str, FloatArray]:
+    """SDs refitted to outcomes drawn from the fitted model.
+
+    For intervals of variance parameters where the profile likelihood gives none. Replicate b uses
+    the random stream ``(seed, b)``; refits that fail are left out.
+
+    Returns
+    -------
+    ``sd_<effect>``, ``sd_residual`` (and ``sd_therapist``) -> (replicates,) values.
+
+    Raises
+    ------
+    ValueError
+        For a within-only fit or residuals with a structure.
+    """
+    if fit.solution is None or fit.residuals is not None:
+        raise ValueError("only models with random effects and independent residuals are drawn from")
+    criterion = "REML" if fit.reml else "ML"
+    found: list[dict[str, float]] = []
+    for b in range(replicates):
+        y = _drawn_outcome(fit, design, np.random.default_rng([seed, b]))
+        again = fit_lmm(replace(design, y=y), criterion, n_starts=1)
+        if isinstance(again, LmmFit):
+            sds = {f"sd_{name}": again.sd(name) for name in again.random_names}
+            if again.therapist_cov.size:
+                sds["sd_therapist"] = float(np.sqrt(again.therapist_cov[0, 0]))
+            found.append(sds | {"sd_residual": again.sigma})
+    return {term: np.array([one[term] for one in found]) for term in (found[0] if found else {})}
+
+
+def _drawn_outcome(fit: LmmFit, design: ModelDesign, rng: np.random.Generator) -> FloatArray:
+    """One outcome per row from the fitted model."""
+    b = rng.normal(size=(design.n_clients, len(fit.client_cov)))
+    y = design.X @ fit.beta + fit.sigma * rng.normal(size=design.n_obs)
+    effects = b @ semidefinite_factor(fit.client_cov).T
+    y += np.einsum("ij,ij->i", design.X[:, design.client_columns], effects[design.client])
+    if design.therapist is not None:
+        a = rng.normal(size=(design.n_therapists, len(fit.therapist_cov)))
+        upper = a @ semidefinite_factor(fit.therapist_cov).T
+        y += np.einsum("ij,ij->i", design.X[:, design.therapist_columns], upper[design.therapist])
+    return y
 
 
 def _members(design: ModelDesign, unit: str) -> list[IntArray]:

@@ -10,6 +10,7 @@ from scipy import stats
 
 from alliance.estimates import Estimate
 from alliance.estimation.attenuation import Attenuation, attenuation
+from alliance.estimation.bootstrap import parametric_bootstrap
 from alliance.estimation.design import ModelDesign, Refusal, pairs
 from alliance.estimation.profile_likelihood import profile_interval
 from alliance.estimation.reml import Contrast, LmmFit, contrast
@@ -553,7 +554,22 @@ def _variance_row(fit: LmmFit, maker: RowMaker, term: str, value: float, profile
         return maker.row(term, kind, estimate=value)
     low, high = profile_interval(fit, term)
     interval = "95% profile likelihood"
+    if not np.isfinite([low, high]).all():
+        return _bootstrapped_row(fit, maker, term, kind, value)
     return maker.row(term, kind, estimate=value, ci_low=low, ci_high=high, interval=interval)
+
+
+def _bootstrapped_row(fit: LmmFit, maker: RowMaker, term: str, kind: str, value: float) -> Estimate:
+    """A variance parameter whose profile never rises to its limit: outcomes drawn from the fit."""
+    draws = np.zeros(0)
+    if maker.design is not None and fit.residuals is None:
+        draws = parametric_bootstrap(fit, maker.design).get(term, draws)
+    if not draws.size:
+        return maker.row(term, kind, estimate=value)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    interval = f"95% parametric bootstrap ({draws.size} resamples)"
+    limits = {"ci_low": float(low), "ci_high": float(high), "interval": interval}
+    return maker.row(term, kind, estimate=value, **limits)
 
 
 def _correlation_rows(fit: LmmFit, maker: RowMaker, profile: bool) -> list[Estimate]:
