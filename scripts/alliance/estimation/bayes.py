@@ -8,7 +8,7 @@ columns are centred; everything that leaves is back in raw units.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -281,7 +281,11 @@ def with_outcome(prepared: BayesModel, y: FloatArray) -> BayesModel:
     Units and priors stay those of the original design.
     """
     statistics = standard_statistics(prepared.design, prepared.standard, y)
-    data = pack(statistics)
+    return with_data(prepared, statistics, pack(statistics))
+
+
+def with_data(prepared: BayesModel, statistics: NestedStatistics, data: MarginalData) -> BayesModel:
+    """The same compiled model on other data, in units of sampling."""
     names = ("total", "n_rows", "zx", "gram", "zw", "therapist", "wx", "ww")
     in_use = {variable.name for variable in prepared.compiled.shared_var_keys}
     updates = {
@@ -289,15 +293,8 @@ def with_outcome(prepared: BayesModel, y: FloatArray) -> BayesModel:
         for name, value in zip(names, data.arrays(), strict=True)
         if f"data_{name}" in in_use
     }
-    return BayesModel(
-        design=prepared.design,
-        priors=prepared.priors,
-        standard=prepared.standard,
-        statistics=statistics,
-        data=data,
-        model=prepared.model,
-        compiled=prepared.compiled.with_data(**updates),
-    )
+    compiled = prepared.compiled.with_data(**updates)
+    return replace(prepared, statistics=statistics, data=data, compiled=compiled)
 
 
 # Sampling
@@ -416,11 +413,13 @@ def _tree(
         "log_prior": xr.Dataset({"parameters": (("chain", "draw"), prior)}, base),
     }
     if pointwise:
-        groups["log_likelihood"] = _pointwise(prepared, parameters)
+        groups["log_likelihood"] = pointwise_log_likelihood(prepared, parameters)
     return xr.DataTree.from_dict(groups)
 
 
-def _pointwise(prepared: BayesModel, parameters: Mapping[str, FloatArray]) -> xr.Dataset:
+def pointwise_log_likelihood(
+    prepared: BayesModel, parameters: Mapping[str, FloatArray]
+) -> xr.Dataset:
     """Log-likelihood of each client (therapist), in units of the raw outcome."""
     design, s = prepared.design, prepared.statistics
     by_therapist = bool(s.n_therapists)

@@ -133,7 +133,17 @@ def same_sign_draws(fit: BayesFit, term: str) -> np.ndarray:
     effects = client_effects(fit, seed=fit.seed)
     average = np.ravel(fit.draws(term))[effects.attrs["flat_draws"]]
     slopes = average[:, None] + effects.sel(effect=term).to_numpy()
-    sign = np.sign(np.median(fit.draws(term)))
+    return percent_same_sign(slopes, fit.draws(term))
+
+
+def percent_same_sign(slopes: np.ndarray, average: np.ndarray) -> np.ndarray:
+    """(draws,) percentage of clients whose slope has the sign of the median average slope.
+
+    Parameters
+    ----------
+    slopes : (draws, clients). average : draws of the average slope, of any shape.
+    """
+    sign = np.sign(np.median(average))
     return 100.0 * (np.sign(slopes) == sign).mean(axis=1)
 
 

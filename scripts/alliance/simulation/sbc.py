@@ -27,7 +27,7 @@ from alliance.estimation.bayes import (
     parameters_of_posterior,
     with_outcome,
 )
-from alliance.estimation.bayes_checks import draw_from_priors, simulate_outcome
+from alliance.estimation.bayes_predictive import draw_from_priors, simulate_outcome
 from alliance.estimation.priors import Priors
 from alliance.likelihood.marginal import log_likelihood_and_gradient
 from alliance.simulation.multilevel import Size, draw_design
