@@ -14,6 +14,7 @@ from alliance.report.sentences import anonymity_sentence, reading_sentences
 from alliance.running import stage
 from alliance.study import instruments_of, read_excerpt
 from alliance.tables import truth_frame
+from alliance.tables.bayes import read_checks
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -53,6 +54,7 @@ with stage("report", snakemake.log[0]) as say:
                 name: pd.read_csv(path)
                 for name, path in zip(study.ruptures, given.ruptures, strict=True)
             },
+            bayes_checks=read_checks(given.bayes_checks),
             truth=truth_frame(truth[0]) if truth else None,
             recoveries={
                 name: pd.read_csv(path)

@@ -24,6 +24,7 @@ from alliance.tables import (
     tables_document,
     truth_frame,
 )
+from alliance.tables.bayes import read_checks
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -45,6 +46,7 @@ with stage("tables", snakemake.log[0]) as say:
                 name: pd.read_csv(path)
                 for name, path in zip(study.ruptures, given.ruptures, strict=True)
             },
+            bayes_checks=read_checks(given.bayes_checks),
             truth=truth_frame(truth[0]) if truth else None,
             recoveries={
                 name: pd.read_csv(path)

@@ -49,6 +49,8 @@ class Estimate:
     p_null : two-sided p against null data sets drawn from the study's own model without the
         effect; null_mean, null_low, null_high : mean and 95 % band of the estimate in them;
         n_null : how many of them could be used.
+    p_rope : posterior probability of practical equivalence with zero (within effects).
+    prior_sensitivity : power-scaling index of the prior; above .05 the prior matters.
     status : one of STATUSES; ``reason`` says why when it is not ``ok``.
     code_hash : hash of the code that made the row.
     """
@@ -87,6 +89,8 @@ class Estimate:
     null_low: float = np.nan
     null_high: float = np.nan
     n_null: float = np.nan
+    p_rope: float = np.nan
+    prior_sensitivity: float = np.nan
     std_within: float = np.nan
     std_within_low: float = np.nan
     std_within_high: float = np.nan

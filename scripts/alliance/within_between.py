@@ -30,6 +30,12 @@ def direction(measure: Measure, instrument: Instrument | None) -> tuple[str, tup
     return str(higher_is), score_range or (0.0, 0.0)
 
 
+def possible_range(measure: Measure, instrument: Instrument | None) -> tuple[float, float] | None:
+    """Lowest and highest possible score of a measure's total; None where neither says."""
+    low, high = direction(measure, instrument)[1]
+    return (low, high) if high > low else None
+
+
 def orient(score: pd.Series, higher_is: str, score_range: tuple[float, float]) -> pd.Series:
     """Turn an outcome so that higher is worse: ``low + high - score`` where higher was better.
 

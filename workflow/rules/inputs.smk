@@ -122,6 +122,16 @@ def priors_of_models(wildcards):
     ]
 
 
+def bayes_checks(wildcards):
+    """The table of checks of every Bayesian model of a study."""
+    study = study_of(wildcards)
+    return [
+        f"results/{wildcards.study}/bayes/{name}_checks.csv"
+        for name, model in study.models.items()
+        if model.bayes
+    ]
+
+
 def headline_model(study):
     """The within/between model that is marked as headline, else the first; None without any."""
     candidates = {n: m for n, m in study.models.items() if m.kind == "within_between"}
@@ -154,6 +164,9 @@ def table_files(wildcards):
     ):
         files["draws"] = f"{base}/bayes/{shown}_draws.parquet"
         files["priors"] = f"{base}/bayes/{shown}_priors.csv"
+        files["bayes_checks"] = f"{base}/bayes/{shown}_checks.csv"
+        files["predictive"] = f"{base}/bayes/{shown}_predictive.parquet"
+        files["slopes"] = f"{base}/bayes/{shown}_slopes.csv"
     rupture = next(iter(study.ruptures), None)
     if rupture:
         files["rupture_summary"] = f"{base}/tables/ruptures/{rupture}/summary.csv"

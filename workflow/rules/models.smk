@@ -78,6 +78,9 @@ rule fit_bayes:
         posterior="results/{study}/bayes/{model}.nc",
         draws="results/{study}/bayes/{model}_draws.parquet",
         priors="results/{study}/bayes/{model}_priors.csv",
+        checks="results/{study}/bayes/{model}_checks.csv",
+        predictive="results/{study}/bayes/{model}_predictive.parquet",
+        slopes="results/{study}/bayes/{model}_slopes.csv",
         estimates="results/{study}/estimates/bayes/{model}.csv",
     log:
         "results/{study}/logs/fit_bayes_{model}.log",
@@ -87,7 +90,9 @@ rule fit_bayes:
         ENVIRONMENT
     threads: 2
     params:
-        study=sections_of_model("measures", "models", "covariates", "timing", "seed"),
+        study=sections_of_model(
+            "measures", "models", "covariates", "timing", "seed", "privacy"
+        ),
         effort=lambda wildcards: run_config().effort,
         code=code_of("fit_bayes.py"),
     message:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 
 from alliance.estimates import Estimate
 from alliance.estimation.bayes import BayesFit, client_effects
+from alliance.estimation.bayes_checks import practical_equivalence
 from alliance.estimation.design import ModelDesign, Refusal
 from alliance.estimation.diagnostics import Diagnostics
 from alliance.estimation.rows import RowContext, describe_term, refused_rows
@@ -16,7 +20,10 @@ _LEVEL = (0.025, 0.975)
 
 
 def bayes_rows(
-    fit: BayesFit | Refusal, design: ModelDesign | Refusal, context: RowContext
+    fit: BayesFit | Refusal,
+    design: ModelDesign | Refusal,
+    context: RowContext,
+    sensitivity: Mapping[str, float] | None = None,
 ) -> list[Estimate]:
     """All rows of a Bayesian fit: fixed effects, contrasts between levels, variance parameters.
 
@@ -25,13 +32,23 @@ def bayes_rows(
     share of clients whose own slope, recovered after sampling, has the sign of the average slope.
     When the diagnostics gate is not passed the rows keep their numbers under the status
     ``diagnostics_failed``, with the reason.
+
+    Parameters
+    ----------
+    sensitivity : term -> power-scaling index of the prior (``bayes_checks.prior_sensitivity``).
     """
     if isinstance(design, Refusal):
         return refused_rows(design, context, ESTIMATOR)
     if isinstance(fit, Refusal):
         return refused_rows(fit, context, ESTIMATOR, design)
     shared = _shared(fit, design, context)
-    rows = [_row(fit, term, design, context, shared) for term in fit.terms]
+    rows = [
+        replace(
+            _row(fit, term, design, context, shared),
+            prior_sensitivity=(sensitivity or {}).get(term, np.nan),
+        )
+        for term in fit.terms
+    ]
     if "within" in design.random_names:
         rows.append(_same_sign_row(rows, fit, design, context, shared))
     return rows + _dropped_rows(design, context, shared)
@@ -117,6 +134,7 @@ def _of_slope(
             "std_within": numbers["estimate"] * ratio,
             "std_within_low": numbers["ci_low"] * ratio,
             "std_within_high": numbers["ci_high"] * ratio,
+            "p_rope": practical_equivalence(fit),
         }
     if term in design.random_names and term != "intercept":
         more["sd_random_slope"] = float(np.median(fit.draws(f"sd_{term}")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ from alliance.estimation.bayes_predictive import (
     posterior_predictive,
     prior_predictive,
 )
-from alliance.estimation.bayes_rows import percent_same_sign
+from alliance.estimation.bayes_rows import percent_same_sign, verdict
 from alliance.estimation.diagnostics import DRAFT
 from alliance.seeds import derive_seed
 from alliance.small_cells import count_in_words, is_small
@@ -47,6 +47,7 @@ EXTREME = 0.025  # predictive p values nearer to 0 or 1 than this deserve a look
 FEWEST_EFFECTIVE = 100.0  # effective draws that a reweighted Bayes factor needs
 MOST_SHOWN = 30  # clients in the figure of slopes
 _MOST_EFFECTS = 4_000_000  # numbers of recovered client effects kept in the file
+_OF_SLOPES = ["analysis", "position", "median", "low", "high"]
 _WITHOUT = Effort(2, 1000, 500, DRAFT)
 
 
@@ -118,6 +119,12 @@ class BayesChecks:
     groups: dict[str, xr.Dataset]
     sensitivity: dict[str, float]
 
+    @staticmethod
+    def none() -> BayesChecks:
+        """What stands for a model that was not fitted."""
+        predictive = pd.DataFrame(columns=["analysis", "source", "statistic", "value"])
+        return BayesChecks(to_table([]), predictive, pd.DataFrame(columns=_OF_SLOPES), {}, {})
+
 
 def check_fit(prepared: BayesModel, fit: BayesFit, given: Given, cores: int = 2) -> BayesChecks:
     """Run every check that applies to a fit; the seed of the fit decides all random numbers."""
@@ -140,6 +147,8 @@ def check_fit(prepared: BayesModel, fit: BayesFit, given: Given, cores: int = 2)
     effects = _effects(fit)
     slopes = shown_slopes(fit, effects, given)
     checks += _slope_rows(fit, effects, given)
+    if not fit.diagnostics.passed:
+        checks = [_untrusted(check, fit) for check in checks]
     return BayesChecks(
         table=to_table(checks),
         predictive=_predictive_table(prior, posterior, given.analysis),
@@ -147,6 +156,12 @@ def check_fit(prepared: BayesModel, fit: BayesFit, given: Given, cores: int = 2)
         groups=_groups(prior, posterior, loo, sensitivity, effects),
         sensitivity=dict(zip(sensitivity["term"], sensitivity["prior"], strict=True)),
     )
+
+
+def _untrusted(check: Check, fit: BayesFit) -> Check:
+    """The gate holds for the checks as well; what was not estimated stays so."""
+    status, reason = verdict(fit.diagnostics)
+    return check if check.status != "ok" else replace(check, status=status, reason=reason)
 
 
 def to_table(checks: list[Check]) -> pd.DataFrame:
@@ -330,10 +345,9 @@ def _slope_rows(fit: BayesFit, effects: xr.DataArray, given: Given) -> list[Chec
 
 def shown_slopes(fit: BayesFit, effects: xr.DataArray, given: Given) -> pd.DataFrame:
     """Slopes of at most thirty clients, spread evenly over their order; none of a small study."""
-    names = ["analysis", "position", "median", "low", "high"]
     slopes = _slopes(fit, effects)
     if slopes is None or is_small(fit.design.n_clients, given.smallest_cell):
-        return pd.DataFrame(columns=names)
+        return pd.DataFrame(columns=_OF_SLOPES)
     low, median, high = np.quantile(slopes, [0.025, 0.5, 0.975], axis=0)
     order = np.argsort(median, kind="stable")
     n = min(MOST_SHOWN, order.size)

@@ -159,10 +159,8 @@ class _Profile:
             full[free] = part
             try:
                 result, slope = self._evaluate(full)
-            except (
-                LinAlgError,
-                OverflowError,
-            ):  # so far off that nothing can be computed: too large
+            except (LinAlgError, OverflowError, ZeroDivisionError):
+                # so far off that nothing can be computed: too large
                 return np.inf, np.zeros(int(free.sum()))
             return result, slope[free]
 

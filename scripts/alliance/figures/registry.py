@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from alliance.figures import (
+    client_slopes,
     flow,
     forest,
     missingness,
     posterior,
+    predictive,
     reliability,
     ruptures,
     slopes,
@@ -54,6 +56,9 @@ class FigureInputs:
     rupture_summary: pd.DataFrame | None = None
     draws: pd.DataFrame | None = None
     priors: pd.DataFrame | None = None
+    bayes_checks: pd.DataFrame | None = None
+    predictive: pd.DataFrame | None = None
+    slopes: pd.DataFrame | None = None
     published: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
@@ -185,6 +190,25 @@ def _posterior(x: FigureInputs) -> Drawn:
     return Drawn("posterior", posterior.draw_posterior(numbers), numbers, words)
 
 
+def _bayesian_model(x: FigureInputs) -> tuple[str, str]:
+    """Key and label of the model whose Bayesian twin is shown."""
+    headline = headline_model(x.study)
+    return (headline[0], headline[1].label) if headline else next(iter(x.model_labels.items()))
+
+
+def _predictive(x: FigureInputs) -> Drawn:
+    numbers = predictive.numbers_predictive(x.predictive, x.bayes_checks)
+    words = predictive.describe_predictive(x.bayes_checks, _bayesian_model(x)[1])
+    return Drawn("predictive_checks", predictive.draw_predictive(numbers), numbers, words)
+
+
+def _client_slopes(x: FigureInputs) -> Drawn:
+    key, label = _bayesian_model(x)
+    numbers = client_slopes.numbers_client_slopes(x.slopes, x.estimates, key)
+    words = client_slopes.describe_client_slopes(numbers, x.estimates, key, label)
+    return Drawn("client_slopes", client_slopes.draw_client_slopes(numbers), numbers, words)
+
+
 def _timelines(x: FigureInputs) -> Drawn:
     rule, label = primary_rule(x)
     numbers = ruptures.numbers_rupture_timelines(
@@ -262,6 +286,14 @@ _SPECS: tuple[FigureSpec, ...] = (
     FigureSpec(
         "posterior", "What the Bayesian models say", "bayes", ("estimates", "draws"),
         "no model was fitted with Bayesian methods", _posterior, ("priors",),
+    ),
+    FigureSpec(
+        "predictive_checks", "Does the model reproduce the data?", "bayes",
+        ("predictive", "bayes_checks"), "no model was fitted with Bayesian methods", _predictive,
+    ),
+    FigureSpec(
+        "client_slopes", "How much do clients differ?", "bayes", ("slopes", "estimates"),
+        "no model was fitted with Bayesian methods", _client_slopes,
     ),
     FigureSpec(
         "rupture_rules", "Ruptures under different rules", "ruptures",

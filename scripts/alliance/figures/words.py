@@ -7,7 +7,7 @@ import pandas as pd
 # A column of words that is empty in every row comes back from a CSV file as numbers that are NaN.
 WORD_COLUMNS: tuple[str, ...] = (
     "reason", "category", "label", "instrument", "verification", "rater", "statistic", "status",
-    "file", "where", "found", "expected", "fix", "source", "construct", "remark",
+    "file", "where", "found", "expected", "fix", "source", "construct", "remark", "flag",
 )  # fmt: skip
 
 

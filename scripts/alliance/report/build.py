@@ -10,8 +10,10 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from alliance.figures.registry import headline_model
 from alliance.instruments import VERIFICATION_IN_WORDS, Instrument
 from alliance.report import sentences
+from alliance.report.bayes_words import bayes_sentences
 from alliance.report.inputs import ReportFigure, ReportInputs
 from alliance.small_cells import is_small, step_words
 from alliance.study import Measure
@@ -136,7 +138,7 @@ def _data_uri(png: bytes) -> str:
 def _table_inputs(x: ReportInputs) -> TableInputs:
     return TableInputs(
         x.study, x.estimates, x.flow, x.sample, x.measures, x.correlations, x.reliability,
-        x.ruptures, x.truth, x.recoveries,
+        x.ruptures, x.truth, x.recoveries, x.bayes_checks,
     )  # fmt: skip
 
 
@@ -151,7 +153,7 @@ def _sections(x: ReportInputs, place: _Numbering) -> list[Section]:
         _models(place),
         *_variants(place),
         *_associations(x, place),
-        _bayes(place),
+        _bayes(x, place),
         _ruptures(x, place),
     ]
     if x.truth is not None and len(x.truth):
@@ -203,10 +205,17 @@ def _associations(x: ReportInputs, place: _Numbering) -> list[Section]:
     return [Section("early", "Early ratings and the last outcome", (_EARLY_EXPLAINED,), (), items)]
 
 
-def _bayes(place: _Numbering) -> Section:
+def _bayes(x: ReportInputs, place: _Numbering) -> Section:
     items = place.figures("posterior") + place.tables("diagnostics")
+    bullets: list[str] = []
+    if x.bayes_checks is not None:
+        model = headline_model(x.study)
+        key = model[0] if model else str(x.bayes_checks["analysis"].iloc[0])
+        items += place.figures("predictive_checks", "client_slopes")
+        items += place.tables(f"bayes_checks_{key}")
+        bullets = bayes_sentences(x.bayes_checks, key, x.study.models[key].label)
     words = _BAYES_EXPLAINED if items else "No Bayesian model was fitted."
-    return Section("bayes", "Bayesian models", (words,), items=items)
+    return Section("bayes", "Bayesian models", (words,), tuple(bullets), items)
 
 
 def _ruptures(x: ReportInputs, place: _Numbering) -> Section:
@@ -235,7 +244,8 @@ _EARLY_EXPLAINED = (
 )
 _BAYES_EXPLAINED = (
     "The same models, fitted with priors and with random effects integrated out. Estimates beside "
-    "REML stand in the model tables above."
+    "REML stand in the model tables above; their intervals are equal-tailed. The checks below are "
+    "of the main model; tables/ holds those of the others."
 )
 _RUPTURES_EXPLAINED = (
     "A rupture is called by a declared rule on the ratings; different rules call different "

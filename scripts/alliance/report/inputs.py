@@ -58,6 +58,7 @@ class ReportInputs:
     recoveries : key of each rupture analysis -> planted ruptures found; simulated studies only.
     versions : software -> version. hashes : file as the user knows it -> sha256.
     run_times : ``stage, seconds``. citation : how to cite the pipeline.
+    bayes_checks : checks of all Bayesian models.
     extra_notes : further sentences for the section on data quality.
     """
 
@@ -82,6 +83,7 @@ class ReportInputs:
     hashes: Mapping[str, str] = field(default_factory=dict)
     run_times: pd.DataFrame | None = None
     citation: str = ""
+    bayes_checks: pd.DataFrame | None = None
     extra_notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from alliance.figures.words import fill_words
 from alliance.study import Study
 from alliance.tables.apa import ApaTable
+from alliance.tables.bayes import bayes_checks_table
 from alliance.tables.descriptives import descriptives_table, reliability_table
 from alliance.tables.models import diagnostics_table, model_table, triangulation_table, truth_table
 from alliance.tables.recovery import recovery_table
@@ -32,7 +33,7 @@ class TableInputs:
     ----------
     ruptures : key of each rupture analysis -> its summary. truth : see
         :func:`alliance.tables.models.truth_frame`. recoveries : key of each rupture analysis ->
-        planted ruptures found; simulated studies only.
+        planted ruptures found; simulated studies only. bayes_checks : of all Bayesian models.
     """
 
     study: Study
@@ -45,6 +46,7 @@ class TableInputs:
     ruptures: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     truth: pd.DataFrame | None = None
     recoveries: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    bayes_checks: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -103,6 +105,9 @@ def _model_tables(x: TableInputs) -> list[ApaTable | None]:
         association_table(x.estimates, name, spec.label)
         for name, spec in x.study.associations.items()
     ]
+    if _present(x.bayes_checks):
+        checked = [name for name in models if name in set(x.bayes_checks["analysis"])]
+        tables += [bayes_checks_table(x.bayes_checks, name, models[name]) for name in checked]
     if _present(x.truth):
         tables.append(truth_table(x.estimates, x.truth, models))
     return tables
