@@ -16,6 +16,7 @@ import yaml
 from scipy import stats
 
 from alliance.estimation import bayes_checks as checks
+from alliance.estimation import bayes_loo, bayes_predictive
 from alliance.estimation.bayes import (
     Effort,
     client_effects,
@@ -355,13 +356,13 @@ def test_log_prior_is_the_density_of_the_model(fit):
 
 
 def test_leave_one_client_out_is_close_to_exact_refits_in_the_easy_case(fit):
-    loo = checks.leave_one_out(fit)
+    loo = bayes_loo.leave_one_out(fit)
     assert loo.unit == "client"
     assert loo.pointwise.size == 90
     assert loo.elpd == pytest.approx(loo.pointwise.sum())
     assert loo.n_bad == 0
     assert 5 < loo.p < 12  # eight parameters
-    undecided = checks.compare(loo, loo)
+    undecided = bayes_loo.compare(loo, loo)
     assert undecided.difference == 0
     assert not undecided.decided
 
@@ -380,17 +381,20 @@ def test_flat_priors_are_not_sensitive_and_a_prior_against_the_data_is(fit, prep
 
 
 def test_posterior_predictive_covers_data_from_the_model_and_not_other_data(fit):
-    table = checks.posterior_predictive(fit, seed=1).set_index("statistic")
+    found = bayes_predictive.posterior_predictive(fit, seed=1)
+    table = bayes_predictive.compare_statistics(found).set_index("statistic")
     assert ((table["low"] <= table["observed"]) & (table["observed"] <= table["high"])).all()
     y = fit.design.y.reshape(90, 8).copy()
     y += 6 * np.cumsum(np.random.default_rng(0).normal(size=y.shape), axis=1)
     drifting = replace(fit, design=replace(fit.design, y=y.ravel()))
-    table = checks.posterior_predictive(drifting, seed=1).set_index("statistic")
+    found = bayes_predictive.posterior_predictive(drifting, seed=1)
+    table = bayes_predictive.compare_statistics(found).set_index("statistic")
     assert table.loc["autocorrelation", "observed"] > table.loc["autocorrelation", "high"]
 
 
 def test_prior_predictive_of_the_defaults_is_possible():
-    table = checks.prior_predictive(make_design(), Priors(), seed=2).set_index("statistic")
+    found = bayes_predictive.prior_predictive(make_design(), Priors(), seed=2)
+    table = bayes_predictive.compare_statistics(found).set_index("statistic")
     observed = make_design().sd_within_outcome
     assert 0.1 * observed < table.loc["sd_within", "low"]
     assert table.loc["sd_within", "high"] < 5 * observed

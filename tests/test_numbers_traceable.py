@@ -29,6 +29,12 @@ NUMBER = re.compile(r"(?<![\w.,/-])[−]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?
 NUMBERING = re.compile(r"(Figure|Table) \d+")
 # 95% intervals, one point, session t+1, p limits, "about 10%": words of the sentences themselves.
 CONSTANTS = {"95", "0", "1", "2", "3", "10", "100", ".001", ".999", "99.9"}
+CONSTANTS |= {
+    "4",
+    ".025",
+    ".975",
+    ".05",
+}  # limits of differences in elpd, predictive p, sensitivity
 
 
 class Words(HTMLParser):

@@ -91,13 +91,21 @@ def models_with_variants(study):
     ]
 
 
+def models_with_twin(study):
+    """Models that are fitted by Bayesian methods too."""
+    return [
+        name
+        for name, model in study.models.items()
+        if model.bayes and model.form != "within_only"
+    ]
+
+
 def parts_of_estimates(wildcards):
     """Every file of estimates that the study file asks for."""
     study = study_of(wildcards)
     folder = f"results/{wildcards.study}/estimates"
     mixed = {n: m for n, m in study.models.items() if m.form != "within_only"}
-    bayesian = [name for name, model in mixed.items() if model.bayes]
-    bayesian = [name for name, model in study.models.items() if model.bayes]
+    bayesian = models_with_twin(study)
     sampled = [name for name, model in study.dynamics.items() if model.bayes]
     return [
         *(f"{folder}/reml/{name}.csv" for name in study.models),
@@ -124,11 +132,9 @@ def priors_of_models(wildcards):
 
 def bayes_checks(wildcards):
     """The table of checks of every Bayesian model of a study."""
-    study = study_of(wildcards)
     return [
         f"results/{wildcards.study}/bayes/{name}_checks.csv"
-        for name, model in study.models.items()
-        if model.bayes
+        for name in models_with_twin(study_of(wildcards))
     ]
 
 
@@ -157,11 +163,7 @@ def table_files(wildcards):
     if headline:
         files["frame"] = f"{base}/data/models/{headline}.parquet"
     shown = headline or next(iter(study.models), None)
-    if (
-        shown
-        and study.models[shown].bayes
-        and study.models[shown].form != "within_only"
-    ):
+    if shown in models_with_twin(study):
         files["draws"] = f"{base}/bayes/{shown}_draws.parquet"
         files["priors"] = f"{base}/bayes/{shown}_priors.csv"
         files["bayes_checks"] = f"{base}/bayes/{shown}_checks.csv"

@@ -101,6 +101,6 @@ def describe_predictive(checks: pd.DataFrame, label: str) -> FigureText:
     found = (
         f"Not reproduced: {'; '.join(missed)}."
         if missed
-        else f"All {len(own)} observed values lie among the simulated ones."
+        else "All observed values lie among the simulated ones."
     )
     return FigureText("Does the model reproduce the data?", caption, f"Histograms. {found}")

@@ -33,14 +33,14 @@ def _prediction(own: pd.DataFrame) -> Iterator[str]:
     part = own[own["check"] == "posterior_predictive"]
     missed = part[part["flag"] != ""]
     if missed.empty:
-        yield f"Data simulated from the model are like the observed in all {len(part)} statistics."
+        yield "Data simulated from the model are like the observed in every statistic looked at."
     else:
         named = "; ".join(
             f"{row.words} (observed {_value(row)}, p = {number(row.p, 2, True)})"
             for row in missed.itertuples()
         )
         yield (
-            f"Of {len(part)} statistics the model does not reproduce: {named}. Where the spread of "
+            f"The model does not reproduce: {named}. Where the spread of "
             "clients, skewness or autocorrelation is concerned, standard errors of within effects "
             "can be off."
         )
