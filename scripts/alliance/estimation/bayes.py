@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from alliance.estimation.bayes_op import MarginalLogLikelihood, shared_data
 from alliance.estimation.design import ModelDesign, pairs
 from alliance.estimation.diagnostics import DRAFT, REPORT, Diagnostics, Limits, diagnose
+from alliance.estimation.positive import ScaledSoftplus
 from alliance.estimation.priors import Priors
 from alliance.estimation.rows import level_contrasts
 from alliance.likelihood.marginal import (
@@ -234,7 +235,11 @@ def build_model(
         for level in ("client", "therapist"):
             sd, shape = scales[f"sd_{level}"], scales[f"unit_{level}"]
             groups.append(
-                pm.HalfNormal(f"sd_{level}", sd, shape=sd.shape) if sd.size else pt.zeros(0)
+                pm.HalfNormal(
+                    f"sd_{level}", sd, shape=sd.shape, default_transform=ScaledSoftplus(sd)
+                )
+                if sd.size
+                else pt.zeros(0)
             )
             groups.append(
                 pm.Beta(f"unit_{level}", shape, shape, shape=shape.shape)
