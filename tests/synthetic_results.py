@@ -348,6 +348,47 @@ def priors() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["analysis", "term", "mean", "sd"])
 
 
+_PREDICTED = (  # statistic, words, units, observed, mean and SD of the replications
+    ("icc", "Share of variance between clients (ICC)", "share", 0.55, 0.56, 0.03),
+    ("sd_within", "SD within clients", "points", 4.3, 4.31, 0.1),
+    ("sd_spread", "SD of clients' own SDs", "points", 1.5, 1.25, 0.08),
+    ("autocorrelation", "Lag-1 autocorrelation within clients", "correlation", 0.2, -0.05, 0.04),
+    ("trend", "Change per session", "points per session", -0.3, -0.31, 0.03),
+    ("range_within", "Range within a client, mean", "points", 11.6, 11.9, 0.4),
+    ("largest_fall", "Largest fall to the next session, mean", "points", 7.4, 8.3, 0.4),
+    ("skewness", "Skewness within clients", "skewness", 0.02, 0.0, 0.07),
+    ("beyond_scale", "Share of scores beyond the scale", "share of scores", 0.0, 0.006, 0.003),
+)
+
+
+def predictive() -> pd.DataFrame:
+    random = np.random.default_rng(4)
+    parts = []
+    for name, _, _, observed, mean, sd in _PREDICTED:
+        values = random.normal(mean, sd, 300)
+        parts.append(pd.DataFrame({"statistic": name, "source": "posterior", "value": values}))
+        parts.append(pd.DataFrame({"statistic": [name], "source": "observed", "value": observed}))
+    return pd.concat(parts, ignore_index=True).assign(analysis="main")
+
+
+def bayes_checks() -> pd.DataFrame:
+    rows = [
+        {"check": "posterior_predictive", "term": name, "words": words, "units": units,
+         "observed": observed, "estimate": mean, "low": mean - 2 * sd, "high": mean + 2 * sd,
+         "p": 0.01 if name == "sd_spread" else 0.4,
+         "flag": "the model does not reproduce it" if name == "sd_spread" else ""}
+        for name, words, units, observed, mean, sd in _PREDICTED
+    ]  # fmt: skip
+    table = pd.DataFrame(rows).assign(analysis="main", status="ok", reason="", se=np.nan)
+    return table
+
+
+def slopes() -> pd.DataFrame:
+    median = np.linspace(-1.9, -0.4, 30)
+    numbers = {"median": median, "low": median - 0.9, "high": median + 0.9}
+    return pd.DataFrame({"analysis": "main", "position": np.arange(1, 31)} | numbers)
+
+
 def published() -> pd.DataFrame:
     return pd.read_csv(ROOT / "data" / "published" / "effects.csv")
 
@@ -399,7 +440,7 @@ def report_inputs(figures: tuple = (), **changes: object) -> ReportInputs:
         "measures": measures(), "correlations": correlations(), "reliability": reliability(),
         "ruptures": {"client_rated": ruptures()["rupture_summary"]}, "truth": truth(),
         "versions": {"python": "3.12"}, "hashes": {"sessions.csv": "0" * 64},
-        "citation": "How to cite this",
+        "citation": "How to cite this", "bayes_checks": bayes_checks(),
     }  # fmt: skip
     return ReportInputs(**(parts | changes))
 
@@ -410,6 +451,7 @@ def figure_inputs(**changes: object) -> FigureInputs:
         "study": study(), "flow": flow(), "measures": measures(), "missingness": missingness(),
         "trajectories": trajectories(), "reliability": reliability(), "sessions": sessions(),
         "estimates": estimates(), "frame": model_frame(), "draws": draws(), "priors": priors(),
-        "published": published(), **ruptures(),
+        "published": published(), "predictive": predictive(), "bayes_checks": bayes_checks(),
+        "slopes": slopes(), **ruptures(),
     }  # fmt: skip
     return FigureInputs(**(parts | changes))

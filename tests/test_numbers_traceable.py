@@ -109,7 +109,7 @@ def test_text_and_report_hold_the_numbers_of_the_estimates_and_no_others():
     study = fixed_study()
     without = dict.fromkeys(("flow", "sample", "reliability"))
     text = markdown(results_text(inputs(study, estimates=rows, **without)))
-    others = ("measures", "correlations", "validation", "cleaning_log", "truth")
+    others = ("measures", "correlations", "validation", "cleaning_log", "truth", "bayes_checks")
     page = build_report(
         synthetic.report_inputs(
             study=study, estimates=rows, ruptures={}, **without, **dict.fromkeys(others)

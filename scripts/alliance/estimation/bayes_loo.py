@@ -6,6 +6,7 @@ zero, a client by sums without that client.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import arviz as az
@@ -64,7 +65,9 @@ def leave_one_out(fit: BayesFit) -> LeaveOneOut:
     posterior = fit.tree["posterior"].to_dataset().sel(draw=pointwise["draw"])
     tree = xr.DataTree.from_dict({"posterior": posterior, "log_likelihood": pointwise})
     efficiency = min(1.0, _relative_efficiency(pointwise["outcome"].to_numpy()))
-    loo = az.loo(tree, pointwise=True, var_name="outcome", reff=efficiency)
+    with warnings.catch_warnings():  # about Pareto k, which is reported
+        warnings.filterwarnings("ignore", message="Estimated shape parameter")
+        loo = az.loo(tree, pointwise=True, var_name="outcome", reff=efficiency)
     k = np.asarray(loo.pareto_k, dtype=np.float64)
     return LeaveOneOut(
         elpd=float(loo.elpd),

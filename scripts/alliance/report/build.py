@@ -208,9 +208,10 @@ def _associations(x: ReportInputs, place: _Numbering) -> list[Section]:
 def _bayes(x: ReportInputs, place: _Numbering) -> Section:
     items = place.figures("posterior") + place.tables("diagnostics")
     bullets: list[str] = []
-    if x.bayes_checks is not None:
-        model = headline_model(x.study)
-        key = model[0] if model else str(x.bayes_checks["analysis"].iloc[0])
+    checked = () if x.bayes_checks is None else tuple(x.bayes_checks["analysis"].unique())
+    model = headline_model(x.study)
+    key = model[0] if model else next(iter(x.study.models), "")
+    if key in checked:
         items += place.figures("predictive_checks", "client_slopes")
         items += place.tables(f"bayes_checks_{key}")
         bullets = bayes_sentences(x.bayes_checks, key, x.study.models[key].label)
