@@ -98,4 +98,8 @@ def describe_client_slopes(
             f" Of all {row['n_clients']:.0f} clients an estimated {row['estimate']:.0f}% "
             f"({row['ci_low']:.0f}% to {row['ci_high']:.0f}%) have a slope of the average's sign."
         )
-    return FigureText("How much do clients differ?", caption, f"Points with intervals, one per client, in order.{share}")
+    return FigureText(
+        "How much do clients differ?",
+        caption,
+        f"Points with intervals, one per client, in order.{share}",
+    )
