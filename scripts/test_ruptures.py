@@ -54,7 +54,10 @@ with stage("ruptures and outcome", snakemake.log[0]) as say:
     if isinstance(prepared, NullStudy):
         refused = dict(zip(summary["rule"], summary["reason"].astype(str), strict=True))
         endings = prepared.courses.dropped_out is not None
-        rows += further_rows(prepared.terms(), rules, refused, analysis, null, endings=endings)
+        told = [len(tables["clients"]), *(row.n_clients for row in rows)]
+        rows += further_rows(
+            prepared.terms(), rules, refused, analysis, null, endings=endings, told=told
+        )
     frame = to_frame(rows).assign(code_hash=snakemake.params.code)
     write_estimates(frame, snakemake.output.estimates)
     say(f"{name}: {len(frame)} rows")

@@ -47,6 +47,10 @@ with stage("tables", snakemake.log[0]) as say:
                 for name, path in zip(study.ruptures, given.ruptures, strict=True)
             },
             bayes_checks=read_checks(given.bayes_checks),
+            noise={
+                name: pd.read_csv(path)
+                for name, path in zip(study.ruptures, given.noise, strict=True)
+            },
             truth=truth_frame(truth[0]) if truth else None,
             recoveries={
                 name: pd.read_csv(path)

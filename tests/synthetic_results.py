@@ -291,6 +291,25 @@ def _rupture_rows() -> list[dict[str, object]]:
     return rows
 
 
+def noise(summary: pd.DataFrame) -> pd.DataFrame:
+    """Rates held against null data sets, as ``rupture_null.noise_table`` gives them."""
+    rows = [
+        (r.rule, r.label, "project", r.lookahead, quantity, "%", r.n_evaluable, observed, mean,
+         0.8 * mean, 1.2 * mean, observed / mean, observed - mean, p, 1000, np.nan, "")
+        for r in summary.itertuples()
+        for quantity, observed, mean, p in (
+            ("prevalence", 34.0, 21.0, 0.004), ("repaired_share", 55.0, 60.0, 0.5),
+            ("surge_prevalence", 18.0, 20.0, 0.4), ("asymmetry", 1.9, 1.1, 0.02),
+        )
+    ]  # fmt: skip
+    return pd.DataFrame(
+        rows,
+        columns=["rule", "label", "verified", "lookahead", "quantity", "units", "n_clients",
+                 "observed", "null_mean", "null_low", "null_high", "ratio", "excess", "p",
+                 "n_null", "shuffled_mean", "reason"],
+    )  # fmt: skip
+
+
 def ruptures() -> dict[str, pd.DataFrame]:
     rules = ("mean_prior", "previous_drop", "own_mean")
     scored = sessions()
@@ -331,6 +350,7 @@ def ruptures() -> dict[str, pd.DataFrame]:
             client_rows, columns=["rule", "client", "label", "n_sessions"]
         ),
         "rupture_summary": pd.DataFrame(summary, columns=names),
+        "rupture_noise": noise(pd.DataFrame(summary, columns=names)),
     }
 
 
@@ -438,7 +458,8 @@ def report_inputs(figures: tuple = (), **changes: object) -> ReportInputs:
         "study": study(), "estimates": estimates(), "figures": figures, "flow": flow(),
         "validation": validation(), "cleaning_log": cleaning_log(), "sample": sample(),
         "measures": measures(), "correlations": correlations(), "reliability": reliability(),
-        "ruptures": {"client_rated": ruptures()["rupture_summary"]}, "truth": truth(),
+        "ruptures": {"client_rated": ruptures()["rupture_summary"]},
+        "noise": {"client_rated": ruptures()["rupture_noise"]}, "truth": truth(),
         "versions": {"python": "3.12"}, "hashes": {"sessions.csv": "0" * 64},
         "citation": "How to cite this", "bayes_checks": bayes_checks(),
     }  # fmt: skip

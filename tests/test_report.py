@@ -439,3 +439,35 @@ def test_how_recognisable_clients_are_is_said(sizes, words):
     told = sentences.anonymity_sentence(groups, ["Age group"], 5)
     assert words in told
     assert bool(told) == bool(sizes)
+
+
+def test_rupture_answer_uses_the_p_against_noise(estimates, study):
+    """Calibrated rows: what noise gives stands beside each number, and decides the verdict."""
+    noise = {"null_mean": 0.2, "null_low": 0.12, "null_high": 0.3, "n_null": 1000, "p_null": 0.3}
+    own = estimates["analysis"].eq("client_rated") & estimates["status"].eq("ok")
+    table = estimates.copy()
+    for name, value in noise.items():
+        table.loc[own, name] = value
+    answer = sentences.rupture_answer(table, study, "client_rated", RULES)
+    assert answer.verdict == (
+        "Not clear: no difference in the last outcome goes beyond what noise alone gives."
+    )
+    assert answer.sentences[1] == (
+        "Ratings that vary without any rupture give ruptures too: in 1,000 data sets drawn from "
+        "the study's own dynamic model, the rule flags 20% (95% band [12%, 30%]) of clients on "
+        "average; what was observed is within what noise gives (p (null) = .300)."
+    )
+    assert answer.sentences[2].endswith(
+        "had them repaired; noise alone gives 20% (95% band [12%, 30%]), p (null) = .300."
+    )
+    assert answer.sentences[3].endswith(
+        "Noise alone gives a difference of 0.20 on average (95% band [0.12, 0.30]); "
+        "p (null) = .300."
+    )
+    assert not any("too narrow" in text for text in answer.sentences)
+    table.loc[own, "p_null"] = 0.01
+    clear = sentences.rupture_answer(table, study, "client_rated", RULES)
+    assert clear.verdict == (
+        "Possibly: a difference in the last outcome goes beyond noise; read with care."
+    )
+    assert "observed was more than noise gives (p (null) = .010)" in clear.sentences[1]

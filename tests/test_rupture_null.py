@@ -385,7 +385,7 @@ def test_rows_get_the_p_of_the_null(made, plan, null):
     below = (own["statistic"] <= row.estimate / row.se).sum()
     assert row.p_null == pytest.approx(min(1.0, 2 * (1 + min(above, below)) / (N_SETS + 1)))
     assert row.null_mean == pytest.approx(own["estimate"].mean())
-    assert "p_null is the p to be read" in row.known_bias
+    assert "is the one to be read" in row.known_bias
 
 
 def test_a_term_that_noise_rarely_allows_has_no_p(made, plan):
@@ -403,6 +403,25 @@ def test_a_term_that_noise_rarely_allows_has_no_p(made, plan):
     assert row.status == "ok"
     assert np.isnan(row.p_null)
     assert "fewer than 100" in row.known_bias
+
+
+def test_sizes_do_not_tell_a_small_number_by_subtraction(made, plan):
+    terms = {
+        ("previous_drop", "landmark_6", "repaired_vs_none"): Term(1.0, 0.5, 20, 100, 50),
+        ("previous_drop", "landmark_8", "repaired_vs_none"): Term(1.0, 0.5, 20, 100, 48),
+        ("previous_drop", "landmark_10", "repaired_vs_none"): Term(1.0, 0.5, 20, 100, 40),
+        ("previous_drop", "session", "onset"): Term(1.0, 0.5, 20, 100, 3),
+    }
+    nothing = NullResults(pd.DataFrame(columns=["rule", "quantity"]),
+                          pd.DataFrame(columns=["rule", "test", "term"]), "none drawn")  # fmt: skip
+    rule = {"previous_drop": RULES["previous_drop"]}
+    careful = replace(ANALYSIS, smallest_cell=5)
+    rows = further_rows(terms, rule, {}, careful, nothing, endings=False, told=[60])
+    sizes = {row.term.partition("[")[0]: row.n_clients for row in rows}
+    assert sizes["landmark_6_repaired_vs_none"] == 50
+    assert np.isnan(sizes["landmark_8_repaired_vs_none"])  # two fewer than at session 6
+    assert sizes["landmark_10_repaired_vs_none"] == 40
+    assert np.isnan(sizes["session_onset"])
 
 
 def test_without_null_data_sets_rows_stay_nominal(made):

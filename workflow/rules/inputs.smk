@@ -172,6 +172,7 @@ def table_files(wildcards):
     rupture = next(iter(study.ruptures), None)
     if rupture:
         files["rupture_summary"] = f"{base}/tables/ruptures/{rupture}/summary.csv"
+        files["rupture_noise"] = f"{base}/tables/ruptures/{rupture}/noise.csv"
         for part in ("sessions", "episodes", "clients"):
             files[f"rupture_{part}"] = f"{base}/data/ruptures/{rupture}/{part}.parquet"
     return files

@@ -14,6 +14,7 @@ FIGURE_TABLES = {
     "predictive_checks": ["predictive", "bayes_checks"],
     "client_slopes": ["slopes", "estimates"],
     "rupture_rules": ["rupture_summary"],
+    "rupture_noise": ["rupture_noise"],
     "rupture_timelines": [
         "rupture_sessions",
         "rupture_episodes",
@@ -76,6 +77,7 @@ rule write_tables:
         bayes_checks=bayes_checks,
         ruptures=rupture_summaries,
         recoveries=rupture_recoveries,
+        noise=of_all_ruptures("tables/ruptures/{rupture}/noise.csv"),
         truth=truth_of,
         style=part_of_code("tables/table.css"),
     output:
@@ -132,6 +134,7 @@ rule write_report:
         bayes_checks=bayes_checks,
         ruptures=rupture_summaries,
         recoveries=rupture_recoveries,
+        noise=of_all_ruptures("tables/ruptures/{rupture}/noise.csv"),
         pictures=expand("results/{{study}}/figures/{figure}.png", figure=FIGURE_TABLES),
         words=expand("results/{{study}}/figures/{figure}.json", figure=FIGURE_TABLES),
         tables=rules.write_tables.output.index,

@@ -18,6 +18,7 @@ from alliance.figures import (
     posterior,
     predictive,
     reliability,
+    rupture_noise,
     ruptures,
     slopes,
     trajectories,
@@ -54,6 +55,7 @@ class FigureInputs:
     rupture_episodes: pd.DataFrame | None = None
     rupture_clients: pd.DataFrame | None = None
     rupture_summary: pd.DataFrame | None = None
+    rupture_noise: pd.DataFrame | None = None
     draws: pd.DataFrame | None = None
     priors: pd.DataFrame | None = None
     bayes_checks: pd.DataFrame | None = None
@@ -237,6 +239,12 @@ def _rules(x: FigureInputs) -> Drawn:
     return Drawn("rupture_rules", picture, numbers, ruptures.describe_rupture_rules(numbers))
 
 
+def _noise(x: FigureInputs) -> Drawn:
+    numbers = rupture_noise.numbers_rupture_noise(x.rupture_noise)
+    picture = rupture_noise.draw_rupture_noise(numbers)
+    return Drawn("rupture_noise", picture, numbers, rupture_noise.describe_rupture_noise(numbers))
+
+
 def _missingness(x: FigureInputs) -> Drawn:
     numbers = missingness.numbers_missingness(x.missingness, x.labels)
     picture = missingness.draw_missingness(numbers, x.study.timing.unit)
@@ -298,6 +306,10 @@ _SPECS: tuple[FigureSpec, ...] = (
     FigureSpec(
         "rupture_rules", "Ruptures under different rules", "ruptures",
         ("rupture_summary",), _NO_RUPTURES, _rules,
+    ),
+    FigureSpec(
+        "rupture_noise", "Ruptures and what noise alone gives", "ruptures",
+        ("rupture_noise",), _NO_RUPTURES, _noise,
     ),
     FigureSpec(
         "rupture_timelines", "Example clients and their ruptures", "ruptures",

@@ -138,7 +138,7 @@ def _data_uri(png: bytes) -> str:
 def _table_inputs(x: ReportInputs) -> TableInputs:
     return TableInputs(
         x.study, x.estimates, x.flow, x.sample, x.measures, x.correlations, x.reliability,
-        x.ruptures, x.truth, x.recoveries, x.bayes_checks,
+        x.ruptures, x.truth, x.recoveries, x.bayes_checks, x.noise,
     )  # fmt: skip
 
 
@@ -220,8 +220,11 @@ def _bayes(x: ReportInputs, place: _Numbering) -> Section:
 
 
 def _ruptures(x: ReportInputs, place: _Numbering) -> Section:
-    items = place.figures("rupture_rules", "rupture_timelines")
-    items += place.tables("ruptures_", "rupture_outcome_")
+    items = place.figures("rupture_rules", "rupture_noise", "rupture_timelines")
+    items += place.tables(
+        "ruptures_", "rupture_noise_", "rupture_outcome_", "rupture_landmark_",
+        "rupture_session_", "rupture_hazard_",
+    )  # fmt: skip
     words = _RUPTURES_EXPLAINED if x.study.ruptures else _NO_RUPTURES
     return Section("ruptures", "Ruptures and repairs", (words,), items=items)
 

@@ -53,7 +53,8 @@ class ReportInputs:
     validation : columns of ``Problem``. cleaning_log, flow, sample, measures, correlations,
         reliability, ceiling, change : tables of the contract. scoring_notes :
         ``qc/scoring.tsv``, columns of ``Problem``.
-    ruptures : key of each rupture analysis -> its summary.
+    ruptures : key of each rupture analysis -> its summary. noise : the same -> its rates held
+        against noise.
     truth : ``analysis, term, value, mc_se`` (``tables.truth_frame``), simulated studies only.
     recoveries : key of each rupture analysis -> planted ruptures found; simulated studies only.
     versions : software -> version. hashes : file as the user knows it -> sha256.
@@ -79,6 +80,7 @@ class ReportInputs:
     ruptures: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     truth: pd.DataFrame | None = None
     recoveries: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    noise: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     run_times: pd.DataFrame | None = None

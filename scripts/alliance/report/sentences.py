@@ -8,12 +8,18 @@ is missing gives a sentence that says so, never a gap.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from alliance.report.rupture_sentences import (
+    contrast_sentences,
+    prevalence_sentences,
+    rupture_verdict,
+    session_sentences,
+)
 from alliance.small_cells import few_in_words, shown_flow
 from alliance.study import ModelSpec, Study
 from alliance.tables.format import (
@@ -26,7 +32,7 @@ from alliance.tables.format import (
     percent,
 )
 from alliance.tables.models import BAYESIAN, FREQUENTIST, family, rows_of, term_words
-from alliance.tables.ruptures import CONTRAST_WORDS, split_term
+from alliance.tables.ruptures import split_term, term_in_words
 from alliance.tables.variants import analysis_words
 from alliance.timing import lag_rule
 
@@ -351,33 +357,16 @@ def rupture_answer(
     own = estimates[estimates["analysis"] == key]
     parts = own["term"].map(split_term)
     own = own.assign(quantity=parts.str[0], rule=parts.str[1])
-    own = own[own["rule"] == spec.rules[0]]
-    if own.empty:
+    first = own[own["rule"] == spec.rules[0]]
+    if first.empty:
         return Answer(question, "Not estimated.", ("The estimates table has no row for it.",))
     rule = rule_labels.get(spec.rules[0], spec.rules[0].replace("_", " "))
-    sentences = [*_prevalence_sentences(own, rule), *_contrast_sentences(own)]
-    return Answer(question, _rupture_verdict(own), tuple(sentences))
-
-
-def _prevalence_sentences(own: pd.DataFrame, rule: str) -> Iterable[str]:
-    shares = {r["quantity"]: r for _, r in own[own["status"] == "ok"].iterrows()}
-    had, repaired = shares.get("prevalence"), shares.get("repaired_share")
-    if had is None:
-        yield f"Under the rule '{rule}' no share of clients with a rupture could be given."
-        return
-    yield (
-        f"Under the rule '{rule}', {_share(had)} of {counted(had['n_clients'], 'client')} who "
-        "could be evaluated had at least one rupture."
-    )
-    yield (
-        "Ratings that vary by chance alone also give ruptures: in about 10% of clients by the "
-        "calibrated rule, in more by most others. This share was not held against pure noise."
-    )
-    if repaired is not None:
-        yield (
-            f"Of the {counted(repaired['n_clients'], 'client')} whose ruptures could be followed "
-            f"up, {_share(repaired)} had them repaired."
-        )
+    sentences = [*prevalence_sentences(first, rule), *contrast_sentences(first)]
+    tested = own[(own["quantity"] == "session_onset") & (own["status"] == "ok")]
+    for _, row in tested.head(1).iterrows():  # the first rule that does not look ahead
+        name = rule_labels.get(row["rule"], row["rule"].replace("_", " "))
+        sentences += session_sentences(row.to_frame().T, name)
+    return Answer(question, rupture_verdict(first), tuple(sentences))
 
 
 def reading_sentences(notes: str) -> tuple[str, ...]:
@@ -405,52 +394,6 @@ def anonymity_sentence(groups: pd.DataFrame, names: list[str], smallest_cell: in
             "recognised by it: join categories before records of single clients are passed on."
         )
     return f"Each client shares {shared} with at least {smallest - 1} others (k = {smallest})."
-
-
-def _share(row: pd.Series) -> str:
-    limits = f"[{percent(100 * row['ci_low'], 0)}, {percent(100 * row['ci_high'], 0)}]"
-    return f"{percent(100 * row['estimate'], 0)} (95% CI {limits})"
-
-
-_WHO = {
-    "repaired_vs_none": ("Clients with repaired ruptures", "clients without ruptures"),
-    "unrepaired_vs_none": ("Clients with unrepaired ruptures", "clients without ruptures"),
-    "repaired_vs_unrepaired": (
-        "Clients with repaired ruptures",
-        "clients with unrepaired ruptures",
-    ),
-}
-
-
-def _contrast_sentences(own: pd.DataFrame) -> Iterable[str]:
-    contrasts = own[own["kind"] == "contrast"]
-    for _, row in contrasts.iterrows():
-        who, than = _WHO.get(row["quantity"], (row["quantity"], "the others"))
-        if row["status"] == "not_estimated":
-            yield f"{who} could not be compared with {than}: {_sentence(row['reason'])}"
-            continue
-        size = f"{number(abs(row['estimate']), _digits(row))} {row['units']} {_better(row)}"
-        limits = interval(row["ci_low"], row["ci_high"], _digits(row))
-        yield (
-            f"{who} ended {size} than {than} (difference {number(row['estimate'], _digits(row))}, "
-            f"95% CI {limits}; {counted(row['n_clients'], 'client')}), at equal baseline, number "
-            "of sessions, and mean and slope of the rating."
-        )
-    if (contrasts["status"] == "ok").any() and contrasts["known_bias"].ne("").any():
-        yield (
-            "These intervals are too narrow to decide the question alone: linked courses of rating "
-            "and outcome give such differences without any role of ruptures."
-        )
-
-
-def _rupture_verdict(own: pd.DataFrame) -> str:
-    contrasts = own[(own["kind"] == "contrast") & (own["status"] == "ok")]
-    if contrasts.empty:
-        return "Counted, but not compared with outcome."
-    clear = contrasts[(contrasts["ci_low"] > 0) | (contrasts["ci_high"] < 0)]
-    if clear.empty:
-        return "Not clear: no difference in the last outcome stands out."
-    return "Possibly: some groups end differently; read with care."
 
 
 def left_out(
@@ -481,7 +424,7 @@ def _quantity_words(row: object, of_ruptures: bool, rule_labels: Mapping[str, st
     if not of_ruptures:
         return term_words(row.term, row.estimand).lower()
     quantity, rule = split_term(row.term)
-    words = CONTRAST_WORDS.get(quantity, quantity.replace("_", " ")).lower()
+    words = term_in_words(quantity).lower()
     name = rule_labels.get(rule, rule.replace("_", " "))
     return f"{words} (rule '{name}')" if rule else words
 

@@ -20,9 +20,9 @@ from alliance.small_cells import is_small
 
 CALIBRATED_P = (
     "Nominal p and interval can reject too often: linearly linked alliance and symptoms alone "
-    "yield such contrasts without any effect of ruptures (methods specification 2.4). p_null is "
-    "the p to be read: it compares with null data sets drawn from the study's own model, in which "
-    "ruptures have no effect of their own."
+    "yield such contrasts without any effect of ruptures (methods specification 2.4). The p "
+    "against the null is the one to be read: it compares with null data sets drawn from the "
+    "study's own model, in which ruptures have no effect of their own."
 )
 CALIBRATED_RATE = (
     "Score-based rates of this size also arise from noise alone (methods specification 2.3); the "
@@ -100,7 +100,7 @@ def few_nulls(n: float) -> str:
     """Said where too few null data sets could be used; else empty."""
     if n >= FEWEST_NULLS:
         return ""
-    return f" No p_null here: the term could be estimated in fewer than {FEWEST_NULLS} of them."
+    return f" There is none here: the term could be estimated in fewer than {FEWEST_NULLS} of them."
 
 
 def _share_with_null(row: Estimate, quantity: str, rule: str, noise: pd.DataFrame) -> Estimate:
@@ -127,6 +127,7 @@ def further_rows(
     null: NullResults,
     *,
     endings: bool,
+    told: Iterable[float] = (),
 ) -> list[Estimate]:
     """Landmark, session-level and drop-out rows of every rule.
 
@@ -134,6 +135,8 @@ def further_rows(
     ----------
     terms : of ``null_tests.observed_terms``. refused : rule -> why it could not be run.
     endings : whether the study says how treatments ended.
+    told : numbers of clients that readers know already; sizes that differ from one of them, or
+        from each other, by few clients are not told.
     """
     rows: list[Estimate] = []
     for name, rule in rules.items():
@@ -148,7 +151,21 @@ def further_rows(
                 continue
             own = {key: term for key, term in terms.items() if key[:2] == (name, test)}
             rows += [_term_row(key, term, rule, analysis, null) for key, term in own.items()]
-    return rows
+    return _without_telling_sizes(rows, told, analysis.smallest_cell)
+
+
+def _without_telling_sizes(
+    rows: Iterable[Estimate], told: Iterable[float], smallest_cell: int
+) -> list[Estimate]:
+    """Sizes only where no small number of clients follows by subtracting one from another."""
+    known = {0.0, *(float(n) for n in told if np.isfinite(n))}
+    shown = []
+    for row in rows:
+        n = row.n_clients
+        tells = any(is_small(round(abs(n - k)), smallest_cell) for k in known if np.isfinite(n))
+        shown.append(replace(row, n_clients=np.nan, n_obs=np.nan, df=np.nan) if tells else row)
+        known |= set() if tells or not np.isfinite(n) else {n}
+    return shown
 
 
 def _looks_ahead(test: str, name: str, rule: RuptureRule, analysis: RuptureAnalysis) -> Estimate:
@@ -160,10 +177,7 @@ def _term_row(
     key: Key, term: Term, rule: RuptureRule, analysis: RuptureAnalysis, null: NullResults
 ) -> Estimate:
     words = _words(key, rule, analysis)
-    few = is_small(term.n_clients, analysis.smallest_cell)
-    size = {"n_obs": np.nan, "n_clients": np.nan}
-    if not few:
-        size = {"n_obs": float(term.n_obs), "n_clients": float(term.n_clients)}
+    size = {"n_obs": float(term.n_obs), "n_clients": float(term.n_clients)}
     if term.reason or not term.se > 0:
         reason = term.reason or "the standard error is zero"
         return Estimate(**words, **size, status="not_estimated", reason=reason)

@@ -14,6 +14,7 @@ from alliance.tables.bayes import bayes_checks_table
 from alliance.tables.descriptives import descriptives_table, reliability_table
 from alliance.tables.models import diagnostics_table, model_table, triangulation_table, truth_table
 from alliance.tables.recovery import recovery_table
+from alliance.tables.rupture_noise import rupture_noise_table, rupture_test_table
 from alliance.tables.ruptures import rupture_outcome_table, rupture_rules_table
 from alliance.tables.sample import flow_table, sample_table
 from alliance.tables.variants import (
@@ -34,6 +35,7 @@ class TableInputs:
     ruptures : key of each rupture analysis -> its summary. truth : see
         :func:`alliance.tables.models.truth_frame`. recoveries : key of each rupture analysis ->
         planted ruptures found; simulated studies only. bayes_checks : of all Bayesian models.
+        noise : key of each rupture analysis -> its rates held against noise.
     """
 
     study: Study
@@ -47,6 +49,7 @@ class TableInputs:
     truth: pd.DataFrame | None = None
     recoveries: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     bayes_checks: pd.DataFrame | None = None
+    noise: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -121,8 +124,15 @@ def _rupture_tables(x: TableInputs) -> list[ApaTable | None]:
             tables.append(rupture_rules_table(x.ruptures[name], name, label))
         if _present(x.recoveries.get(name)):
             tables.append(recovery_table(x.recoveries[name], name, label))
+        if _present(x.noise.get(name)):
+            tables.append(rupture_noise_table(x.noise[name], name, label))
         if _present(x.estimates):
-            tables.append(rupture_outcome_table(x.estimates, name, label, _rule_labels(x, name)))
+            named = _rule_labels(x, name)
+            tables.append(rupture_outcome_table(x.estimates, name, label, named))
+            tables += [
+                rupture_test_table(x.estimates, name, label, named, kind)
+                for kind in ("landmark", "session", "hazard")
+            ]
     return tables
 
 

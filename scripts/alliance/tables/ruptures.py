@@ -28,6 +28,23 @@ CONTRAST_WORDS: dict[str, str] = {
     "unrepaired_vs_none": "Not repaired minus no rupture",
     "repaired_vs_unrepaired": "Repaired minus not repaired",
 }
+_FURTHER_WORDS: dict[str, str] = {
+    "session_onset": "Onset of a rupture",
+    "session_in_rupture": "Inside an open rupture",
+    "session_repaired": "Session that repairs a rupture",
+    "session_onset_beyond_curve": "Onset of a rupture, beside a curved effect of the rating",
+    "drop_out_onset": "Drop-out after the onset of a rupture",
+    "drop_out_in_rupture": "Drop-out inside an open rupture",
+}
+
+
+def term_in_words(quantity: str) -> str:
+    """A contrast or a further test of ruptures for readers; the name itself where unknown."""
+    known = CONTRAST_WORDS | _FURTHER_WORDS
+    if quantity.startswith("landmark_"):
+        _, session, contrast = quantity.split("_", 2)
+        return f"After session {session}: {known.get(contrast, contrast).lower()}"
+    return known.get(quantity, quantity.replace("_", " "))
 
 
 def split_term(term: str) -> tuple[str, str]:
@@ -92,11 +109,13 @@ def rupture_outcome_table(
         rows += [_contrast_row(r) for r in group.itertuples()]
     refused = own.loc[own["status"] == "not_estimated"]
     bias = [text for text in own["known_bias"].unique() if text]
+    calibrated = own["p_null"].notna().any()
     notes = [
         f"Measure: {label}. Difference in the last observed outcome (oriented so that higher is "
         f"worse, {own['units'].iloc[0]}) at equal baseline, number of sessions, and mean and slope "
         "of the rating.",
         *(f"{text.rstrip('.')}." for text in sorted(bias, key=len)[:1]),  # without remarks on rules
+        *([_NULL_EXPLAINED] if calibrated else []),
         *(
             f"Not estimated, {rule_labels.get(r.rule, r.rule)}, "
             f"{CONTRAST_WORDS.get(r.quantity, r.quantity).lower()}: {r.reason}."
@@ -104,7 +123,8 @@ def rupture_outcome_table(
         ),
     ]
     columns = (
-        Column("Contrast"), Column("Difference [95% CI]"), Column("SE"), Column("p"), Column("n"),
+        Column("Contrast"), Column("Difference [95% CI]"), Column("SE"), Column("p"),
+        Column("noise alone [95% band]"), Column("p (null)"), Column("n"),
     )  # fmt: skip
     return ApaTable(
         f"rupture_outcome_{name}", "Last Outcome of Clients With and Without Ruptures", columns,
@@ -112,13 +132,20 @@ def rupture_outcome_table(
     )  # fmt: skip
 
 
+_NULL_EXPLAINED = (
+    "Noise alone: mean and 95% band of the same difference in the null data sets; p (null): "
+    "two-sided p against them (a dash: too few of them allowed the comparison)."
+)
+
+
 def _contrast_row(r: object) -> Row:
     words = CONTRAST_WORDS.get(r.quantity, str(r.quantity).replace("_", " "))
     if r.status == "not_estimated":
-        return Row((words, "not estimated", ABSENT, ABSENT, count(r.n_clients)), indent=True)
+        return Row((words, "not estimated", *[ABSENT] * 4, count(r.n_clients)), indent=True)
     digits = digits_for(r.se)
     cells = (
         with_interval(r.estimate, r.ci_low, r.ci_high, digits), number(r.se, digits),
-        p_value(r.p), count(r.n_clients),
+        p_value(r.p), with_interval(r.null_mean, r.null_low, r.null_high, digits),
+        p_value(r.p_null), count(r.n_clients),
     )  # fmt: skip
     return Row((words, *cells), indent=True)
