@@ -331,6 +331,48 @@ def test_scales_by_hand():
     assert total == pytest.approx(2.0 * np.sqrt(2) * np.sqrt(1 - 0.9))
 
 
+def chart(*run_rules):
+    """Own mean minus 99 SDs: only the run rules can give a signal."""
+    return rule(
+        reference="person_mean", scale="moving_range", threshold=99.0, min_sessions=8,
+        target="person_mean", lookahead=True, run_rules=run_rules,
+    )  # fmt: skip
+
+
+def test_eight_ratings_in_a_row_below_the_mean():
+    # Mean 6.5: ratings 2 to 9 lie below it, the eighth of them is session 9.
+    series = [15.0, *[5.0] * 8, 10, 10, 5, 5, 5]
+    assert one(series, chart()).sessions["flag"].sum() == 0
+    found = one(series, chart("eight_on_one_side"))
+    assert found.sessions.loc[found.sessions["flag"], "session"].tolist() == [9]
+    assert found.episodes[["status", "latency"]].to_numpy().tolist() == [["repaired", 1]]
+    seven = [15.0, *[5.0] * 7, 10, 10, 5, 5, 5]
+    assert one(seven, chart("eight_on_one_side")).sessions["flag"].sum() == 0
+
+
+def test_a_rating_at_the_mean_breaks_the_run():
+    series = [10.0, *[4.0] * 4, 6.0, *[4.0] * 4, 14, 10]
+    assert np.mean(series) == 6
+    assert one(series, chart("eight_on_one_side")).sessions["flag"].sum() == 0
+
+
+def test_two_of_three_beyond_two_sigma():
+    # Moving ranges 0 x 9, 9, 1, 8, 0 x 5: mean 18 / 17, sigma .939; mean of 18 ratings 9.06.
+    series = [10.0] * 10 + [1.0, 2.0] + [10.0] * 6
+    found = one(series, chart("two_of_three"))
+    assert found.sessions.loc[found.sessions["flag"], "session"].tolist() == [12]
+    # One rating between them still counts, two do not.
+    apart = one([10.0] * 10 + [1.0, 10.0, 2.0] + [10.0] * 6, chart("two_of_three"))
+    assert apart.sessions.loc[apart.sessions["flag"], "session"].tolist() == [13]
+    far = one([10.0] * 10 + [1.0, 10.0, 10.0, 2.0] + [10.0] * 6, chart("two_of_three"))
+    assert far.sessions["flag"].sum() == 0
+
+
+def test_run_rules_only_for_control_charts():
+    with pytest.raises(ValueError, match="run_rules need reference: person_mean"):
+        rule(run_rules=("two_of_three",))
+
+
 def test_pooled_scale_by_hand():
     pooled = pooled_scale(table([1, 3], [5, 5, 8]), ceiling=8)
     assert pooled.sd_within == pytest.approx(np.sqrt((2 + 6) / 3))
@@ -378,6 +420,14 @@ def slow_threshold(asked, n):
     return asked.threshold[lengths[-1]]
 
 
+def slow_signal(asked, run, centre, sigma):
+    beyond = [x <= centre - 2 * sigma + 1e-9 for x in run]
+    eight = len(run) >= 8 and all(x < centre - 1e-9 for x in run[-8:])
+    return ("eight_on_one_side" in asked.run_rules and eight) or (
+        "two_of_three" in asked.run_rules and beyond[-1] and sum(beyond[-3:]) >= 2
+    )
+
+
 def slow(asked, pooled, sessions, scores):
     """Flags and episodes of one client, by looking at whole lists again at every session."""
     n = len(scores)
@@ -389,7 +439,7 @@ def slow(asked, pooled, sessions, scores):
     else:
         line, degrees = [mean] * n, 1
     k = slow_threshold(asked, n)
-    baseline, flags, episodes, t = [], [], [], 0
+    baseline, flags, episodes, t, fresh = [], [], [], 0, 0
     while t < n:
         reference = None
         if t + 1 >= asked.t_min:
@@ -403,7 +453,8 @@ def slow(asked, pooled, sessions, scores):
         gap = across and t > 0 and sessions[t] - sessions[t - 1] > 1
         usable = reference is not None and unit is not None and unit > 1e-9 and not gap
         drop = max(k * unit, asked.minimum_drop) if usable else None
-        if not usable or reference - scores[t] < drop - 1e-9:
+        signal = usable and slow_signal(asked, scores[fresh : t + 1], reference, unit)
+        if not usable or (not signal and reference - scores[t] < drop - 1e-9):
             baseline.append(scores[t])
             t += 1
             continue
@@ -438,7 +489,7 @@ def slow(asked, pooled, sessions, scores):
         episodes.append((sessions[t], nadir, sessions[stop - 1], status, latency, depth))
         if closing is not None:
             baseline.append(scores[closing])
-        t = stop + 1
+        t = fresh = stop + 1
     return flags, episodes
 
 
@@ -451,6 +502,7 @@ scores_of_client = st.lists(
 KINDS = {
     **{name: RUNNABLE[name] for name in ("mean_prior", "previous_drop", "own_mean", "own_trend")},
     **{name: RUNNABLE[name] for name in ("gumz2012", "xmr_2sigma", "strauss2006", "rci_total")},
+    "xmr_runs": RUNNABLE["xmr_runs"],
     "best_sustained": rule(reference="max_prior", scale="sd_within", sustained=2, threshold=1.0),
     "gap_half": rule(on_gap="allow", target="half_of_drop", horizon=1, threshold=1.0),
     "floor_points": rule(scale="sem_difference", threshold=1.0, minimum_drop=2.0, sustained=3),

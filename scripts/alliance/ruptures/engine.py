@@ -25,6 +25,10 @@ SCALE_CODES = {
     "sd_own_prior": kernel.SD_OWN_PRIOR,
     "moving_range": kernel.MOVING_RANGE,
 }
+RUN_RULE_CODES = {
+    "eight_on_one_side": kernel.EIGHT_ON_ONE_SIDE,
+    "two_of_three": kernel.TWO_OF_THREE,
+}
 TARGET_CODES = {
     "pre_rupture": kernel.PRE_RUPTURE,
     "person_mean": kernel.TARGET_PERSON_MEAN,
@@ -146,7 +150,7 @@ def _refused_result(rule: RuptureRule, reason: str) -> RuptureResult:
 
 
 def rule_codes(rule: RuptureRule) -> np.ndarray:
-    """(7,) integers of a rule as :func:`kernel.scan` takes them."""
+    """(8,) integers of a rule as :func:`kernel.scan` takes them."""
     excludes_gaps = rule.reference == "previous" and rule.on_gap == "exclude"
     return np.array(
         [
@@ -157,6 +161,7 @@ def rule_codes(rule: RuptureRule) -> np.ndarray:
             rule.min_sessions,
             rule.sustained,
             int(excludes_gaps),
+            sum(RUN_RULE_CODES[name] for name in set(rule.run_rules)),
         ],
         dtype=np.int64,
     )

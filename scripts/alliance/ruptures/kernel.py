@@ -15,6 +15,8 @@ SAMPLE_SCALE, SD_OWN, SD_OWN_PRIOR, MOVING_RANGE = range(4)
 PRE_RUPTURE, TARGET_PERSON_MEAN, HALF_OF_DROP = range(3)
 INTACT, RUPTURED, NOT_EVALUABLE, NO_VARIANCE, GAP = range(5)
 STATES: tuple[str, ...] = ("intact", "ruptured", "not_evaluable", "no_variance", "gap")
+EIGHT_ON_ONE_SIDE, TWO_OF_THREE = 1, 2  # may be added
+RUN_LENGTH, BEYOND_SIGMAS = 8, 2.0
 TIE = 1e-9  # scores of questionnaires are sums of whole numbers: smaller differences are rounding
 MOVING_RANGE_TO_SD = 1.128  # mean range of two normal observations, in SDs
 NO_ROW = -1
@@ -72,7 +74,8 @@ def scan(
     start : (n_clients + 1,) first row of each client, then the number of rows.
     session, score : (n_rows,) floats; ``session`` increases within a client.
     threshold : (n_clients,) units.
-    codes : (7,) integers: reference, scale, target, t_min, min_sessions, sustained, exclude gaps.
+    codes : (8,) integers: reference, scale, target, t_min, min_sessions, sustained, exclude gaps,
+        run rules.
     numbers : (5,) floats: sample scale, floor of the scale, smallest drop in points, margin of the
         target in units, margin of the target in points.
 
@@ -129,6 +132,7 @@ def _scan_client(
     person_mean = score.mean()
     count, mean, squares, highest = 0, 0.0, 0.0, -np.inf
     open_at, run, target = NO_ROW, 0, np.nan
+    fresh = 0  # ratings before it belong to an earlier episode: no run goes back behind it
     for t in range(score.size):
         now = score[t]
         if open_at != NO_ROW:
@@ -139,13 +143,16 @@ def _scan_client(
                 continue
             state[t] = INTACT
             close_row[open_at] = first + t
-            open_at = NO_ROW
+            open_at, fresh = NO_ROW, t + 1
         else:
             if t + 1 >= codes[3]:
                 reference[t] = _reference(codes[0], score, t, mean, highest, level, session, slope)
                 scale[t] = _scale(codes[1], numbers, own_sd, count, squares)
                 gap = codes[6] == 1 and session[t] - session[t - 1] > 1
-                state[t] = _state(now, reference[t], scale[t], threshold, numbers[2], gap)
+                signal = codes[7] > 0 and _runs(
+                    score[fresh : t + 1], reference[t], scale[t], codes[7]
+                )
+                state[t] = _state(now, reference[t], scale[t], threshold, numbers[2], gap, signal)
             if state[t] == RUPTURED:
                 flag[t] = True
                 open_at, run = t, 0
@@ -195,8 +202,32 @@ def _scale(kind: int, numbers: np.ndarray, own_sd: float, count: int, squares: f
 
 
 @numba.njit(cache=True)
+def _runs(score: np.ndarray, centre: float, sigma: float, asked: int) -> bool:
+    """Whether a run rule gives a signal at the last of the scores (low side only)."""
+    last = score.size - 1
+    if asked & EIGHT_ON_ONE_SIDE and score.size >= RUN_LENGTH:
+        low = 0
+        for t in range(last - RUN_LENGTH + 1, last + 1):
+            low += score[t] < centre - TIE
+        if low == RUN_LENGTH:
+            return True
+    limit = centre - BEYOND_SIGMAS * sigma + TIE
+    if asked & TWO_OF_THREE and score[last] <= limit:
+        for t in range(max(last - 2, 0), last):
+            if score[t] <= limit:
+                return True
+    return False
+
+
+@numba.njit(cache=True)
 def _state(
-    now: float, reference: float, scale: float, threshold: float, minimum_drop: float, gap: bool
+    now: float,
+    reference: float,
+    scale: float,
+    threshold: float,
+    minimum_drop: float,
+    gap: bool,
+    signal: bool,
 ) -> int:
     if not np.isfinite(reference) or not np.isfinite(scale):
         return NOT_EVALUABLE
@@ -205,7 +236,7 @@ def _state(
     if gap:
         return GAP
     drop = reference - now
-    if drop >= threshold * scale - TIE and drop >= minimum_drop - TIE:
+    if (signal or drop >= threshold * scale - TIE) and drop >= minimum_drop - TIE:
         return RUPTURED
     return INTACT
 

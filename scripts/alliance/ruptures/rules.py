@@ -28,6 +28,7 @@ Scale = Literal[
     "sem_difference_total",
     "points",
 ]
+RunRule = Literal["eight_on_one_side", "two_of_three"]
 LOOKAHEAD_REFERENCES = ("person_mean", "trend_line")
 LOOKAHEAD_SCALES = ("sd_own", "moving_range")
 # The least number of rated sessions that a look-ahead rule may ask for (methods 2.1).
@@ -67,6 +68,12 @@ class RuptureRule(BaseModel):
         1.0,
         description="Smallest drop, in units; or a table from a client's number of rated "
         "sessions to the smallest drop (interpolated in the logarithm of the number).",
+    )
+    run_rules: tuple[RunRule, ...] = Field(
+        (),
+        description="Signals of a control chart beside the threshold: `eight_on_one_side` (eight "
+        "ratings in a row below the centre), `two_of_three` (two of three beyond two units below). "
+        "Only for `reference` and `target: person_mean`.",
     )
     minimum_drop: NotNegative = Field(0.0, description="Smallest drop in scale points as well.")
     t_min: Annotated[int, Field(ge=2)] = Field(
@@ -140,6 +147,8 @@ def _refuse_unsound(rule: RuptureRule) -> None:
     least = max(LEAST_SESSIONS.get(part, 2) for part in (rule.reference, rule.scale))
     if rule.min_sessions < least:
         raise ValueError(f"min_sessions must be at least {least} for this reference and scale")
+    if rule.run_rules and (rule.reference, rule.target) != ("person_mean", "person_mean"):
+        raise ValueError("run_rules need reference: person_mean and target: person_mean")
     if rule.lookahead != rule.uses_future:
         raise ValueError(f"lookahead must be {str(rule.uses_future).lower()} for this rule")
 

@@ -21,6 +21,10 @@ SCALES: dict[str, str] = {
     "sem_difference_total": "standard error of a difference (from alpha)",
     "points": "points",
 }
+RUN_RULES: dict[str, str] = {
+    "eight_on_one_side": "when it is the eighth rating in a row below it",
+    "two_of_three": "when it and one of the two ratings before it lie at least two units below it",
+}
 TARGETS: dict[str, str] = {
     "pre_rupture": "the rating before the rupture",
     "person_mean": "the client's mean over the whole treatment",
@@ -32,6 +36,8 @@ def rupture_in_words(rule: RuptureRule) -> str:
     """When a session is a rupture, as a sentence."""
     words = f"A session is a rupture when the rating lies {_drop(rule)}"
     words += f" below {REFERENCES[rule.reference]}"
+    for name in rule.run_rules:
+        words += f", or {RUN_RULES[name]}"
     if rule.minimum_drop:
         words += f", and at least {rule.minimum_drop:g} points"
     words += f", from the {ordinal(rule.t_min)} rating on"
