@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from snakemake.script import snakemake
 
 
-def read(name: str, path: str) -> pd.DataFrame:
-    """A table of an earlier stage, by the ending of its name."""
+def read(name: str, path: str | list[str]) -> pd.DataFrame:
+    """A table of an earlier stage, by the ending of its name; several as one, by their folder."""
+    if not isinstance(path, str):
+        tables = [read(name, one).assign(analysis=Path(one).parent.name) for one in path]
+        return pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
     if name == "estimates":
         return read_estimates(path)
     if path.endswith(".parquet"):

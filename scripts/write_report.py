@@ -64,6 +64,7 @@ with stage("report", snakemake.log[0]) as say:
                 name: pd.read_csv(path)
                 for name, path in zip(study.ruptures, given.recoveries, strict=False)
             },
+            rupture_sources={Path(path).stem: pd.read_csv(path) for path in given.rupture_sources},
             versions=versions(*SHOWN_VERSIONS),
             hashes={path: file_hash(path) for path in (*given.data, *given.instruments)},
             extra_notes=(

@@ -56,6 +56,7 @@ with stage("tables", snakemake.log[0]) as say:
                 name: pd.read_csv(path)
                 for name, path in zip(study.ruptures, given.recoveries, strict=False)
             },
+            rupture_sources={Path(path).stem: pd.read_csv(path) for path in given.rupture_sources},
         )
     )
     folder = Path(snakemake.output.pages)

@@ -350,8 +350,31 @@ def ruptures() -> dict[str, pd.DataFrame]:
             client_rows, columns=["rule", "client", "label", "n_sessions"]
         ),
         "rupture_summary": pd.DataFrame(summary, columns=names),
+<<<<<<< HEAD
         "rupture_noise": noise(pd.DataFrame(summary, columns=names)),
+=======
+        "rupture_agreement": rupture_agreement(),
+>>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
     }
+
+
+def rupture_agreement() -> pd.DataFrame:
+    marks = (
+        ("client_rated/mean_prior", "Alliance: below the earlier mean", "rule"),
+        ("client_rated/own_mean", "Alliance: below the own mean", "rule"),
+        ("psq_client", "Client's report after the session", "report"),
+    )
+    rows = [
+        (one, two, label_one, label_two, kind_one, kind_two, level, 400, 58, 40, 50, 20,
+         0.29, 0.2, 0.4, 0.38, 0.25, 0.5, 1000, "")
+        for at, (one, label_one, kind_one) in enumerate(marks)
+        for two, label_two, kind_two in marks[at + 1 :]
+        for level in ("onset", "session", "client")
+    ]  # fmt: skip
+    names = ["mark_a", "mark_b", "label_a", "label_b", "kind_a", "kind_b", "level", "n",
+             "n_clients", "n_a", "n_b", "n_both", "jaccard", "jaccard_low", "jaccard_high",
+             "kappa", "kappa_low", "kappa_high", "n_resamples", "reason"]  # fmt: skip
+    return pd.DataFrame(rows, columns=names)
 
 
 def draws() -> pd.DataFrame:

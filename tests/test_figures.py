@@ -20,6 +20,7 @@ from alliance.figures import (
     make_figure,
     numbers_csv,
     posterior,
+    rupture_agreement,
     ruptures,
     slopes,
     trajectories,
@@ -261,7 +262,7 @@ def test_repair_is_the_first_rating_after_the_episode():
     tables = synthetic.ruptures()
     numbers = ruptures.numbers_rupture_timelines(
         tables["rupture_sessions"], tables["rupture_episodes"], tables["rupture_clients"],
-        "mean_prior", seed=1,
+        {"client_rated": ("Alliance", "mean_prior")},
     )  # fmt: skip
     repaired = numbers[numbers["label"] == "repaired"]
     for _, own in repaired.groupby("panel"):
@@ -272,7 +273,8 @@ def test_repair_is_the_first_rating_after_the_episode():
 def test_labels_with_few_clients_give_no_example():
     tables = synthetic.ruptures()
     arguments = (tables["rupture_sessions"], tables["rupture_episodes"], tables["rupture_clients"])
-    numbers = ruptures.numbers_rupture_timelines(*arguments, "mean_prior", seed=1, smallest_cell=12)
+    shown = {"client_rated": ("Alliance", "mean_prior")}
+    numbers = ruptures.numbers_rupture_timelines(*arguments, shown, smallest_cell=12)
     assert set(numbers["label"]) == {"none"}
 
 
@@ -319,3 +321,65 @@ def test_a_dollar_sign_in_a_label_is_text():
 
 def test_headline_is_the_marked_model():
     assert headline_model(synthetic.study())[0] == "main"
+
+
+def test_examples_of_several_ratings_are_chosen_by_rule():
+    tables = synthetic.ruptures()
+    parts = [tables[f"rupture_{part}"] for part in ("sessions", "episodes", "clients")]
+    both = [pd.concat([part.assign(analysis=name) for name in ("one", "two")]) for part in parts]
+    shown = {"one": ("First", "mean_prior"), "two": ("Second", "previous_drop")}
+    numbers = ruptures.numbers_rupture_timelines(*both, shown)
+    panels = numbers.drop_duplicates("panel").groupby("rating", sort=False).size()
+    assert panels.to_dict() == {"First": 8, "Second": 4}
+    again = ruptures.numbers_rupture_timelines(*[part.sample(frac=1) for part in both], shown)
+    assert again["panel"].tolist() == numbers["panel"].tolist()
+    assert again["client"].tolist() == numbers["client"].tolist()
+
+
+def test_rules_of_several_ratings_have_bars_of_their_own():
+    summary = synthetic.ruptures()["rupture_summary"]
+    both = pd.concat([summary.assign(analysis=name) for name in ("one", "two")])
+    numbers = ruptures.numbers_rupture_rules(both, {"one": "First", "two": "Second"})
+    sums = numbers.groupby(["rating", "rule"])["percent"].sum()
+    assert len(sums) == 6
+    np.testing.assert_allclose(sums, 100)
+    assert ruptures.draw_rupture_rules(numbers) is not None
+
+
+def agreement(n_marks):
+    marks = [("a/mean", "rule"), ("a/drop", "rule"), ("psq_client", "report")]
+    marks += [(f"b/rule{i}", "rule") for i in range(n_marks - 3)]
+    rows = [
+        (one, two, one, two, kind_one, kind_two, level, 0.4 if level == "client" else 0.2, 0.3)
+        for at, (one, kind_one) in enumerate(marks)
+        for two, kind_two in marks[at + 1 :]
+        for level in ("onset", "session", "client")
+    ]
+    names = ["mark_a", "mark_b", "label_a", "label_b", "kind_a", "kind_b", "level", "kappa",
+             "jaccard"]  # fmt: skip
+    extra = ["kappa_low", "kappa_high", "n"]
+    return pd.DataFrame(rows, columns=names).assign(reason="", **dict.fromkeys(extra, np.nan))
+
+
+def test_agreement_puts_sessions_below_and_clients_above_the_diagonal():
+    numbers = rupture_agreement.numbers_rupture_agreement(agreement(4))
+    below = numbers[numbers["row"] > numbers["column"]]
+    above = numbers[numbers["row"] < numbers["column"]]
+    assert (len(below), len(above)) == (6, 6)
+    assert set(below["level"]) == {"session"}
+    assert set(above["kappa"]) == {0.4}
+
+
+def test_a_large_square_keeps_sources_and_first_rules():
+    numbers = rupture_agreement.numbers_rupture_agreement(agreement(30))
+    shown = set(numbers["row_label"])
+    assert len(shown) == rupture_agreement.MOST_MARKS
+    assert {"a/mean", "psq_client", "b/rule0"} <= shown
+    words = rupture_agreement.describe_rupture_agreement(numbers, 30)
+    assert "16 further rules" in words.caption
+
+
+def test_agreement_without_numbers_is_not_drawn():
+    nothing = agreement(3).assign(kappa=np.nan)
+    numbers = rupture_agreement.numbers_rupture_agreement(nothing)
+    assert isinstance(rupture_agreement.draw_rupture_agreement(numbers), NotDrawn)

@@ -166,6 +166,7 @@ def table_files(wildcards):
     if shown in models_with_twin(study):
         files["draws"] = f"{base}/bayes/{shown}_draws.parquet"
         files["priors"] = f"{base}/bayes/{shown}_priors.csv"
+<<<<<<< HEAD
         files["bayes_checks"] = f"{base}/bayes/{shown}_checks.csv"
         files["predictive"] = f"{base}/bayes/{shown}_predictive.parquet"
         files["slopes"] = f"{base}/bayes/{shown}_slopes.csv"
@@ -173,8 +174,16 @@ def table_files(wildcards):
     if rupture:
         files["rupture_summary"] = f"{base}/tables/ruptures/{rupture}/summary.csv"
         files["rupture_noise"] = f"{base}/tables/ruptures/{rupture}/noise.csv"
+=======
+    if study.ruptures:
+        files["rupture_summary"] = rupture_summaries(wildcards)
+>>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
         for part in ("sessions", "episodes", "clients"):
-            files[f"rupture_{part}"] = f"{base}/data/ruptures/{rupture}/{part}.parquet"
+            files[f"rupture_{part}"] = [
+                f"{base}/data/ruptures/{name}/{part}.parquet" for name in study.ruptures
+            ]
+    if compares_ruptures(study):
+        files["rupture_agreement"] = f"{base}/tables/rupture_sources/agreement.csv"
     return files
 
 
@@ -212,6 +221,14 @@ def rules_of_study(wildcards):
     analyses = study_of(wildcards).ruptures.values()
     names = dict.fromkeys(name for spec in analyses for name in spec.rules)
     return [f"config/ruptures/{name}.yaml" for name in names]
+
+
+def rupture_source_tables(wildcards):
+    """Ruptures by other sources, where the study has any."""
+    folder = f"results/{wildcards.study}/tables/rupture_sources"
+    parts = ("sources", "cells", "agreement", "components")
+    known = compares_ruptures(study_of(wildcards))
+    return [f"{folder}/{part}.csv" for part in parts] if known else []
 
 
 def rupture_summaries(wildcards):

@@ -104,7 +104,7 @@ def study_innovations(scores: pd.DataFrame, seed: int, n_folds: int = N_FOLDS) -
     found = cross_validate(data, folds)
     fit = found.fits["shifted"]
     return InnovationStudy(
-        verdict=_verdict(found),
+        verdict=verdict(found),
         models=_model_table(found, unit, len(rows)),
         probabilities=rows.assign(probability=shift_probabilities(fit, data)),
         validation=found,
@@ -140,7 +140,9 @@ def _series(scores: pd.DataFrame) -> tuple[GroupedSeries, pd.DataFrame, float]:
     return data, rated[["client", "session"]], unit
 
 
-def _verdict(found: CrossValidation) -> str:
+def verdict(found: CrossValidation) -> str:
+    """``discrete`` only if the shifted family beats both heavy tails by two standard errors."""
+
     def beats(family: str) -> bool:
         difference, se = found.difference("shifted", family)
         return difference > BEYOND * se

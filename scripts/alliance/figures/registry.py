@@ -18,7 +18,11 @@ from alliance.figures import (
     posterior,
     predictive,
     reliability,
+<<<<<<< HEAD
     rupture_noise,
+=======
+    rupture_agreement,
+>>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
     ruptures,
     slopes,
     trajectories,
@@ -55,7 +59,11 @@ class FigureInputs:
     rupture_episodes: pd.DataFrame | None = None
     rupture_clients: pd.DataFrame | None = None
     rupture_summary: pd.DataFrame | None = None
+<<<<<<< HEAD
     rupture_noise: pd.DataFrame | None = None
+=======
+    rupture_agreement: pd.DataFrame | None = None
+>>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
     draws: pd.DataFrame | None = None
     priors: pd.DataFrame | None = None
     bayes_checks: pd.DataFrame | None = None
@@ -212,37 +220,42 @@ def _client_slopes(x: FigureInputs) -> Drawn:
 
 
 def _timelines(x: FigureInputs) -> Drawn:
-    rule, label = primary_rule(x)
+    first = {
+        name: (x.study.rupture_label(name), spec.rules[0])
+        for name, spec in x.study.ruptures.items()
+    }
     numbers = ruptures.numbers_rupture_timelines(
-        x.rupture_sessions, x.rupture_episodes, x.rupture_clients, rule, seed=x.study.seed,
+        x.rupture_sessions, x.rupture_episodes, x.rupture_clients, first,
         smallest_cell=x.study.privacy.smallest_cell,
     )  # fmt: skip
-    spec = next(iter(x.study.ruptures.values()), None)
-    measure = x.labels[spec.measure] if spec else "Alliance"
-    picture = ruptures.draw_rupture_timelines(numbers, measure)
-    words = ruptures.describe_rupture_timelines(numbers, label)
+    summary = x.rupture_summary if x.rupture_summary is not None else pd.DataFrame()
+    labels = dict(zip(summary["rule"], summary["label"], strict=True)) if len(summary) else {}
+    picture = ruptures.draw_rupture_timelines(numbers)
+    words = ruptures.describe_rupture_timelines(numbers, labels)
     return Drawn("rupture_timelines", picture, numbers, words)
 
 
-def primary_rule(x: FigureInputs) -> tuple[str, str]:
-    """Id and name of the first rule of the study's first rupture analysis."""
-    spec = next(iter(x.study.ruptures.values()), None)
-    rule = spec.rules[0] if spec else ""
-    rows = x.rupture_summary if x.rupture_summary is not None else pd.DataFrame()
-    named = rows.loc[rows["rule"] == rule, "label"] if "label" in rows else pd.Series(dtype=str)
-    return rule, str(named.iloc[0]) if len(named) else rule
-
-
 def _rules(x: FigureInputs) -> Drawn:
-    numbers = ruptures.numbers_rupture_rules(x.rupture_summary)
+    ratings = {name: x.study.rupture_label(name) for name in x.study.ruptures}
+    numbers = ruptures.numbers_rupture_rules(x.rupture_summary, ratings)
     picture = ruptures.draw_rupture_rules(numbers)
     return Drawn("rupture_rules", picture, numbers, ruptures.describe_rupture_rules(numbers))
 
 
+<<<<<<< HEAD
 def _noise(x: FigureInputs) -> Drawn:
     numbers = rupture_noise.numbers_rupture_noise(x.rupture_noise)
     picture = rupture_noise.draw_rupture_noise(numbers)
     return Drawn("rupture_noise", picture, numbers, rupture_noise.describe_rupture_noise(numbers))
+=======
+def _rupture_agreement(x: FigureInputs) -> Drawn:
+    table = x.rupture_agreement
+    numbers = rupture_agreement.numbers_rupture_agreement(table)
+    n_marks = len(set(table["mark_a"]) | set(table["mark_b"]))
+    picture = rupture_agreement.draw_rupture_agreement(numbers)
+    words = rupture_agreement.describe_rupture_agreement(numbers, n_marks)
+    return Drawn("rupture_agreement", picture, numbers, words)
+>>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
 
 
 def _missingness(x: FigureInputs) -> Drawn:
@@ -308,8 +321,13 @@ _SPECS: tuple[FigureSpec, ...] = (
         ("rupture_summary",), _NO_RUPTURES, _rules,
     ),
     FigureSpec(
+<<<<<<< HEAD
         "rupture_noise", "Ruptures and what noise alone gives", "ruptures",
         ("rupture_noise",), _NO_RUPTURES, _noise,
+=======
+        "rupture_agreement", "Do rules, reports and behaviour agree on ruptures?", "ruptures",
+        ("rupture_agreement",), _NO_RUPTURES, _rupture_agreement,
+>>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
     ),
     FigureSpec(
         "rupture_timelines", "Example clients and their ruptures", "ruptures",

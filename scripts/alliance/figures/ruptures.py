@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,14 +22,22 @@ from alliance.figures.style import (
     whole_sessions,
     wrap,
 )
-from alliance.figures.thinning import thin_clients
 
 TIMELINE_NUMBERS: tuple[str, ...] = (
-    "rule", "panel", "client", "label", "session", "score", "ruptured", "nadir", "repair",
+    "rating", "rule", "panel", "client", "label", "session", "score", "ruptured", "nadir", "repair",
 )  # fmt: skip
-RULE_NUMBERS: tuple[str, ...] = ("rule", "label", "status", "n_clients", "n_evaluable", "percent")
-MOST_PANELS = 8
+RULE_NUMBERS: tuple[str, ...] = (
+    "rating",
+    "rule",
+    "label",
+    "status",
+    "n_clients",
+    "n_evaluable",
+    "percent",
+)
 _QUOTA = {"repaired": 3, "unrepaired": 3, "none": 2}
+_SHORT_QUOTA = {"repaired": 2, "unrepaired": 2}
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _STATUS: tuple[tuple[str, str, str, str], ...] = (
     ("none", "No rupture", "#dde3e8", ""),
     ("repaired", "Ruptured, repaired", "#8fb8de", ""),
@@ -40,38 +50,56 @@ def numbers_rupture_timelines(
     sessions: pd.DataFrame,
     episodes: pd.DataFrame,
     clients: pd.DataFrame,
-    rule: str,
+    first_rules: Mapping[str, tuple[str, str]],
     *,
-    seed: int,
     smallest_cell: int = 1,
 ) -> pd.DataFrame:
-    """Sessions of at most eight example clients under one rule, pseudonyms replaced by letters.
+    """Sessions of example clients: eight of the first rating, four of each other.
+
+    Which clients is fixed by a rule: among those with a label, in order of their number of ratings,
+    the ones evenly spaced over that order. Pseudonyms are replaced by letters.
 
     Parameters
     ----------
-    sessions, episodes, clients : outputs of the rupture engine.
+    sessions, episodes, clients : outputs of the rupture engine; ``analysis`` where there are
+        several analyses.
+    first_rules : analysis -> name of the rating, and the rule by which examples are shown.
     smallest_cell : a label that fewer clients have gives no example, lest it point at someone.
     """
-    sessions, episodes, clients = (
-        table[table["rule"] == rule] for table in (sessions, episodes, clients)
-    )
-    examples = _examples(clients, seed, smallest_cell)
-    parts = [
-        _timeline(sessions[sessions["client"] == client], episodes, client, letter, label)
-        for letter, (client, label) in zip("ABCDEFGH", examples, strict=False)
-    ]
+    letters = iter(_LETTERS)
+    parts = []
+    for analysis, (rating, rule) in first_rules.items():
+        own = [_of(table, analysis, rule) for table in (sessions, episodes, clients)]
+        quota = _QUOTA if not parts else _SHORT_QUOTA
+        for client, label in _examples(own[2], quota, smallest_cell):
+            rows = own[0][own[0]["client"] == client]
+            letter = next(letters, None)
+            if letter is None:
+                break
+            timeline = _timeline(rows, own[1], client, letter, label)
+            parts.append(timeline.assign(rating=rating, rule=rule))
     if not parts:
         return pd.DataFrame(columns=list(TIMELINE_NUMBERS))
-    return pd.concat(parts, ignore_index=True).assign(rule=rule)[list(TIMELINE_NUMBERS)]
+    return pd.concat(parts, ignore_index=True)[list(TIMELINE_NUMBERS)]
 
 
-def _examples(clients: pd.DataFrame, seed: int, smallest_cell: int) -> list[tuple[str, str]]:
+def _of(table: pd.DataFrame, analysis: str, rule: str) -> pd.DataFrame:
+    chosen = table[table["rule"] == rule]
+    return chosen[chosen["analysis"] == analysis] if "analysis" in chosen else chosen
+
+
+def _examples(
+    clients: pd.DataFrame, quota: Mapping[str, int], smallest_cell: int
+) -> list[tuple[str, str]]:
     chosen: list[tuple[str, str]] = []
-    for label, quota in _QUOTA.items():
-        having = clients.loc[clients["label"] == label, "client"]
-        if len(having) >= smallest_cell:
-            chosen += [(name, label) for name in thin_clients(having, seed, quota)]
-    return chosen[:MOST_PANELS]
+    for label, wanted in quota.items():
+        having = clients[clients["label"] == label].sort_values(["n_sessions", "client"])
+        if len(having) < max(smallest_cell, 1):
+            continue
+        n = min(wanted, len(having))
+        evenly = ((np.arange(n) + 0.5) * len(having) / n).astype(int)
+        chosen += [(name, label) for name in having["client"].iloc[evenly]]
+    return chosen
 
 
 def _timeline(
@@ -97,21 +125,26 @@ def _returns(session: pd.Series, episodes: pd.DataFrame) -> list[float]:
     return [float(session[session > end].min()) for end in ends]
 
 
-def draw_rupture_timelines(numbers: pd.DataFrame, measure: str) -> Figure | NotDrawn:
+def draw_rupture_timelines(numbers: pd.DataFrame) -> Figure | NotDrawn:
     """One small panel per example client; ruptured sessions shaded, lowest and repair marked."""
     if numbers.empty:
         return NotDrawn("no client could be shown: no ruptures, or too few clients with them")
     with sheet():
-        panels = list(dict.fromkeys(numbers["panel"]))
-        columns = min(4, len(panels))
-        rows = -(-len(panels) // columns)
-        figure = new_figure(FULL_WIDTH_MM, 18 + 42 * rows)
-        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for axes, panel in zip(grid.flat, panels, strict=False):
-            _timeline_panel(axes, numbers[numbers["panel"] == panel])
-        for axes in grid.flat[len(panels) :]:
-            axes.set_axis_off()
-        figure.supylabel(wrap(f"{measure} (points)", 60), fontsize=7.5)
+        lines = [
+            (rating, own[start : start + 4])
+            for rating, group in numbers.groupby("rating", sort=False)
+            for own in [list(dict.fromkeys(group["panel"]))]
+            for start in range(0, len(own), 4)
+        ]
+        columns = max(len(panels) for _, panels in lines)
+        figure = new_figure(FULL_WIDTH_MM, 20 + 40 * len(lines))
+        grid = figure.subplots(len(lines), columns, sharex=True, sharey="row", squeeze=False)
+        for row, (rating, panels) in zip(grid, lines, strict=True):
+            for axes, panel in zip(row, panels, strict=False):
+                _timeline_panel(axes, numbers[numbers["panel"] == panel])
+            for axes in row[len(panels) :]:
+                axes.set_axis_off()
+            row[0].set_ylabel(wrap(f"{rating} (points)", 26))
         figure.supxlabel("Session", fontsize=7.5)
         _timeline_legend(figure, grid[0, 0])
         return figure
@@ -142,27 +175,33 @@ def _timeline_legend(figure: Figure, axes: Axes) -> None:
     figure.legend(handles, names, loc="outside upper left", ncols=3)
 
 
-def describe_rupture_timelines(numbers: pd.DataFrame, rule_label: str) -> FigureText:
+def describe_rupture_timelines(numbers: pd.DataFrame, rule_labels: Mapping[str, str]) -> FigureText:
     """Caption and alt text."""
     title = "Example clients and their ruptures"
     panels = numbers.drop_duplicates("panel")
+    rules = " and ".join(f"'{rule_labels.get(r, r)}'" for r in dict.fromkeys(panels["rule"]))
     caption = (
-        f"Ratings of {len(panels)} example clients, chosen at random (fixed seed) among those with "
-        f"each label under the rule '{rule_label}'. Letters stand for pseudonyms."
+        f"Ratings of {len(panels)} example clients under the rule {rules}. Chosen by rule, not by "
+        "hand: among the clients with each label, in order of their number of ratings, those "
+        "evenly spaced over that order. Letters stand for pseudonyms."
     )
-    counts = panels["label"].value_counts(sort=False)
-    words = ", ".join(f"{count} {name}" for name, count in counts.items())
+    counts = panels.groupby(["rating", "label"], sort=False).size()
+    words = "; ".join(f"{rating}: {count} {name}" for (rating, name), count in counts.items())
     return FigureText(title, caption, f"Small line charts of {len(panels)} clients: {words}.")
 
 
-def numbers_rupture_rules(summary: pd.DataFrame) -> pd.DataFrame:
+def numbers_rupture_rules(
+    summary: pd.DataFrame, ratings: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Per rule, the share of evaluable clients with each label; clients, not episodes.
 
     Parameters
     ----------
     summary : ``rule, label, lookahead, n_evaluable, n_ruptured, n_repaired, n_unrepaired,
-        n_indeterminate``; rules that were refused, apply to nobody or have hidden (absent) counts
+        n_indeterminate``, and ``analysis`` where there are several; rules that were refused, apply
+        to nobody or have hidden (absent) counts
         give no rows.
+    ratings : analysis -> name of the rating it searches.
     """
     rows: list[tuple] = []
     counts_known = summary.dropna(
@@ -170,13 +209,15 @@ def numbers_rupture_rules(summary: pd.DataFrame) -> pd.DataFrame:
     )
     for rule in counts_known[counts_known["n_evaluable"] > 0].itertuples():
         name = f"{rule.label} (looks ahead)" if bool(rule.lookahead) else str(rule.label)
+        analysis = str(getattr(rule, "analysis", ""))
+        rating = (ratings or {}).get(analysis, analysis)
         counts = {
             "none": rule.n_evaluable - rule.n_ruptured, "repaired": rule.n_repaired,
             "indeterminate": rule.n_indeterminate, "unrepaired": rule.n_unrepaired,
         }  # fmt: skip
         for status, count in counts.items():
             share = 100 * count / rule.n_evaluable
-            rows.append((rule.rule, name, status, count, rule.n_evaluable, share))
+            rows.append((rating, rule.rule, name, status, count, rule.n_evaluable, share))
     return pd.DataFrame(rows, columns=list(RULE_NUMBERS))
 
 
@@ -187,22 +228,29 @@ def draw_rupture_rules(numbers: pd.DataFrame) -> Figure | NotDrawn:
             "no rule could be applied to any client with numbers that may be shown (few clients)"
         )
     with sheet():
-        rules = numbers.drop_duplicates("rule")
-        figure = new_figure(FULL_WIDTH_MM, 28 + 10 * len(rules))
+        rules = numbers.drop_duplicates(["rating", "rule"])
+        several = len(set(rules["rating"])) > 1
+        new_rating = (rules["rating"] != rules["rating"].shift()).to_numpy()
+        place = np.arange(len(rules)) + (0.7 * np.cumsum(new_rating) if several else 0.0)
+        figure = new_figure(FULL_WIDTH_MM, 28 + 9.5 * (place[-1] + 1))
         axes = figure.add_subplot()
-        shares = numbers.set_index(["status", "rule"])["percent"]
+        shares = numbers.set_index(["status", "rating", "rule"])["percent"]
+        keys = list(zip(rules["rating"], rules["rule"], strict=True))
         left = np.zeros(len(rules))
         for status, name, colour, hatch in _STATUS:
-            width = shares[status][rules["rule"]].to_numpy()
-            bars = axes.barh(range(len(rules)), width, left=left, height=0.62, color=colour,
+            width = np.array([shares[(status, *key)] for key in keys])
+            bars = axes.barh(place, width, left=left, height=0.62, color=colour,
                              hatch=hatch, edgecolor="white", lw=0.6, label=name)  # fmt: skip
             texts = [f"{value:.0f}%" if value >= 5 else "" for value in width]
             axes.bar_label(bars, texts, label_type="center",
                            color="white" if status == "unrepaired" else INK)  # fmt: skip
             left += width
         names = [f"{wrap(r.label, 40)}\nn = {int(r.n_evaluable):,}" for r in rules.itertuples()]
-        axes.set_yticks(range(len(rules)), names)
-        axes.set(xlim=(0, 100), ylim=(len(rules) - 0.5, -0.5))
+        axes.set_yticks(place, names)
+        if several:
+            for at, rating in zip(place[new_rating], rules["rating"][new_rating], strict=True):
+                axes.text(0, at - 0.66, wrap(rating, 90), va="center", weight="bold")
+        axes.set(xlim=(0, 100), ylim=(place[-1] + 0.5, place[0] - (1.0 if several else 0.5)))
         axes.set_xlabel("Clients who could be evaluated (%)")
         axes.tick_params(axis="y", length=0)
         figure.legend(loc="outside upper left", ncols=2, labelcolor=INK, edgecolor=MUTED)
@@ -219,11 +267,12 @@ def describe_rupture_rules(numbers: pd.DataFrame) -> FigureText:
         "are of too few clients to be shown, has no bar; the table names it."
     )
     parts = []
-    for label, rows in numbers.groupby("label", sort=False):
+    for (rating, label), rows in numbers.groupby(["rating", "label"], sort=False):
         share = rows.set_index("status")["percent"]
         n_clients = int(rows["n_evaluable"].iloc[0])
         parts.append(
-            f"{label}: {100 - share['none']:.0f}% with a rupture, {share['repaired']:.0f}% "
-            f"repaired and {share['unrepaired']:.0f}% not repaired, of {n_clients} clients."
+            f"{rating + ', ' if rating else ''}{label}: {100 - share['none']:.0f}% with a "
+            f"rupture, {share['repaired']:.0f}% repaired and "
+            f"{share['unrepaired']:.0f}% not repaired, of {n_clients} clients."
         )
     return FigureText(title, caption, "Stacked bars. " + " ".join(parts))

@@ -57,6 +57,7 @@ class ReportInputs:
         against noise.
     truth : ``analysis, term, value, mc_se`` (``tables.truth_frame``), simulated studies only.
     recoveries : key of each rupture analysis -> planted ruptures found; simulated studies only.
+    rupture_sources : ``sources, cells, agreement, components``: ruptures by other sources.
     versions : software -> version. hashes : file as the user knows it -> sha256.
     run_times : ``stage, seconds``. citation : how to cite the pipeline.
     bayes_checks : checks of all Bayesian models.
@@ -80,7 +81,11 @@ class ReportInputs:
     ruptures: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     truth: pd.DataFrame | None = None
     recoveries: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+<<<<<<< HEAD
     noise: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+=======
+    rupture_sources: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+>>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
     versions: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     run_times: pd.DataFrame | None = None
