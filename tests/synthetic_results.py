@@ -350,11 +350,8 @@ def ruptures() -> dict[str, pd.DataFrame]:
             client_rows, columns=["rule", "client", "label", "n_sessions"]
         ),
         "rupture_summary": pd.DataFrame(summary, columns=names),
-<<<<<<< HEAD
         "rupture_noise": noise(pd.DataFrame(summary, columns=names)),
-=======
         "rupture_agreement": rupture_agreement(),
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
     }
 
 

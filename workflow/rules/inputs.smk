@@ -116,6 +116,11 @@ def parts_of_estimates(wildcards):
         *(f"{folder}/dynamics/{name}.csv" for name in study.dynamics),
         *(f"{folder}/dynamics_bayes/{name}.csv" for name in sampled),
         *(f"{folder}/ruptures/{name}.csv" for name in study.ruptures),
+        *(
+            f"{folder}/discrete_drops/{name}.csv"
+            for name, spec in study.ruptures.items()
+            if spec.discrete_drops
+        ),
         *([f"{folder}/rupture_sources.csv"] if compares_ruptures(study) else []),
     ]
 
@@ -166,18 +171,13 @@ def table_files(wildcards):
     if shown in models_with_twin(study):
         files["draws"] = f"{base}/bayes/{shown}_draws.parquet"
         files["priors"] = f"{base}/bayes/{shown}_priors.csv"
-<<<<<<< HEAD
         files["bayes_checks"] = f"{base}/bayes/{shown}_checks.csv"
         files["predictive"] = f"{base}/bayes/{shown}_predictive.parquet"
         files["slopes"] = f"{base}/bayes/{shown}_slopes.csv"
-    rupture = next(iter(study.ruptures), None)
-    if rupture:
-        files["rupture_summary"] = f"{base}/tables/ruptures/{rupture}/summary.csv"
-        files["rupture_noise"] = f"{base}/tables/ruptures/{rupture}/noise.csv"
-=======
     if study.ruptures:
         files["rupture_summary"] = rupture_summaries(wildcards)
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
+        first = next(iter(study.ruptures))
+        files["rupture_noise"] = f"{base}/tables/ruptures/{first}/noise.csv"
         for part in ("sessions", "episodes", "clients"):
             files[f"rupture_{part}"] = [
                 f"{base}/data/ruptures/{name}/{part}.parquet" for name in study.ruptures

@@ -14,11 +14,8 @@ FIGURE_TABLES = {
     "predictive_checks": ["predictive", "bayes_checks"],
     "client_slopes": ["slopes", "estimates"],
     "rupture_rules": ["rupture_summary"],
-<<<<<<< HEAD
     "rupture_noise": ["rupture_noise"],
-=======
     "rupture_agreement": ["rupture_agreement"],
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
     "rupture_timelines": [
         "rupture_sessions",
         "rupture_episodes",
@@ -81,11 +78,8 @@ rule write_tables:
         bayes_checks=bayes_checks,
         ruptures=rupture_summaries,
         recoveries=rupture_recoveries,
-<<<<<<< HEAD
         noise=of_all_ruptures("tables/ruptures/{rupture}/noise.csv"),
-=======
         rupture_sources=rupture_source_tables,
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
         truth=truth_of,
         style=part_of_code("tables/table.css"),
     output:
@@ -142,11 +136,8 @@ rule write_report:
         bayes_checks=bayes_checks,
         ruptures=rupture_summaries,
         recoveries=rupture_recoveries,
-<<<<<<< HEAD
         noise=of_all_ruptures("tables/ruptures/{rupture}/noise.csv"),
-=======
         rupture_sources=rupture_source_tables,
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
         pictures=expand("results/{{study}}/figures/{figure}.png", figure=FIGURE_TABLES),
         words=expand("results/{{study}}/figures/{figure}.json", figure=FIGURE_TABLES),
         tables=rules.write_tables.output.index,

@@ -18,11 +18,8 @@ from alliance.figures import (
     posterior,
     predictive,
     reliability,
-<<<<<<< HEAD
-    rupture_noise,
-=======
     rupture_agreement,
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
+    rupture_noise,
     ruptures,
     slopes,
     trajectories,
@@ -59,11 +56,8 @@ class FigureInputs:
     rupture_episodes: pd.DataFrame | None = None
     rupture_clients: pd.DataFrame | None = None
     rupture_summary: pd.DataFrame | None = None
-<<<<<<< HEAD
     rupture_noise: pd.DataFrame | None = None
-=======
     rupture_agreement: pd.DataFrame | None = None
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
     draws: pd.DataFrame | None = None
     priors: pd.DataFrame | None = None
     bayes_checks: pd.DataFrame | None = None
@@ -242,12 +236,12 @@ def _rules(x: FigureInputs) -> Drawn:
     return Drawn("rupture_rules", picture, numbers, ruptures.describe_rupture_rules(numbers))
 
 
-<<<<<<< HEAD
 def _noise(x: FigureInputs) -> Drawn:
     numbers = rupture_noise.numbers_rupture_noise(x.rupture_noise)
     picture = rupture_noise.draw_rupture_noise(numbers)
     return Drawn("rupture_noise", picture, numbers, rupture_noise.describe_rupture_noise(numbers))
-=======
+
+
 def _rupture_agreement(x: FigureInputs) -> Drawn:
     table = x.rupture_agreement
     numbers = rupture_agreement.numbers_rupture_agreement(table)
@@ -255,7 +249,6 @@ def _rupture_agreement(x: FigureInputs) -> Drawn:
     picture = rupture_agreement.draw_rupture_agreement(numbers)
     words = rupture_agreement.describe_rupture_agreement(numbers, n_marks)
     return Drawn("rupture_agreement", picture, numbers, words)
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
 
 
 def _missingness(x: FigureInputs) -> Drawn:
@@ -321,13 +314,12 @@ _SPECS: tuple[FigureSpec, ...] = (
         ("rupture_summary",), _NO_RUPTURES, _rules,
     ),
     FigureSpec(
-<<<<<<< HEAD
         "rupture_noise", "Ruptures and what noise alone gives", "ruptures",
         ("rupture_noise",), _NO_RUPTURES, _noise,
-=======
+    ),
+    FigureSpec(
         "rupture_agreement", "Do rules, reports and behaviour agree on ruptures?", "ruptures",
         ("rupture_agreement",), _NO_RUPTURES, _rupture_agreement,
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
     ),
     FigureSpec(
         "rupture_timelines", "Example clients and their ruptures", "ruptures",

@@ -138,11 +138,7 @@ def _data_uri(png: bytes) -> str:
 def _table_inputs(x: ReportInputs) -> TableInputs:
     return TableInputs(
         x.study, x.estimates, x.flow, x.sample, x.measures, x.correlations, x.reliability,
-<<<<<<< HEAD
-        x.ruptures, x.truth, x.recoveries, x.bayes_checks, x.noise,
-=======
-        x.ruptures, x.truth, x.recoveries, x.rupture_sources,
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
+        x.ruptures, x.truth, x.recoveries, x.bayes_checks, x.noise, x.rupture_sources,
     )  # fmt: skip
 
 
@@ -224,18 +220,13 @@ def _bayes(x: ReportInputs, place: _Numbering) -> Section:
 
 
 def _ruptures(x: ReportInputs, place: _Numbering) -> Section:
-<<<<<<< HEAD
     items = place.figures("rupture_rules", "rupture_noise", "rupture_timelines")
     items += place.tables(
         "ruptures_", "rupture_noise_", "rupture_outcome_", "rupture_landmark_",
         "rupture_session_", "rupture_hazard_",
     )  # fmt: skip
-=======
-    items = place.figures("rupture_rules", "rupture_timelines")
-    items += place.tables("ruptures_", "rupture_outcome_")
     items += place.tables("rupture_components", "rupture_sources")
     items += place.figures("rupture_agreement") + place.tables("rupture_agreement")
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
     words = _RUPTURES_EXPLAINED if x.study.ruptures else _NO_RUPTURES
     defined = tuple(sentences.rule_definitions(x.ruptures))
     return Section("ruptures", "Ruptures and repairs", (words,), defined, items=items)

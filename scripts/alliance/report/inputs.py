@@ -81,11 +81,8 @@ class ReportInputs:
     ruptures: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     truth: pd.DataFrame | None = None
     recoveries: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-<<<<<<< HEAD
     noise: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-=======
     rupture_sources: Mapping[str, pd.DataFrame] = field(default_factory=dict)
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
     versions: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     run_times: pd.DataFrame | None = None

@@ -361,16 +361,12 @@ def rupture_answer(
     if first.empty:
         return Answer(question, "Not estimated.", ("The estimates table has no row for it.",))
     rule = rule_labels.get(spec.rules[0], spec.rules[0].replace("_", " "))
-<<<<<<< HEAD
     sentences = [*prevalence_sentences(first, rule), *contrast_sentences(first)]
     tested = own[(own["quantity"] == "session_onset") & (own["status"] == "ok")]
     for _, row in tested.head(1).iterrows():  # the first rule that does not look ahead
         name = rule_labels.get(row["rule"], row["rule"].replace("_", " "))
         sentences += session_sentences(row.to_frame().T, name)
     return Answer(question, rupture_verdict(first), tuple(sentences))
-=======
-    sentences = [*_prevalence_sentences(own, rule), *_contrast_sentences(own)]
-    return Answer(question, _rupture_verdict(own), tuple(sentences))
 
 
 def rule_definitions(summaries: Mapping[str, pd.DataFrame]) -> Iterable[str]:
@@ -382,28 +378,6 @@ def rule_definitions(summaries: Mapping[str, pd.DataFrame]) -> Iterable[str]:
             if str(row.rule) not in told:
                 told.add(str(row.rule))
                 yield f"{row.label}: {row.definition}"
-
-
-def _prevalence_sentences(own: pd.DataFrame, rule: str) -> Iterable[str]:
-    shares = {r["quantity"]: r for _, r in own[own["status"] == "ok"].iterrows()}
-    had, repaired = shares.get("prevalence"), shares.get("repaired_share")
-    if had is None:
-        yield f"Under the rule '{rule}' no share of clients with a rupture could be given."
-        return
-    yield (
-        f"Under the rule '{rule}', {_share(had)} of {counted(had['n_clients'], 'client')} who "
-        "could be evaluated had at least one rupture."
-    )
-    yield (
-        "Ratings that vary by chance alone also give ruptures: in about 10% of clients by the "
-        "calibrated rule, in more by most others. This share was not held against pure noise."
-    )
-    if repaired is not None:
-        yield (
-            f"Of the {counted(repaired['n_clients'], 'client')} whose ruptures could be followed "
-            f"up, {_share(repaired)} had them repaired."
-        )
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
 
 
 def reading_sentences(notes: str) -> tuple[str, ...]:

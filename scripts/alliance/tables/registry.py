@@ -14,15 +14,12 @@ from alliance.tables.bayes import bayes_checks_table
 from alliance.tables.descriptives import descriptives_table, reliability_table
 from alliance.tables.models import diagnostics_table, model_table, triangulation_table, truth_table
 from alliance.tables.recovery import recovery_table
-<<<<<<< HEAD
 from alliance.tables.rupture_noise import rupture_noise_table, rupture_test_table
-=======
 from alliance.tables.rupture_sources import (
-    components_table,
+    fallen_components_table,
     source_agreement_table,
     sources_table,
 )
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
 from alliance.tables.ruptures import rupture_outcome_table, rupture_rules_table
 from alliance.tables.sample import flow_table, sample_table
 from alliance.tables.variants import (
@@ -42,13 +39,9 @@ class TableInputs:
     ----------
     ruptures : key of each rupture analysis -> its summary. truth : see
         :func:`alliance.tables.models.truth_frame`. recoveries : key of each rupture analysis ->
-<<<<<<< HEAD
         planted ruptures found; simulated studies only. bayes_checks : of all Bayesian models.
         noise : key of each rupture analysis -> its rates held against noise.
-=======
-        planted ruptures found; simulated studies only. rupture_sources : ``sources, cells,
-        agreement, components`` of the comparison of sources.
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
+        rupture_sources : ``sources, cells, agreement, components`` of all sources.
     """
 
     study: Study
@@ -61,12 +54,9 @@ class TableInputs:
     ruptures: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     truth: pd.DataFrame | None = None
     recoveries: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-<<<<<<< HEAD
     bayes_checks: pd.DataFrame | None = None
     noise: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-=======
     rupture_sources: Mapping[str, pd.DataFrame] = field(default_factory=dict)
->>>>>>> abe4e17 (Figures of several rupture analyses, agreement of rules and sources as figure and tables, definitions of rules in the report)
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -91,7 +81,7 @@ def _source_tables(x: TableInputs) -> list[ApaTable | None]:
         found.append(source_agreement_table(parts["agreement"]))
     if _present(parts.get("components")):
         labels = {name: x.study.rupture_label(name) for name in x.study.ruptures}
-        found.append(components_table(parts["components"], labels))
+        found.append(fallen_components_table(parts["components"], labels))
     return found
 
 

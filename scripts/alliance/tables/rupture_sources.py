@@ -107,7 +107,7 @@ def _coefficient(row: pd.Series, part: str) -> str:
     return with_interval(row[part], row[f"{part}_low"], row[f"{part}_high"], 2)
 
 
-def components_table(components: pd.DataFrame, labels: dict[str, str]) -> ApaTable | None:
+def fallen_components_table(components: pd.DataFrame, labels: dict[str, str]) -> ApaTable | None:
     """Which components fell where the total or one of them started a rupture.
 
     Parameters
