@@ -1,4 +1,4 @@
-"""Does the alliance fall in discrete ruptures? Tails of its changes compared; chances by session."""
+"""Does the alliance fall in discrete ruptures? Tails of its changes, and chances by session."""
 
 from typing import TYPE_CHECKING
 

@@ -30,3 +30,27 @@ rule compare_rupture_sources:
         "{wildcards.study}: sources of ruptures side by side"
     script:
         "../../scripts/compare_rupture_sources.py"
+
+
+rule detect_discrete_drops:
+    # Asked for by `discrete_drops: true`: a mixture with discrete drops against heavy tails.
+    input:
+        sessions=rules.score.output.sessions,
+        instruments=instrument_files,
+    output:
+        models="results/{study}/tables/ruptures/{rupture}/tails.csv",
+        probabilities="results/{study}/data/ruptures/{rupture}/drop_probabilities.parquet",
+        estimates="results/{study}/estimates/discrete_drops/{rupture}.csv",
+    log:
+        "results/{study}/logs/detect_discrete_drops_{rupture}.log",
+    benchmark:
+        "results/{study}/benchmarks/detect_discrete_drops_{rupture}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections_of_rupture("measures", "ruptures", "seed"),
+        code=code_of("detect_discrete_drops.py"),
+    message:
+        "{wildcards.study}: discrete ruptures or heavy tails, {wildcards.rupture}"
+    script:
+        "../../scripts/detect_discrete_drops.py"

@@ -8,7 +8,7 @@ is missing gives a sentence that says so, never a gap.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np

@@ -561,6 +561,11 @@ class RuptureSpec(Section):
     rules: list[Identifier] = Field(
         min_length=1, description="Files of `config/ruptures/`, without their ending."
     )
+    discrete_drops: bool = Field(
+        False,
+        description="true: a mixture with discrete drops is compared with heavy and skewed tails "
+        "by leaving out clients; chances of a drop per session (a minute per 250 clients).",
+    )
     null_datasets: Annotated[int, Field(ge=0)] = Field(
         1000,
         description="Data sets without ruptures, drawn from the study's own dynamic model, with "
