@@ -99,6 +99,12 @@ def test_maximum_likelihood_is_a_reference_too():
     assert found["reference"].tolist() == ["ML"]
 
 
+def test_estimators_of_dynamic_models_are_not_held_to_each_other():
+    """ML-SEM is not the ML fit of the same model; its comparators are biased on purpose."""
+    rows = row("ML-SEM with predetermined predictor", 0.4, 0.05), row("OLS, detrended", 0.0, 0.04)
+    assert compared(*rows).empty
+
+
 def test_a_prior_that_the_data_contradict_is_told_in_the_estimates():
     rows = row("REML", -6.0, 1.0), row("NUTS (PyMC)", -3.0, 0.72)
     comparison = compared(*rows, prior_sd=1.0)

@@ -11,7 +11,7 @@ contradicts the data, is told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -56,7 +56,7 @@ _KEYS = ["analysis", "term"]
 
 def compare_estimators(
     table: pd.DataFrame,
-    reference: str | tuple[str, ...] = REFERENCES,
+    reference: Collection[str] = REFERENCES,
     priors: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Every fixed effect of every other estimator beside the reference's.
@@ -64,7 +64,7 @@ def compare_estimators(
     Parameters
     ----------
     table : estimates (``alliance.estimates``) of several estimators, several analyses.
-    reference : how the name of the reference estimator begins.
+    reference : names of the reference estimator, in full: other models are not its peers.
     priors : ``analysis, term, mean, sd`` of the normal priors, in the units of the estimates; a
         coefficient without one is taken to have a flat prior.
 
@@ -80,7 +80,7 @@ def compare_estimators(
         a simplified model, and says where the prior weighs much or contradicts the data.
     """
     fixed = table[(table["kind"] == "fixed") & (table["status"] == "ok")]
-    is_reference = fixed["estimator"].str.startswith(reference)
+    is_reference = fixed["estimator"].isin(reference)
     kept = ["level", "estimator", "estimate", "se", "df", "n_clients", "known_bias", "converged"]
     both = fixed[~is_reference][[*_KEYS, *kept]].merge(
         fixed[is_reference][[*_KEYS, *kept]], on=_KEYS, suffixes=("", "_reference")
