@@ -1,0 +1,22 @@
+# Is the sampler of the dynamic model calibrated? Simulated clients; no data of any study is used.
+
+
+rule validate_dynamics_bayes:
+    output:
+        summary="results/validation/sbc/random_intercept_var.csv",
+        ranks="results/validation/sbc/random_intercept_var_ranks.csv",
+        bands="results/validation/sbc/random_intercept_var_bands.csv",
+    log:
+        "results/validation/logs/validate_dynamics_bayes.log",
+    benchmark:
+        "results/validation/benchmarks/validate_dynamics_bayes.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        fits=1000 if FULL else 20,
+        seed=SEED_OF_VALIDATION,
+        code=code_of("validate_dynamics_bayes.py"),
+    message:
+        "Simulation-based calibration of the Bayesian random-intercept VAR"
+    script:
+        "../../scripts/validate_dynamics_bayes.py"
