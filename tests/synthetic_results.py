@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from synthetic_dynamics import dynamics_rows
 
 from alliance.estimates import to_frame
 from alliance.figures import FigureInputs
@@ -224,7 +225,7 @@ def estimates() -> pd.DataFrame:
             rows += _variances(estimator)
     rows += _trend_rows()
     rows += [_refused("three_level", estimator) for estimator in ("REML", "NUTS (PyMC, nutpie)")]
-    rows += _rupture_rows()
+    rows += [*dynamics_rows(), *_rupture_rows()]
     return to_frame(rows)
 
 

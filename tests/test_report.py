@@ -212,6 +212,10 @@ def test_every_row_that_is_not_ok_is_listed(estimates, study):
         "Client-rated alliance: within clients, between clients, between therapists "
         "(NUTS (PyMC, nutpie)), within clients: not estimated. Only 12 therapists treated three "
         "clients or more; 20 are needed.",
+        "Client-rated alliance and symptoms, session to session (Random-intercept VAR(1), ML), "
+        "cross_lag_alliance_outcome; reliabilities taken as alliance 0.7, symptoms 0.7, "
+        "cross_lag_outcome_alliance; reliabilities taken as alliance 0.7, symptoms 0.7: estimated, "
+        "but diagnostics failed. The data contradict so much error.",
         "Ruptures, Alliance, client (WAI-SR) (OLS), repaired minus not repaired "
         "(rule 'mean prior'): not estimated. Fewer than 10 clients: unrepaired (8).",
     ]
@@ -368,7 +372,8 @@ def test_everything_from_data_and_configuration_is_escaped(study):
 
 def test_an_almost_empty_study_renders(study):
     content = study.model_dump()
-    content |= {"models": {}, "associations": {}, "ruptures": {}, "simulated": False, "truth": None}
+    content |= {"models": {}, "associations": {}, "dynamics": {}, "ruptures": {}}
+    content |= {"simulated": False, "truth": None}
     bare = Study.model_validate(content)
     page = build_report(
         synthetic.report_inputs(

@@ -13,6 +13,7 @@ import pytest
 import synthetic_results as synthetic
 import yaml
 
+from alliance.study import load_study
 from alliance.tables import (
     TABLE_STYLE,
     ApaTable,
@@ -92,6 +93,8 @@ def test_all_tables_are_made_in_order(tables):
     assert list(tables) == [
         "flow", "sample", "descriptives", "reliability", "model_main", "model_therapist_rated",
         "model_three_level", "trend_main", "triangulation", "diagnostics", "truth",
+        "dynamics_next_session", "dynamics_phases_next_session",
+        "dynamics_reliability_next_session", "dynamics_estimators_next_session",
         "ruptures_client_rated", "rupture_outcome_client_rated",
     ]  # fmt: skip
 
@@ -164,7 +167,8 @@ def test_truth_of_the_bundled_study_has_the_terms_of_the_estimates():
     path = synthetic.ROOT / "data" / "simulated" / "clinic" / "truth.yaml"
     frame = truth_frame(yaml.safe_load(path.read_text("utf-8"))["estimands"])
     assert {"within", "between", "time", "sd_residual"} <= set(frame["term"])
-    assert set(frame["analysis"]) == set(synthetic.study().models)
+    study = load_study(synthetic.ROOT / "config/studies/clinic.yaml")
+    assert set(frame["analysis"]) == {*study.models, *study.dynamics}
     assert frame["value"].notna().all()
 
 

@@ -377,7 +377,7 @@ def _check(series: VarSeries, spec: VarSpec) -> Refusal | None:
         shorter = ", or the dynamic model without random trends (random_trend: false)"
         other = shorter if spec.random_trend else ""
         return Refusal(
-            f"fewer than {MIN_CLIENTS} of {series.n_clients} clients have all series at {needed} "
+            f"fewer than {MIN_CLIENTS} clients (of {series.n_clients}) have all series at {needed} "
             "or more sessions",
             f"Use the multilevel model without lagged outcome{other}.",
         )

@@ -45,6 +45,7 @@ from alliance.estimation.dynamics_maker import (
     numbers,
     term_name,
 )
+from alliance.estimation.dynamics_power import power_rows
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.estimation.ml_sem_rows import ml_sem_rows
 
@@ -85,6 +86,7 @@ def dynamics_rows(
         return rows
     if not fit.problems:
         rows += [*test_rows(fit, context), *random_trend_rows(fit, context)]
+        rows += power_rows(fit, context)
     if phase_from is not None:
         rows += phase_rows(series, spec, context, phase_from)
     for reliability in reliabilities:
@@ -239,6 +241,7 @@ def _between_rows(
 ) -> Iterator[Estimate]:
     """SDs of clients' levels (or trends) and their correlations."""
     k = len(maker.names)
+    plural = what.replace("level", "levels").replace("slope", "slopes")
     block = fit.client_cov[start : start + k, start : start + k]
     sd = np.sqrt(np.maximum(np.diag(block), 0.0))
     for j, name in enumerate(maker.names):
@@ -256,7 +259,7 @@ def _between_rows(
     for target, source in ((t, s) for t, s in maker.pairs() if s < t):
         to, by = maker.labels(target, source)
         term = f"cor_{stem}_{maker.names[source]}_{maker.names[target]}"
-        words = f"Correlation between clients of the {what}s of {by.label} and {to.label}"
+        words = f"Correlation between clients of the {plural} of {by.label} and {to.label}"
         size = float(sd[target] * sd[source])
         if size <= 1e-8 * float(fit.scale[target] * fit.scale[source]):
             reason = "an SD between clients is estimated as zero"
@@ -417,7 +420,10 @@ def reliability_rows(
     contradiction = _contradiction(fit, assumed)
     assumed = replace(assumed, problems=(*assumed.problems, *contradiction))
     maker = RowMaker(context, assumed)
-    given = ", ".join(f"{n} {r:.3g}" for n, r in zip(maker.names, reliability, strict=True))
+    given = ", ".join(
+        f"{label.label} {r:.3g}"
+        for label, r in zip(context.labels.values(), reliability, strict=True)
+    )
     raw = coefficients(assumed)
     rows = []
     for target, source in maker.pairs():

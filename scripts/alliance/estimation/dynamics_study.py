@@ -44,7 +44,7 @@ def dynamic_analysis(
     instruments: Mapping[str, Instrument],
     sessions: pd.DataFrame,
     clients: pd.DataFrame,
-    reliability: pd.DataFrame,
+    reliability: pd.DataFrame | None = None,
     code_hash: str = "",
 ) -> DynamicAnalysis:
     """One analysis of the study file.
@@ -52,7 +52,7 @@ def dynamic_analysis(
     Parameters
     ----------
     name : key of the entry of ``dynamics:``. sessions, clients : scored sessions and clients.
-    reliability : table of :mod:`alliance.reliability`.
+    reliability : table of :mod:`alliance.reliability`, for the study's own reliabilities.
     """
     asked = study.dynamics[name]
     series = var_series(
@@ -64,7 +64,7 @@ def dynamic_analysis(
         series,
         spec_of(study, asked),
         _with_component(context, asked),
-        own_reliability(asked, reliability),
+        None if reliability is None else own_reliability(asked, reliability),
     )
 
 

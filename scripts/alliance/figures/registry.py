@@ -12,6 +12,7 @@ import pandas as pd
 
 from alliance.figures import (
     client_slopes,
+    dynamics,
     flow,
     forest,
     missingness,
@@ -213,6 +214,21 @@ def _client_slopes(x: FigureInputs) -> Drawn:
     return Drawn("client_slopes", client_slopes.draw_client_slopes(numbers), numbers, words)
 
 
+def _dynamics(name: str) -> Callable[[FigureInputs], Drawn]:
+    """Makes one of the figures of the first dynamic model of the study file."""
+
+    def make(x: FigureInputs) -> Drawn:
+        key = next(iter(x.study.dynamics), None)
+        if key is None:
+            reason = NotDrawn(_NO_DYNAMICS)
+            return Drawn(name, reason, pd.DataFrame(), FigureText("", "", ""))
+        numbers = getattr(dynamics, f"numbers_{name}")(x.estimates, key, x.labels)
+        picture = getattr(dynamics, f"draw_{name}")(numbers)
+        return Drawn(name, picture, numbers, getattr(dynamics, f"describe_{name}")(numbers))
+
+    return make
+
+
 def _timelines(x: FigureInputs) -> Drawn:
     first = {
         name: (x.study.rupture_label(name), spec.rules[0])
@@ -263,6 +279,7 @@ def _reliability(x: FigureInputs) -> Drawn:
     return Drawn("reliability", picture, numbers, reliability.describe_reliability(numbers))
 
 
+_NO_DYNAMICS = "the study file asks for no dynamic model"
 _NO_RUPTURES = "the study file asks for no rupture analysis"
 _SPECS: tuple[FigureSpec, ...] = (
     FigureSpec(
@@ -308,6 +325,18 @@ _SPECS: tuple[FigureSpec, ...] = (
     FigureSpec(
         "client_slopes", "How much do clients differ?", "bayes", ("slopes", "estimates"),
         "no model was fitted with Bayesian methods", _client_slopes,
+    ),
+    FigureSpec(
+        "dynamics_paths", "From session to session", "dynamics", ("estimates",), _NO_DYNAMICS,
+        _dynamics("dynamics_paths"),
+    ),
+    FigureSpec(
+        "impulse_responses", "What is left of a deviation over six sessions", "dynamics",
+        ("estimates",), _NO_DYNAMICS, _dynamics("impulse_responses"),
+    ),
+    FigureSpec(
+        "dynamics_estimators", "The same effects by other estimators", "dynamics",
+        ("estimates",), _NO_DYNAMICS, _dynamics("dynamics_estimators"),
     ),
     FigureSpec(
         "rupture_rules", "Ruptures under different rules", "ruptures",

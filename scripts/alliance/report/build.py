@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from alliance.figures.registry import headline_model
 from alliance.instruments import VERIFICATION_IN_WORDS, Instrument
-from alliance.report import sentences
+from alliance.report import dynamics, sentences
 from alliance.report.bayes_words import bayes_sentences
 from alliance.report.inputs import ReportFigure, ReportInputs
 from alliance.small_cells import is_small, step_words
@@ -154,6 +154,7 @@ def _sections(x: ReportInputs, place: _Numbering) -> list[Section]:
         *_variants(place),
         *_associations(x, place),
         _bayes(x, place),
+        _dynamics(x, place),
         _ruptures(x, place),
     ]
     if x.truth is not None and len(x.truth):
@@ -217,6 +218,15 @@ def _bayes(x: ReportInputs, place: _Numbering) -> Section:
         bullets = bayes_sentences(x.bayes_checks, key, x.study.models[key].label)
     words = _BAYES_EXPLAINED if items else "No Bayesian model was fitted."
     return Section("bayes", "Bayesian models", (words,), tuple(bullets), items)
+
+
+def _dynamics(x: ReportInputs, place: _Numbering) -> Section:
+    items = place.figures("dynamics_paths", "impulse_responses") if x.study.dynamics else ()
+    items += place.tables("dynamics_")
+    items += place.figures("dynamics_estimators") if x.study.dynamics else ()
+    words = dynamics.section_words(x.estimates, x.study)
+    after = dynamics.sensitivity_words(x.estimates, x.study)
+    return Section("dynamics", "From session to session", words, items=items, after=after)
 
 
 def _ruptures(x: ReportInputs, place: _Numbering) -> Section:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from alliance.report.dynamics import dynamic_questions
 from alliance.report.rupture_sentences import (
     contrast_sentences,
     prevalence_sentences,
@@ -76,6 +77,10 @@ def study_answers(
         if spec.therapists and spec.kind == "within_between":
             answers.append(model_answer(estimates, study, key, "between_therapist"))
     totals = [key for key, spec in study.ruptures.items() if not spec.component]
+    answers += [
+        Answer(question, verdict, tuple(said))
+        for question, verdict, said in dynamic_questions(estimates, study)
+    ]
     answers += [
         rupture_answer(estimates, study, key, rule_labels) for key in totals or study.ruptures
     ]
@@ -413,6 +418,7 @@ def left_out(
     """Every row that is not ok, in words; rows with the same reason share a sentence."""
     bad = estimates[estimates["status"] != "ok"]
     names = {name: model.label for name, model in study.models.items()}
+    names |= {name: dynamic.label for name, dynamic in study.dynamics.items()}
     names |= {name: f"Ruptures, {study.rupture_label(name)}" for name in study.ruptures}
     sentences = []
     for (analysis, estimator, status, reason), own in bad.groupby(

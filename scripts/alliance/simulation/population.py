@@ -13,6 +13,9 @@ import numpy as np
 import pandas as pd
 
 from alliance.estimation.design import Refusal, build_design
+from alliance.estimation.dynamics_effects import held_effects, within_sd
+from alliance.estimation.dynamics_maker import term_name
+from alliance.estimation.dynamics_study import dynamic_analysis, fit_for_sampling
 from alliance.estimation.reml import LmmFit, fit_lmm
 from alliance.instruments import Instrument
 from alliance.scoring import score_measure
@@ -22,6 +25,7 @@ from alliance.study import Measure, ModelSpec, Study
 from alliance.within_between import model_frame, pooled_within_sd
 
 N_SAMPLES = 10
+DIGITS, DIGITS_OF_SMALL = 4, 5  # a cross-lag in items' points can be small
 Draw = Callable[[int], Drawn]
 Numbers = dict[str, float]
 
@@ -44,6 +48,7 @@ def population_truth(
     """
     described: list[dict[str, Numbers]] = []
     fitted: list[dict[str, Numbers]] = []
+    moved: list[dict[str, Numbers]] = []
     n_clients = 0
     for number in range(1, n_samples + 1):
         drawn = draw(number)
@@ -53,10 +58,16 @@ def population_truth(
         fitted.append(
             {name: fit_terms(sessions, clients, study, instruments, name) for name in study.models}
         )
+        moved.append(
+            {
+                name: dynamic_terms(sessions, clients, study, instruments, name)
+                for name in study.dynamics
+            }
+        )
     return {
         "population_samples": {"samples": n_samples, "clients_each": n_clients},
         "population": _summarise(described),
-        "estimands": _summarise(fitted),
+        "estimands": _summarise(fitted) | _summarise(moved, DIGITS_OF_SMALL),
     }
 
 
@@ -96,6 +107,33 @@ def fit_terms(
     if fit.therapist_cov.size:
         terms["sd_therapist"] = float(np.sqrt(fit.therapist_cov[0, 0]))
     return terms | {"sd_residual": float(fit.sigma)}
+
+
+def dynamic_terms(
+    sessions: pd.DataFrame,
+    clients: pd.DataFrame,
+    study: Study,
+    instruments: Mapping[str, Instrument],
+    dynamics: str,
+) -> Numbers:
+    """Coefficients and lasting effects of one dynamic model, fitted to scored tables.
+
+    Sessions that were attended are counted, as in the study: a missed appointment is no step.
+    """
+    attended = sessions.assign(session=sessions.groupby("client").cumcount() + 1)
+    analysis = dynamic_analysis(study, dynamics, instruments, attended, clients)
+    fit = fit_for_sampling(analysis)
+    if isinstance(fit, Refusal):
+        raise ValueError(f"the population model cannot be fitted: {fit.reason}")
+    held = held_effects(fit.coefficients)[0]
+    terms: Numbers = {}
+    for target, source in np.ndindex(held.shape):
+        terms[term_name(fit.names, target, source)] = float(fit.coefficients[0, target, source])
+    for target, source in zip(*np.nonzero(~np.isnan(held)), strict=True):
+        name = f"long_run_held_{fit.names[source]}_{fit.names[target]}"
+        terms[name] = float(held[target, source])
+    sds = dict(zip(fit.names, within_sd(fit), strict=True))
+    return terms | {f"sd_within_{name}": float(sd) for name, sd in sds.items()}
 
 
 def _frame(
@@ -147,15 +185,17 @@ def _moments(scores: pd.Series, client: pd.Series) -> Numbers:
     }
 
 
-def _summarise(samples: list[dict[str, Numbers]]) -> dict[str, dict[str, Numbers]]:
+def _summarise(
+    samples: list[dict[str, Numbers]], digits: int = DIGITS
+) -> dict[str, dict[str, Numbers]]:
     """Mean over the samples and its standard error, rounded to be the same on every machine."""
     summary: dict[str, dict[str, Numbers]] = {}
     for group, terms in samples[0].items():
         values = {term: np.array([sample[group][term] for sample in samples]) for term in terms}
         summary[group] = {
             term: {
-                "value": round(float(drawn.mean()), 4),
-                "mc_se": round(float(drawn.std(ddof=1) / np.sqrt(drawn.size)), 4),
+                "value": round(float(drawn.mean()), digits),
+                "mc_se": round(float(drawn.std(ddof=1) / np.sqrt(drawn.size)), digits),
             }
             for term, drawn in values.items()
         }

@@ -74,6 +74,13 @@ _DERIVED = (
     "between_corrected_ar1",
     "attenuation_ar1",
 )
+_DYNAMIC_TERMS = {
+    "cross_lag_": "Cross-lag, {}",
+    "autoregression_": "Carry-over, {}",
+    "long_run_held_": "Long run, held higher, {}",
+    "long_run_equilibrium_": "Long run, pushed up, {}",
+    "sd_within_": "SD within clients, {}",
+}
 _SECTIONS = (
     "Fixed effects",
     "Compared across levels",
@@ -98,10 +105,12 @@ _SECTION_OF = {  # how the name of a term begins -> where it stands; the first t
     **dict.fromkeys(("sd_", "cor_", "icc", "var_", "pct_"), "Random effects"),
     "deviance": "Fit",
 }
+_DYNAMIC = "Random-intercept VAR(1), "
 
 
 def family(estimator: str) -> str:
-    """``NUTS`` of ``NUTS (PyMC, nutpie)``."""
+    """``NUTS`` of ``NUTS (PyMC, nutpie)`` and of the dynamic model's twin."""
+    estimator = estimator.removeprefix(_DYNAMIC)
     return estimator.split(" ", maxsplit=1)[0] if estimator else ""
 
 
@@ -121,6 +130,9 @@ def term_words(term: str, estimand: str = "") -> str:
     if term.startswith("cor_therapist_"):
         first, _, second = term.removeprefix("cor_therapist_").partition("_")
         return f"Correlation of {first} and {second}, therapists"
+    for start, words in _DYNAMIC_TERMS.items():
+        if term.startswith(start) and term.removeprefix(start).count("_") <= 1:
+            return words.format(term.removeprefix(start).replace("_", " to "))
     if term.startswith("cor_"):
         first, _, second = term.removeprefix("cor_").partition("_")
         return f"Correlation of {first} and {second}"
@@ -360,7 +372,7 @@ def truth_table(estimates: pd.DataFrame, truth: pd.DataFrame, models: dict[str, 
             rows.append(Row((term_words(t.term), *cells), indent=True))
             numbers.append(record)
     columns = (
-        Column("Term"), Column("True value"), Column("REML [95% CI]"), Column("holds it"),
+        Column("Term"), Column("True value"), Column("REML or ML [95% CI]"), Column("holds it"),
         Column("Bayesian [95% CrI]"), Column("holds it"),
     )  # fmt: skip
     notes = (

@@ -12,6 +12,12 @@ from alliance.study import Study
 from alliance.tables.apa import ApaTable
 from alliance.tables.bayes import bayes_checks_table
 from alliance.tables.descriptives import descriptives_table, reliability_table
+from alliance.tables.dynamics import (
+    dynamics_table,
+    estimators_table,
+    phases_table,
+    reliability_grid_table,
+)
 from alliance.tables.models import diagnostics_table, model_table, triangulation_table, truth_table
 from alliance.tables.recovery import recovery_table
 from alliance.tables.rupture_noise import rupture_noise_table, rupture_test_table
@@ -68,7 +74,8 @@ class TableInputs:
 
 def make_tables(x: TableInputs) -> dict[str, ApaTable]:
     """Every table that has something to show, by name."""
-    tables = [*_data_tables(x), *_model_tables(x), *_rupture_tables(x), *_source_tables(x)]
+    tables = [*_data_tables(x), *_model_tables(x), *_dynamic_tables(x), *_rupture_tables(x)]
+    tables += _source_tables(x)
     return {table.name: table for table in tables if table is not None and table.rows}
 
 
@@ -123,7 +130,8 @@ def _model_tables(x: TableInputs) -> list[ApaTable | None]:
             raters_table(x.estimates, name, label, _measure_labels(x)),
         ]
     tables.append(triangulation_table(x.estimates, models))
-    tables.append(diagnostics_table(x.estimates, models))
+    both = models | {name: dynamic.label for name, dynamic in x.study.dynamics.items()}
+    tables.append(diagnostics_table(x.estimates, both))
     tables += [
         association_table(x.estimates, name, spec.label)
         for name, spec in x.study.associations.items()
@@ -132,8 +140,21 @@ def _model_tables(x: TableInputs) -> list[ApaTable | None]:
         checked = [name for name in models if name in set(x.bayes_checks["analysis"])]
         tables += [bayes_checks_table(x.bayes_checks, name, models[name]) for name in checked]
     if _present(x.truth):
-        tables.append(truth_table(x.estimates, x.truth, models))
+        tables.append(truth_table(x.estimates, x.truth, both))
     return tables
+
+
+def _dynamic_tables(x: TableInputs) -> list[ApaTable | None]:
+    if not _present(x.estimates):
+        return []
+    labels = {name: measure.label for name, measure in x.study.measures.items()}
+    makers = (dynamics_table, phases_table, reliability_grid_table, estimators_table)
+    return [
+        make(x.estimates, name, dynamic.label, labels)
+        for name, dynamic in x.study.dynamics.items()
+        for make in makers
+        if name in set(x.estimates["analysis"])
+    ]
 
 
 def _rupture_tables(x: TableInputs) -> list[ApaTable | None]:

@@ -1,0 +1,383 @@
+"""The dynamic model: paths between sessions, responses over sessions, estimators side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+
+from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.style import (
+    BAND_ALPHA,
+    BETWEEN,
+    FULL_WIDTH_MM,
+    INK,
+    MUTED,
+    WITHIN,
+    grid_lines,
+    new_figure,
+    sheet,
+    whole_sessions,
+    wrap,
+)
+
+ML = "Random-intercept VAR(1), ML"
+NUTS = "Random-intercept VAR(1), NUTS"
+PATHS: tuple[str, ...] = (
+    "autoregression_alliance", "autoregression_outcome", "cross_lag_alliance_outcome",
+    "cross_lag_outcome_alliance",
+)  # fmt: skip
+FORWARD, REVERSE = PATHS[2], PATHS[3]
+HORIZON = 6
+
+
+def _rows(estimates: pd.DataFrame, analysis: str, estimator: str) -> pd.DataFrame:
+    own = (estimates["analysis"] == analysis) & (estimates["estimator"] == estimator)
+    return estimates[own & estimates["estimate"].notna()]
+
+
+# Paths
+
+
+def numbers_dynamics_paths(
+    estimates: pd.DataFrame, analysis: str, labels: dict[str, str]
+) -> pd.DataFrame:
+    """The four paths between alliance and outcome, standardised within clients.
+
+    Returns
+    -------
+    DataFrame
+        ``term, source, target, lag, std, std_low, std_high, estimate, ci_low, ci_high, units,
+        n_obs, n_clients, timing_order, status``; empty where the model was not estimated.
+    """
+    own = _rows(estimates, analysis, ML)
+    own = own[own["term"].isin(PATHS) & own["std_within"].notna()]
+    named = own.assign(
+        source=own["predictor"].map(labels).fillna(own["predictor"]),
+        target=own["outcome"].map(labels).fillna(own["outcome"]),
+        std=own["std_within"], std_low=own["std_within_low"], std_high=own["std_within_high"],
+    )  # fmt: skip
+    columns = [
+        "term", "source", "target", "lag", "std", "std_low", "std_high", "estimate", "ci_low",
+        "ci_high", "units", "n_obs", "n_clients", "timing_order", "status",
+    ]  # fmt: skip
+    return named[columns].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """x of alliance and outcome in the first session drawn, and of the step to the next."""
+
+    alliance: float
+    outcome: float
+    step: float = 3.1
+
+    def at(self, series: str, session: int) -> tuple[float, float]:
+        x = self.alliance if series == "alliance" else self.outcome
+        return x + session * self.step, _LEVEL[series]
+
+
+_LEVEL = {"alliance": 1.55, "outcome": 0.0}
+_BOX = (1.12, 0.52)
+
+
+def _places(numbers: pd.DataFrame) -> _Places:
+    """What is measured earlier in a session stands further left."""
+    lags = numbers.set_index("term")["lag"]
+    if lags.get(REVERSE, 1.0) == 0:
+        return _Places(alliance=1.25, outcome=0.0)
+    if lags.get(FORWARD, 1.0) == 0:
+        return _Places(alliance=0.0, outcome=1.25)
+    return _Places(alliance=0.6, outcome=0.6)
+
+
+def draw_dynamics_paths(numbers: pd.DataFrame) -> Figure | NotDrawn:
+    """Two sessions side by side; each arrow carries its standardised coefficient and interval."""
+    if not set(PATHS) <= set(numbers["term"]):
+        return NotDrawn("the dynamic model was not estimated")
+    with sheet():
+        figure = new_figure(FULL_WIDTH_MM, 84)
+        axes = figure.add_subplot()
+        axes.set_axis_off()
+        axes.set_aspect("equal")
+        places = _places(numbers)
+        names = _series_names(numbers)
+        for session, words in enumerate(("Session t", "Session t + 1")):
+            _session(axes, places, session, words)
+            for series, name in names.items():
+                _node(axes, places.at(series, session), name)
+        for row in numbers.itertuples():
+            _path(axes, row, places)
+        axes.set_xlim(-0.85, places.step + 2.1)
+        axes.set_ylim(-0.95, 2.75)
+        return figure
+
+
+def _series_names(numbers: pd.DataFrame) -> dict[str, str]:
+    own = numbers.set_index("term")
+    return {s: str(own.loc[f"autoregression_{s}", "target"]) for s in ("alliance", "outcome")}
+
+
+def _session(axes: Axes, places: _Places, session: int, words: str) -> None:
+    left = -0.72 + session * places.step
+    axes.add_patch(
+        Rectangle((left, -0.62), 2.69, 2.98, facecolor="#f4f6f8", edgecolor="none", zorder=0)
+    )
+    axes.text(left + 2.69 / 2, 2.44, words, ha="center", va="bottom", color=MUTED, fontsize=7.5)
+
+
+def _node(axes: Axes, at: tuple[float, float], name: str) -> None:
+    width, height = _BOX
+    corner = (at[0] - width / 2, at[1] - height / 2)
+    axes.add_patch(
+        FancyBboxPatch(
+            corner, width, height, boxstyle="round,pad=0,rounding_size=0.08", facecolor="white",
+            edgecolor=INK, lw=0.9, zorder=3,
+        )
+    )  # fmt: skip
+    axes.text(*at, wrap(name, 16), ha="center", va="center", fontsize=6.5, zorder=4)
+
+
+def _path(axes: Axes, row: object, places: _Places) -> None:
+    """One arrow; dashed where the interval holds zero."""
+    own = row.term.startswith("autoregression")
+    source, target = _ends(row.term)
+    start = places.at(source, 0)
+    end = places.at(target, 0 if row.lag == 0 else 1)
+    begin, finish = _anchors(start, end)
+    colour = MUTED if own else (WITHIN if row.term == FORWARD else BETWEEN)
+    unclear = row.std_low <= 0 <= row.std_high
+    axes.add_patch(
+        FancyArrowPatch(
+            begin, finish, arrowstyle="-|>", mutation_scale=9, color=colour, zorder=2,
+            lw=0.9 + 3.0 * min(abs(row.std), 0.8), ls=(0, (4, 2)) if unclear else "-",
+            shrinkA=0, shrinkB=0,
+        )
+    )  # fmt: skip
+    x, y = _label_place(row, begin, finish)
+    axes.text(
+        x, y, f"{row.std:.2f}\n[{row.std_low:.2f}, {row.std_high:.2f}]".replace("-", "−"),
+        ha="center", va="center", fontsize=6.8, color=INK if own else colour, zorder=5,
+        linespacing=1.15,
+        bbox={"facecolor": "white" if not own else "none", "edgecolor": "none", "pad": 1.2},
+    )  # fmt: skip
+
+
+def _ends(term: str) -> tuple[str, str]:
+    if term.startswith("autoregression_"):
+        own = term.removeprefix("autoregression_")
+        return own, own
+    source, _, target = term.removeprefix("cross_lag_").partition("_")
+    return source, target
+
+
+def _anchors(
+    start: tuple[float, float], end: tuple[float, float]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Where an arrow leaves and reaches its boxes."""
+    width, height = _BOX
+    gap = 0.03
+    if start[1] == end[1]:
+        return (start[0] + width / 2 + gap, start[1]), (end[0] - width / 2 - gap, end[1])
+    up = 1.0 if end[1] > start[1] else -1.0
+    if end[0] - start[0] < 2.0:  # within a session
+        return (
+            (start[0] + 0.18, start[1] + up * (height / 2 + gap)),
+            (end[0] - 0.18, end[1] - up * (height / 2 + gap)),
+        )
+    return (
+        (start[0] + width / 2 + gap, start[1] + up * 0.12),
+        (end[0] - width / 2 - gap, end[1] - up * 0.12),
+    )
+
+
+def _label_place(
+    row: object, begin: tuple[float, float], finish: tuple[float, float]
+) -> tuple[float, float]:
+    middle = ((begin[0] + finish[0]) / 2, (begin[1] + finish[1]) / 2)
+    if row.term.startswith("autoregression"):
+        return middle[0], middle[1] + (0.24 if row.term.endswith("alliance") else -0.24)
+    share = 0.5 if row.lag == 0 else 0.22  # crossing arrows are labelled before they cross
+    return (
+        begin[0] + share * (finish[0] - begin[0]),
+        begin[1] + share * (finish[1] - begin[1]),
+    )
+
+
+def describe_dynamics_paths(numbers: pd.DataFrame) -> FigureText:
+    """Caption with order, units and n; alt text with every path."""
+    title = "From session to session"
+    if numbers.empty:
+        return FigureText(title, "", "")
+    first = numbers.iloc[0]
+    caption = (
+        "Within clients: what a rating one within-client SD above the client's own course goes "
+        "with, in within-client SDs of the other, given the earlier values of both. Numbers: "
+        "random-intercept VAR(1) by maximum likelihood with 95% confidence intervals; dashed "
+        f"where the interval holds zero. Order of measurement: {first['timing_order']}. The "
+        "outcome is oriented so that higher is worse. "
+        f"{first['n_obs']:,.0f} scores of {first['n_clients']:,.0f} clients. Arrows say what "
+        "predicts what, not what brings what about."
+    )
+    parts = [
+        f"{r.source} to {r.target}, {'same' if r.lag == 0 else 'next'} session: {r.std:.2f} "
+        f"({r.std_low:.2f} to {r.std_high:.2f})."
+        for r in numbers.itertuples()
+    ]
+    return FigureText(title, caption, "Path diagram. " + " ".join(parts))
+
+
+# Responses
+
+
+def numbers_impulse_responses(
+    estimates: pd.DataFrame, analysis: str, labels: dict[str, str]
+) -> pd.DataFrame:
+    """Responses over six sessions in both directions, by both estimators, in raw points."""
+    parts = []
+    for estimator, name in ((ML, "ML"), (NUTS, "Bayesian")):
+        own = _rows(estimates, analysis, estimator)
+        found = own["term"].str.extract(r"^response_(alliance_outcome|outcome_alliance)_(\d)$")
+        own = own.assign(direction=found[0], step=pd.to_numeric(found[1]))
+        parts.append(own[own["direction"].notna()].assign(by=name))
+    own = pd.concat(parts)
+    own = own.assign(
+        source=own["predictor"].map(labels).fillna(own["predictor"]),
+        target=own["outcome"].map(labels).fillna(own["outcome"]),
+    )
+    columns = [
+        "direction", "source", "target", "by", "step", "estimate", "ci_low", "ci_high", "units",
+        "n_clients",
+    ]  # fmt: skip
+    return own[columns].reset_index(drop=True)
+
+
+def draw_impulse_responses(numbers: pd.DataFrame) -> Figure | NotDrawn:
+    """One panel per direction: maximum likelihood with its band, the Bayesian twin beside it."""
+    if numbers.empty:
+        return NotDrawn("there is no response to draw: the dynamic model was not estimated")
+    with sheet():
+        directions = list(dict.fromkeys(numbers["direction"]))
+        figure = new_figure(FULL_WIDTH_MM, 74)
+        panels = figure.subplots(1, len(directions), squeeze=False)[0]
+        for axes, name in zip(panels, directions, strict=True):
+            _response_panel(axes, numbers[numbers["direction"] == name])
+        handles, words = panels[0].get_legend_handles_labels()
+        figure.legend(handles, words, loc="outside upper right", ncols=2)
+        return figure
+
+
+def _response_panel(axes: Axes, own: pd.DataFrame) -> None:
+    looks = {"ML": (WITHIN, "-", "o"), "Bayesian": (BETWEEN, "--", "s")}
+    for name, rows in own.groupby("by", sort=False):
+        colour, line, marker = looks[str(name)]
+        shift = 0.0 if name == "ML" else 0.08
+        x = rows["step"].to_numpy(float) + shift
+        if name == "ML":
+            axes.fill_between(
+                x, rows["ci_low"], rows["ci_high"], color=colour, alpha=BAND_ALPHA, lw=0
+            )
+        else:
+            axes.vlines(x, rows["ci_low"], rows["ci_high"], color=colour, lw=0.9)
+        words = "Maximum likelihood, 95% CI" if name == "ML" else "Bayesian, 95% CrI"
+        axes.plot(x, rows["estimate"], line, marker=marker, color=colour, label=words)
+    axes.axhline(0, color=INK, lw=0.7, zorder=0)
+    first = own.iloc[0]
+    axes.set_title(wrap(f"{first['source']} → {first['target']}", 34))
+    axes.set_xlabel("Sessions later")
+    axes.set_ylabel(wrap(str(first["units"]), 44))
+    whole_sessions(axes)
+    grid_lines(axes, "y")
+
+
+def describe_impulse_responses(numbers: pd.DataFrame) -> FigureText:
+    """Caption and alt text: the responses at one, three and six sessions."""
+    title = "What is left of a deviation over six sessions"
+    caption = (
+        "Within clients: expected difference of the series named second, one to six sessions "
+        "after the one named first was one point above the client's own course, in raw points, by "
+        "the dynamic model. Bands and whiskers: 95% intervals. The outcome is oriented so that "
+        "higher is worse."
+    )
+    shown = numbers[numbers["step"].isin((1, 3, HORIZON))]
+    parts = [
+        f"{r.source} to {r.target}, {r.by}, {r.step} later: {r.estimate:.3g} "
+        f"({r.ci_low:.3g} to {r.ci_high:.3g})."
+        for r in shown.itertuples()
+    ]
+    return FigureText(title, caption, "Line chart. " + " ".join(parts))
+
+
+# Estimators
+
+
+def numbers_dynamics_estimators(
+    estimates: pd.DataFrame, analysis: str, labels: dict[str, str]
+) -> pd.DataFrame:
+    """Both cross-lags by every estimator; ``biased`` where theory predicts a bias."""
+    own = estimates[(estimates["analysis"] == analysis) & estimates["term"].isin(PATHS[2:])]
+    own = own[own["kind"].eq("fixed") & own["estimate"].notna()]
+    own = own.assign(
+        source=own["predictor"].map(labels).fillna(own["predictor"]),
+        target=own["outcome"].map(labels).fillna(own["outcome"]),
+        biased=own["estimator"].str.contains("OLS"),
+        later=~own["estimator"].isin((ML, NUTS)),
+    ).sort_values("later", kind="stable")
+    columns = [
+        "term", "source", "target", "estimator", "estimate", "ci_low", "ci_high", "units",
+        "biased", "status", "n_clients",
+    ]  # fmt: skip
+    return own[columns].reset_index(drop=True)
+
+
+def draw_dynamics_estimators(numbers: pd.DataFrame) -> Figure | NotDrawn:
+    """A forest per direction; shortcuts are open and grey."""
+    if numbers.empty or numbers["estimator"].nunique() < 2:
+        return NotDrawn("there are no two estimators of the dynamic model to compare")
+    with sheet():
+        names = list(dict.fromkeys(numbers["estimator"]))
+        terms = [term for term in PATHS[2:] if term in set(numbers["term"])]
+        figure = new_figure(FULL_WIDTH_MM, 26 + 8.5 * len(names))
+        panels = figure.subplots(1, len(terms), sharey=True, squeeze=False)[0]
+        for axes, term in zip(panels, terms, strict=True):
+            _forest_panel(axes, numbers[numbers["term"] == term], names)
+        panels[0].set_yticks(range(len(names)), [wrap(name, 36) for name in names])
+        panels[0].set_ylim(len(names) - 0.5, -0.5)
+        return figure
+
+
+def _forest_panel(axes: Axes, own: pd.DataFrame, names: list[str]) -> None:
+    for row in own.itertuples():
+        at = names.index(row.estimator)
+        colour = MUTED if row.biased else (WITHIN if row.term == FORWARD else BETWEEN)
+        if np.isfinite(row.ci_low):
+            axes.plot([row.ci_low, row.ci_high], [at, at], color=colour, lw=1.2)
+        axes.plot(
+            row.estimate, at, "o", color=colour, mfc="white" if row.biased else colour, ms=4.5
+        )
+    axes.axvline(0, color=INK, lw=0.7, zorder=0)
+    axes.set_title(wrap(f"{own['source'].iloc[0]} → {own['target'].iloc[0]}", 28))
+    axes.set_xlabel(wrap(str(own["units"].iloc[0]), 44))
+    grid_lines(axes, "x")
+    axes.tick_params(axis="y", length=0)
+
+
+def describe_dynamics_estimators(numbers: pd.DataFrame) -> FigureText:
+    """Caption and alt text: every estimate."""
+    title = "The same effects by other estimators"
+    caption = (
+        "Within clients, from one series to the other, raw points per point with 95% intervals. "
+        "Filled: estimators without a known bias when their model holds. Open and grey: usual "
+        "shortcuts with a known bias, named in the table; they are shown for comparison and are "
+        "no results."
+    )
+    parts = [
+        f"{r.source} to {r.target}, {r.estimator}: {r.estimate:.3g} "
+        f"({r.ci_low:.3g} to {r.ci_high:.3g})."
+        for r in numbers.itertuples()
+    ]
+    return FigureText(title, caption, "Forest plot. " + " ".join(parts))

@@ -1,0 +1,182 @@
+"""Sentences on the dynamic models: each direction, what shortcuts say, what the sample can show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from alliance.study import Study
+from alliance.tables.dynamics import ML, NUTS, cross_lags, power_words, rows_by
+from alliance.tables.format import (
+    counted,
+    digits_for,
+    direction,
+    interval,
+    number,
+    p_text,
+)
+
+FORWARD, REVERSE = "cross_lag_alliance_outcome", "cross_lag_outcome_alliance"
+EXPLAINED = (
+    "The dynamic model (random-intercept VAR(1)) follows alliance and outcome together from "
+    "session to session. It sets apart how clients differ in level and course, and asks whether a "
+    "session's deviation from the client's own course goes with a deviation of the other at the "
+    "next occasion, given the earlier values of both. It is fitted by full-information maximum "
+    "likelihood, so the bias of centring by hand with a lagged outcome does not arise, and by its "
+    "Bayesian twin."
+)
+NONE = "The study file asks for no dynamic model."
+
+
+def dynamic_questions(estimates: pd.DataFrame, study: Study) -> list[tuple[str, str, list[str]]]:
+    """Question, verdict and sentences for both directions of the first dynamic model."""
+    key = next(iter(study.dynamics), None)
+    if key is None:
+        return []
+    return [_answer(estimates, study, key, term) for term in (FORWARD, REVERSE)]
+
+
+def _answer(
+    estimates: pd.DataFrame, study: Study, key: str, term: str
+) -> tuple[str, str, list[str]]:
+    spec = study.dynamics[key]
+    measures = [study.measures[name].label for name in (spec.alliance, spec.outcome)]
+    source, target = measures if term == FORWARD else measures[::-1]
+    row = _row(estimates, key, term, ML)
+    question = f"Beyond the client's own course: does {source} predict {target} {_when(row)}?"
+    if row is None or row["status"] == "not_estimated":
+        reason = str(row["reason"]) if row is not None else "there is no row for it"
+        return question, "Not estimated.", [f"{reason[:1].upper()}{reason[1:].rstrip('.')}."]
+    sentences = [_found(row, source, target), _twin(_row(estimates, key, term, NUTS))]
+    sentences += [_lasting(estimates, key, term, source, target)]
+    sentences += [_can_show(estimates, key, term)]
+    return question, _verdict(row, source, target), [text for text in sentences if text]
+
+
+def _row(estimates: pd.DataFrame, key: str, term: str, estimator: str) -> pd.Series | None:
+    own = rows_by(estimates, key, estimator)
+    own = own[own["term"] == term]
+    return own.iloc[0] if len(own) else None
+
+
+def _when(row: pd.Series | None) -> str:
+    same = row is not None and row["lag"] == 0
+    return "later in the same session" if same else "at the next session"
+
+
+def _verdict(row: pd.Series, source: str, target: str) -> str:
+    if row["status"] == "diagnostics_failed":
+        return "Not to be relied on: diagnostics failed."
+    if row["ci_low"] <= 0 <= row["ci_high"]:
+        return "Not clear: the interval includes zero."
+    return (
+        f"Yes: higher {source} goes with {'lower' if row['estimate'] < 0 else 'higher'} {target}."
+    )
+
+
+def _found(row: pd.Series, source: str, target: str) -> str:
+    digits = digits_for(row["se"])
+    units, _, per = str(row["units"]).partition(" per ")
+    way = "lower" if row["estimate"] < 0 else "higher"
+    text = (
+        f"When {source} was one {per} above the client's own course, {target} was "
+        f"{number(abs(row['estimate']), digits)} {units} {way} {_when(row)} (b = "
+        f"{number(row['estimate'], digits)}, 95% CI "
+        f"{interval(row['ci_low'], row['ci_high'], digits)}, {p_text(row['p'])}, maximum "
+        f"likelihood; {counted(row['n_clients'], 'client')})"
+    )
+    if not np.isfinite(row["std_within"]):
+        return f"{text}."
+    limits = interval(row["std_within_low"], row["std_within_high"])
+    return f"{text}; {number(row['std_within'])} {limits} in within-client SDs."
+
+
+def _twin(row: pd.Series | None) -> str:
+    if row is None:
+        return ""
+    if row["status"] == "not_estimated":
+        return f"The Bayesian twin was not fitted: {str(row['reason']).rstrip('.')}."
+    digits = digits_for(row["se"])
+    text = (
+        f"The Bayesian twin: b = {number(row['estimate'], digits)}, 95% CrI "
+        f"{interval(row['ci_low'], row['ci_high'], digits)}, probability of the direction "
+        f"{direction(row['pd'])}"
+    )
+    if row["status"] == "diagnostics_failed":
+        return f"{text}; its diagnostics failed ({row['reason']}), so it does not count."
+    return f"{text}."
+
+
+def _lasting(estimates: pd.DataFrame, key: str, term: str, source: str, target: str) -> str:
+    row = _row(estimates, key, f"long_run_held_{term.removeprefix('cross_lag_')}", ML)
+    if row is None or row["status"] != "ok":
+        return ""
+    digits = digits_for(row["se"])
+    return (
+        f"If {source} stayed one point higher for good, the model expects {target} to settle "
+        f"{number(row['estimate'], digits)} points away (95% interval "
+        f"{interval(row['ci_low'], row['ci_high'], digits)})."
+    )
+
+
+def _can_show(estimates: pd.DataFrame, key: str, term: str) -> str:
+    """What a sample of this size can and cannot show, from the standard error."""
+    least = _row(estimates, key, f"detectable_{term}", ML)
+    share = _row(estimates, key, f"power_{term}", ML)
+    if least is None or share is None:
+        return ""
+    return (
+        f"What {counted(least['n_clients'], 'client')} can show: a slope of "
+        f"{number(least['estimate'])} within-client SDs per SD or more is found in four of five "
+        f"such studies; one of .10, as often published, in {power_words(share['estimate'])} of "
+        "them."
+    )
+
+
+def section_words(estimates: pd.DataFrame, study: Study) -> tuple[str, ...]:
+    """Opening words of the section: the model, and what could not be had."""
+    if not study.dynamics:
+        return (NONE,)
+    absent = [
+        f"{spec.label}: not estimated. {_reason(estimates, key)}"
+        for key, spec in study.dynamics.items()
+        if cross_lags(estimates, key)["status"].ne("ok").any()
+    ]
+    return (EXPLAINED, *absent)
+
+
+def _reason(estimates: pd.DataFrame, key: str) -> str:
+    lags = cross_lags(estimates, key)
+    reason = str(lags.loc[lags["status"].ne("ok"), "reason"].iloc[0]).rstrip(".")
+    return f"{reason[:1].upper()}{reason[1:]}."
+
+
+def sensitivity_words(estimates: pd.DataFrame, study: Study) -> tuple[str, ...]:
+    """Said below tables and figures: courses of clients, first session, phases."""
+    said = []
+    for key, spec in study.dynamics.items():
+        own = rows_by(estimates, key, ML).set_index("term")
+        parts = [
+            f"{words[bool(own.loc[term, 'p'] < 0.05)]} ({p_text(own.loc[term, 'p'])})"
+            for term, words in _TESTS.items()
+            if term in own.index and np.isfinite(own.loc[term, "p"])
+        ]
+        if parts:
+            said.append(f"{spec.label}: {'; '.join(parts)}.")
+    return tuple(said)
+
+
+_TESTS = {
+    "lr_random_trend": (
+        "clients' own linear courses are not clearly needed",
+        "clients have linear courses of their own, which the model takes out",
+    ),
+    "lr_phases": (
+        "no clear difference between earlier and later sessions",
+        "earlier and later sessions differ, so that one number for all is an average",
+    ),
+    "first_session_settled": (
+        "first ratings vary as much as later ones",
+        "first ratings vary otherwise than later ones, which the model allows",
+    ),
+}

@@ -1,0 +1,246 @@
+"""The dynamic models of a study file: from its keys to rows, tables, sentences and figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_dynamics
+import synthetic_results as synthetic
+import yaml
+from pydantic import ValidationError
+
+from alliance.estimates import to_frame
+from alliance.estimation.dynamics import VarFit, fit_var
+from alliance.estimation.dynamics_maker import ESTIMATOR
+from alliance.estimation.dynamics_power import detectable_effect, power
+from alliance.estimation.dynamics_priors import VarPriors, var_priors_from_mapping
+from alliance.estimation.dynamics_study import (
+    analysis_rows,
+    dynamic_analysis,
+    fit_for_sampling,
+    own_reliability,
+)
+from alliance.problems import StudyError
+from alliance.report.dynamics import dynamic_questions
+from alliance.simulation.recovery import Truth, simulate
+from alliance.study import DynamicsSpec, Study, load_study, read_excerpt, write_excerpt
+from alliance.study.excerpt import parts_of_dynamics
+from alliance.tables.dynamics import ML, estimators_table, phases_table, reliability_grid_table
+
+ASKED = {"label": "Session to session", "alliance": "alliance", "outcome": "distress"}
+
+
+def study(**changes: object) -> Study:
+    """The bundled study 'brief' with other keys in its dynamic model."""
+    text = (synthetic.ROOT / "config/studies/brief.yaml").read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    content["dynamics"] = {"next_session": {**ASKED, **changes}}
+    return Study.model_validate(content)
+
+
+def scored(n: int, sessions: int, seed: int = 3) -> pd.DataFrame:
+    """Scores of a random-intercept VAR, the ORS turned so that higher is better."""
+    rng = np.random.default_rng(seed)
+    scores = simulate(Truth(), n, sessions, rng)
+    client, step = np.indices(scores.shape[:2]).reshape(2, -1)
+    return pd.DataFrame(
+        {
+            "client": [f"C{number:03d}" for number in client],
+            "session": step + 1,
+            "alliance": scores[..., 0].ravel() + 30.0,
+            "distress": 40.0 - (scores[..., 1].ravel() + 20.0),
+        }
+    )
+
+
+def rows_of(frame: pd.DataFrame, **changes: object) -> pd.DataFrame:
+    asked = study(**changes)
+    instruments = {"ors": None, "srs_v3": None}
+    asked = asked.model_copy(
+        update={
+            "measures": {
+                "alliance": asked.measures["alliance"].model_copy(update={"instrument": None}),
+                "distress": asked.measures["distress"].model_copy(
+                    update={"instrument": None, "higher_is": "better", "range": (0, 40)}
+                ),
+            }
+        }
+    )
+    clients = pd.DataFrame({"client": frame["client"].unique(), "therapist": None})
+    analysis = dynamic_analysis(asked, "next_session", instruments, frame, clients)
+    return to_frame(analysis_rows(analysis, seed=1))
+
+
+# Keys
+
+
+def test_series_are_named_alliance_outcome_and_the_further_measures():
+    asked = DynamicsSpec(**ASKED, further=["alliance_therapist"])
+    assert asked.series == {
+        "alliance": "alliance", "outcome": "distress", "alliance_therapist": "alliance_therapist",
+    }  # fmt: skip
+
+
+def test_a_measure_cannot_be_named_twice():
+    with pytest.raises(ValidationError, match="different measures"):
+        DynamicsSpec(**(ASKED | {"outcome": "alliance"}))
+
+
+def test_an_unknown_measure_is_told_with_its_line(tmp_path):
+    text = (synthetic.ROOT / "config/studies/brief.yaml").read_text(encoding="utf-8")
+    head, tail = text.split("dynamics:")
+    path = tmp_path / "brief.yaml"
+    path.write_text(head + "dynamics:" + tail.replace("outcome: distress", "outcome: distres", 1))
+    with pytest.raises(StudyError) as caught:
+        load_study(path)
+    (problem,) = caught.value.problems
+    assert problem.code == "UNKNOWN_NAME"
+    assert "dynamics.next_session.outcome" in problem.where
+    assert "distress" in problem.fix
+
+
+def test_an_excerpt_holds_only_what_the_dynamic_model_needs():
+    asked = synthetic.study()
+    parts = parts_of_dynamics(asked, "next_session")
+    text = write_excerpt(asked, "measures", "dynamics", only=parts)
+    kept = read_excerpt(text)
+    assert list(kept.dynamics) == ["next_session"]
+    assert set(kept.measures) == {"alliance_client", "symptoms"}
+
+
+# Rows
+
+
+def test_effects_are_found_in_the_direction_higher_is_worse():
+    table = rows_of(scored(150, 8), random_trend=False)
+    own = table[table["estimator"] == ESTIMATOR].set_index("term")
+    forward = own.loc["cross_lag_alliance_outcome"]
+    assert forward["status"] == "ok"
+    assert forward["lag"] == 1
+    assert abs(forward["estimate"] - -0.10) < 4 * forward["se"]
+    assert own.loc["cross_lag_outcome_alliance", "lag"] == 0
+    least = own.loc["detectable_cross_lag_alliance_outcome", "estimate"]
+    assert least == pytest.approx(2.8016 * forward["se"], rel=0.15)  # SDs are close to one
+    assert table["estimator"].nunique() >= 5
+
+
+def test_comparators_can_be_left_out():
+    table = rows_of(scored(40, 6), random_trend=False, comparators=False, phase_from=None)
+    assert set(table["estimator"]) == {ESTIMATOR}
+
+
+@pytest.mark.parametrize(
+    ("frame", "changes", "advice"),
+    [
+        (scored(40, 2), {}, "multilevel model without lagged outcome"),
+        (scored(40, 4), {}, "random_trend: false"),
+        (scored(6, 10), {}, "fewer than 10 clients (of 6)"),
+        (scored(40, 6).assign(alliance=30.0), {}, "never changes within a client"),
+    ],
+)
+def test_what_cannot_be_estimated_gives_a_reason_with_advice(frame, changes, advice):
+    table = rows_of(frame, **changes)
+    assert set(table["term"]) == {"cross_lag_alliance_outcome", "cross_lag_outcome_alliance"}
+    assert (table["status"] == "not_estimated").all()
+    assert table["reason"].str.contains(advice, regex=False).all()
+
+
+def test_own_reliability_is_one_where_it_is_not_known():
+    columns = ["measure", "scale", "level", "coefficient", "estimate"]
+    known = [("alliance", "total", "within_client", "Rcn", 0.7)]
+    asked = DynamicsSpec(**ASKED)
+    assert own_reliability(asked, pd.DataFrame(known, columns=columns)) == (0.7, 1.0)
+    assert own_reliability(asked, pd.DataFrame([], columns=columns)) is None
+
+
+def test_a_variance_of_zero_at_the_first_session_leaves_intervals_finite():
+    frame = scored(43, 13, seed=8)
+    first = frame["session"] == 1
+    frame.loc[first, "distress"] = 10.0 + 0.5 * frame.loc[first, "alliance"]
+    table = rows_of(frame, random_trend=False, comparators=False, phase_from=None)
+    row = table.set_index("term").loc["cross_lag_alliance_outcome"]
+    assert 0 < row["std_within_high"] - row["std_within_low"] < 2
+
+
+def test_power_is_that_of_a_normal_test():
+    assert power(0.0, 1.0) == pytest.approx(0.05)
+    assert power(detectable_effect(0.03), 0.03) == pytest.approx(0.80, abs=1e-4)
+
+
+def test_a_fit_that_did_not_converge_is_not_sampled(monkeypatch):
+    frame = scored(40, 6)
+    asked = study(random_trend=False)
+    clients = pd.DataFrame({"client": frame["client"].unique(), "therapist": None})
+    measures = {
+        name: m.model_copy(update={"instrument": None, "higher_is": "worse"})
+        for name, m in asked.measures.items()
+    }
+    asked = asked.model_copy(update={"measures": measures})
+    analysis = dynamic_analysis(asked, "next_session", {}, frame, clients)
+    fit = fit_var(analysis.series, analysis.spec)
+    assert isinstance(fit, VarFit)
+    failed = replace(fit, converged=False, problems=("the fit did not converge",))
+    monkeypatch.setattr("alliance.estimation.dynamics_study.fit_var", lambda *_: failed)
+    assert "did not converge" in fit_for_sampling(analysis).reason
+
+
+# Priors
+
+
+def test_priors_of_the_dynamic_model_are_those_of_the_file():
+    text = (synthetic.ROOT / "config/priors.yaml").read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    assert var_priors_from_mapping(content) == VarPriors()
+    content["dynamics"]["cross_lag"]["sd"] = 0.3
+    assert var_priors_from_mapping(content).cross_lag == 0.3
+
+
+def test_wrong_priors_are_told_all_at_once():
+    wrong = {
+        "cross_lags": {"sd": 0.2, "reason": "x"},
+        "level": {"sd": -1, "reason": ""},
+        "autoregression": {"mean": 1.5, "sd": 0.2, "reason": "x"},
+    }
+    with pytest.raises(StudyError) as caught:
+        var_priors_from_mapping({"dynamics": wrong})
+    places = [problem.where for problem in caught.value.problems]
+    assert len(places) == 4
+    assert "key 'dynamics.autoregression.mean'" in places
+
+
+# What readers see
+
+
+def test_the_name_of_the_estimator_is_the_same_in_rows_and_tables():
+    assert ML == ESTIMATOR
+
+
+def test_both_directions_are_answered_with_what_the_sample_can_show():
+    estimates = to_frame(synthetic_dynamics.dynamics_rows())
+    answers = dynamic_questions(estimates, synthetic.study())
+    assert ["at the next session" in q for q, _, _ in answers] == [True, False]
+    assert all(verdict.startswith("Yes") for _, verdict, _ in answers)
+    said = " ".join(answers[0][2])
+    assert "−1.50" in said
+    assert "98% of them" in said
+
+
+def test_a_refused_model_is_answered_with_its_reason():
+    table = rows_of(scored(40, 2))
+    (_, verdict, said), _ = dynamic_questions(table, study())
+    assert verdict == "Not estimated."
+    assert "ewer than 10 clients (of 40)" in said[0]
+
+
+def test_tables_show_no_number_of_a_failed_assumption():
+    estimates = to_frame(synthetic_dynamics.dynamics_rows())
+    labels = {"alliance_client": "Alliance", "symptoms": "Symptoms"}
+    grid = reliability_grid_table(estimates, "next_session", "Dynamics", labels)
+    assert grid.rows[-1].cells == ("Alliance 0.7, Symptoms 0.7", "not usable", "not usable")
+    others = estimators_table(estimates, "next_session", "Dynamics", labels)
+    assert any(note.startswith("Pooled OLS: levels") for note in others.notes)
+    phases = phases_table(estimates, "next_session", "Dynamics", labels)
+    assert [column.heading for column in phases.columns][1] == "Sessions before 8"
