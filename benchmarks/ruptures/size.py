@@ -16,26 +16,19 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from alliance.ruptures import load_rules  # noqa: E402
-from alliance.simulation.planted import PlantingPlan  # noqa: E402
 from alliance.simulation.rupture_studies import (  # noqa: E402
-    StudyPlan,
+    DESIGNS,
+    TRIED_RULES,
     rejection_table,
     try_one_study,
 )
 
 SEED = 20261122
-RULES = ("mean_prior", "mean_prior_fixed", "previous_drop", "own_mean")
-PLANTED = PlantingPlan(0.18, 0.13, (2.5, 4.5))
-DESIGNS = {
-    "no_ruptures": StudyPlan(),
-    "planted_no_effect": StudyPlan(PLANTED),
-    "planted_effect_0_5": StudyPlan(PLANTED, rupture_effect=0.5),
-}
 
 
 def run(design: str, first: int, count: int, n_sets: int, folder: Path) -> None:
     """Simulate and test some studies."""
-    rules = load_rules(ROOT / "config/ruptures", RULES)
+    rules = load_rules(ROOT / "config/ruptures", TRIED_RULES)
     parts = [
         try_one_study(DESIGNS[design], rules, n_sets, SEED, number)
         for number in range(first, first + count)

@@ -45,3 +45,30 @@ rule validate_reml:
         "Calibration of REML, {wildcards.size}"
     script:
         "../../scripts/validate_reml.py"
+
+
+rule validate_ruptures:
+    # Size and power of the tests of ruptures against outcome and drop-out.
+    input:
+        rules=expand(
+            "config/ruptures/{rule}.yaml",
+            rule=["mean_prior", "mean_prior_fixed", "previous_drop", "own_mean"],
+        ),
+    output:
+        summary="results/validation/ruptures/{design}.csv",
+        tests="results/validation/ruptures/{design}_tests.csv",
+    log:
+        "results/validation/logs/validate_ruptures_{design}.log",
+    benchmark:
+        "results/validation/benchmarks/validate_ruptures_{design}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        studies=1000 if FULL else 4,
+        null_datasets=199 if FULL else 119,
+        seed=SEED_OF_VALIDATION,
+        code=code_of("validate_ruptures.py"),
+    message:
+        "Ruptures against outcome in simulated studies, {wildcards.design}"
+    script:
+        "../../scripts/validate_ruptures.py"

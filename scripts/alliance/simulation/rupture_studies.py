@@ -33,6 +33,8 @@ from alliance.simulation.process import Process, simulate_process
 from alliance.simulation.streams import stream
 
 NO_RUPTURES = PlantingPlan(0.0, 0.0, (2.5, 4.5))
+PLANTED = PlantingPlan(0.18, 0.13, (2.5, 4.5))
+TRIED_RULES = ("mean_prior", "mean_prior_fixed", "previous_drop", "own_mean")
 N_CLIENTS, N_THERAPISTS = 240, 30
 
 
@@ -53,6 +55,13 @@ class StudyPlan:
     @property
     def process(self) -> Process:
         return replace(PROCESS, ruptures=self.planting, rupture_effect=self.rupture_effect)
+
+
+DESIGNS: dict[str, StudyPlan] = {
+    "no_ruptures": StudyPlan(),
+    "planted_no_effect": StudyPlan(PLANTED),
+    "planted_effect_0_5": StudyPlan(PLANTED, rupture_effect=0.5),
+}
 
 
 def draw_study(plan: StudyPlan, seed: int, number: int) -> tuple[pd.DataFrame, pd.DataFrame]:
