@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,24 @@ def test_partial_correlation_is_that_of_residuals_and_of_the_t_test():
     assert found.p == pytest.approx(2 * stats.t.sf(abs(t), 76))
     half = stats.norm.ppf(0.975) / np.sqrt(80 - 2 - 3)
     assert found.r_low == pytest.approx(np.tanh(np.arctanh(r) - half))
+
+
+def test_partial_correlation_agrees_with_lm_of_r():
+    """tests/golden/r/variants.R, on one row per client of the golden data."""
+    folder = Path(__file__).parent / "golden" / "lmm"
+    golden = json.loads((folder / "variants.json").read_text())["partial"]
+    data = pd.read_csv(folder / "two_level.csv").sort_values(["client", "time"])
+    by = data.groupby("client")
+    held = by["outcome"].apply(lambda y: y.iloc[:2].mean() if len(y) > 1 else np.nan)
+    one = pd.DataFrame({"x": by["predictor"].first(), "y": by["outcome"].last(), "z": held})
+    one = one.dropna()
+    assert len(one) == golden["n"]
+    x, y, z = (one[name].to_numpy() for name in ("x", "y", "z"))
+    found = partial_correlation(x, y, z[:, None])
+    assert found.r == pytest.approx(golden["r"], rel=1e-8)
+    assert found.slope == pytest.approx(golden["slope"], rel=1e-8)
+    assert found.slope_se == pytest.approx(golden["se"], rel=1e-8)
+    assert found.p == pytest.approx(golden["p"], rel=1e-6)
 
 
 def test_intervals_robust_by_therapist_hold_the_truth_where_ordinary_ones_do_not():

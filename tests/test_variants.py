@@ -390,6 +390,23 @@ def test_moderators_find_what_was_planted_and_only_that():
     assert steps[1] - steps[0] == pytest.approx(steps[2] - steps[1])
 
 
+def test_moderation_agrees_with_lme4():
+    """tests/golden/r/variants.R: Wald F and simple slopes from lme4's covariance matrix."""
+    golden = json.loads((GOLDEN / "lmm" / "variants.json").read_text())
+    frame = split_within_between(pd.read_csv(GOLDEN / "lmm" / "two_level.csv"), therapists=False)
+    modality = Covariate(column="modality", type="category", label="Modality", reference="CBT")
+    model = spec(moderators=["modality"], random_slopes=["within"])
+    rows = table(moderator_rows(frame, frame, model, {"modality": modality}, CONTEXT))
+    own = rows.loc["main.by_modality"]
+    for part in ("within", "between"):
+        assert own.loc[f"test_{part}", "estimate"] == pytest.approx(golden[part]["F"], rel=2e-3)
+        assert own.loc[f"test_{part}", "units"].startswith(f"F({golden[part]['df1']},")
+    for category in ("CBT", "psychodynamic"):
+        row = own.loc[f"slope_within@Modality is {category}"]
+        assert row["estimate"] == pytest.approx(golden[category]["estimate"], rel=1e-4)
+        assert row["se"] == pytest.approx(golden[category]["se"], rel=1e-3)
+
+
 def test_a_test_without_its_random_slope_rejects_too_often():
     """Why the slope is added by itself: 60 studies without moderation, slopes that differ."""
     rejected = {"always": 0, "without": 0}

@@ -251,8 +251,8 @@ _LEVELS_EXPLAINED = (
 )
 _VARIANTS_EXPLAINED = (
     "Does the finding depend on how the course of treatment is taken out? Which component of the "
-    "rating carries it? Does it differ between kinds of clients, and between raters? Each of these "
-    "is the main model with one thing changed."
+    "rating goes with the outcome? Does it differ between kinds of clients, and between raters? "
+    "Each of these is the main model with one thing changed."
 )
 _EARLY_EXPLAINED = (
     "The classic question, one row per client: do clients with higher ratings in early sessions "
