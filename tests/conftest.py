@@ -114,6 +114,7 @@ def write_mini_study(root: Path) -> None:
     for name, table in content["data"]["tables"].items():
         table["path"] = f"data/mini/{name}.csv"
     content["models"] = {"main": content["models"]["main"] | {"bayes": False}}
+    content["ruptures"] = {"client_rated": content["ruptures"]["client_rated"]}
     content["ruptures"]["client_rated"]["rules"] = ["previous_drop", "own_mean"]
     (root / "config/studies/mini.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     (root / "config/config.yaml").write_text(

@@ -107,7 +107,8 @@ def _letter(axes: Axes, square: np.ndarray) -> None:
     for (row, column), kappa in np.ndenumerate(square):
         if row == column:
             continue
-        shown = "\u2013" if np.isnan(kappa) else f"{kappa:.2f}".replace("-", "\u2212")
+        shown = "\u2013" if np.isnan(kappa) else f"{round(kappa, 2) + 0.0:.2f}"
+        shown = shown.replace("-", "\u2212")
         colour = "white" if kappa >= _WHITE_FROM else INK
         axes.text(column, row, shown, ha="center", va="center", color=colour, fontsize=6.5)
 

@@ -144,6 +144,9 @@ def draw_rupture_timelines(numbers: pd.DataFrame) -> Figure | NotDrawn:
                 _timeline_panel(axes, numbers[numbers["panel"] == panel])
             for axes in row[len(panels) :]:
                 axes.set_axis_off()
+            scores = numbers.loc[numbers["rating"] == rating, "score"]
+            room = 0.06 * max(float(np.ptp(scores)), 0.1)
+            row[0].set_ylim(scores.min() - room, scores.max() + room)
             row[0].set_ylabel(wrap(f"{rating} (points)", 26))
         figure.supxlabel("Session", fontsize=7.5)
         _timeline_legend(figure, grid[0, 0])
@@ -152,8 +155,9 @@ def draw_rupture_timelines(numbers: pd.DataFrame) -> Figure | NotDrawn:
 
 def _timeline_panel(axes: Axes, rows: pd.DataFrame) -> None:
     session, score = rows["session"].to_numpy(), rows["score"].to_numpy()
-    for at in session[rows["ruptured"].to_numpy(bool)]:
-        axes.axvspan(at - 0.5, at + 0.5, color="#f3d9c9", lw=0, zorder=0)
+    ruptured = rows["ruptured"].to_numpy(bool)
+    for run in _runs(ruptured):  # through sessions without a rating, which end no rupture
+        axes.axvspan(session[run[0]] - 0.5, session[run[-1]] + 0.5, color="#f3d9c9", lw=0, zorder=0)
     axes.plot(session, score, color=BETWEEN, marker="o", ms=2.5, lw=1.1)
     for name, marker, colour in (("nadir", "v", WITHIN), ("repair", "^", INK)):
         at = rows[name].to_numpy(bool)
@@ -163,6 +167,12 @@ def _timeline_panel(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_title(f"{rows['panel'].iloc[0]}  {words.get(label, label)}")
     grid_lines(axes, "y")
     whole_sessions(axes)
+
+
+def _runs(marked: np.ndarray) -> list[np.ndarray]:
+    """Positions of each unbroken run of marks."""
+    at = np.flatnonzero(marked)
+    return np.split(at, np.flatnonzero(np.diff(at) > 1) + 1) if at.size else []
 
 
 def _timeline_legend(figure: Figure, axes: Axes) -> None:
