@@ -33,7 +33,8 @@ KEYS = [
     "clock", "trend", "reliability_assumed",
 ]  # fmt: skip
 NUMBERS = (
-    "estimate", "se", "ci_low", "ci_high", "p", "std_within", "n_obs", "n_clients", "n_therapists",
+    "estimate", "se", "ci_low", "ci_high", "p", "p_null", "null_mean", "std_within", "n_obs",
+    "n_clients", "n_therapists",
 )  # fmt: skip
 WORDS = ("status", "units")
 SAMPLED_WORDS = ("NUTS", "posterior", "Bayes")
@@ -47,6 +48,7 @@ OF_SINGLE_CLIENTS = ("trajectories", "rupture_timelines")
 MOST_SHOWN = 20
 
 OF_SE = 1e-3
+OF_NULL = 0.02  # shares and means of a thousand null data sets, should others be drawn
 RELATIVE = 1e-4
 FLOOR = 1e-9
 MC_ERRORS, LIMIT_FACTOR = 4.0, 2.67
@@ -94,6 +96,8 @@ def tolerance_of(row: pd.Series, column: str) -> float:
         return OF_SE * se
     if column == "p":
         return OF_SE
+    if column in ("p_null", "null_mean"):
+        return OF_NULL * max(abs(value), 1.0)
     return max(RELATIVE * abs(value), FLOOR)
 
 

@@ -54,13 +54,14 @@ def _reviewers(x: TextInputs) -> list[tuple[str, str, str]]:
     slopes = any("within" in spec.random_slopes for spec in study.models.values())
     therapists = any(spec.therapists for spec in study.models.values())
     ranges = rows["sd_random_slope"].notna().any()
-    reverse = rows["term"].str.startswith("reverse").any()
+    dynamic = _has(x, estimator="Random-intercept VAR")
+    reverse = rows["term"].eq("cross_lag_outcome_alliance").any()
     return [
         ("Within- and between-client effects kept apart and named in every table",
          _state(_has(x, term="within") and _has(x, term="between")),
          "Column level of estimates.csv; model tables."),
-        ("Dynamic effects free of centring bias", _state(_has(x, estimator="RI-VAR")),
-         "Rows of the random-intercept vector autoregression." if _has(x, estimator="RI-VAR")
+        ("Dynamic effects free of centring bias", _state(dynamic),
+         "Rows of the random-intercept vector autoregression." if dynamic
          else "The within-client coefficients do not condition on the earlier outcome."),
         ("Random slopes and differences between clients", _state(slopes and ranges),
          "SD of slopes and share of clients with the average sign."),
@@ -80,8 +81,7 @@ def _reviewers(x: TextInputs) -> list[tuple[str, str, str]]:
          _ruptures_state(x), _ruptures_words(x)),
         ("No causal wording", DONE, "Texts say predicts, goes with or differs; the design is "
          f"{study.design}."),
-        ("Drop-out", _state(rows["analysis"].str.contains("dropout").any()
-                            or rows["term"].str.contains("dropout").any()),
+        ("Drop-out", _state(rows["term"].str.startswith("drop_out").any()),
          "Numbers at each step stand in the flow table."),
         ("Pre-registration", NOT_DONE, "[Authors: register the study file before looking at the "
          "outcome; it is complete in itself.]"),
@@ -93,7 +93,7 @@ def _reviewers(x: TextInputs) -> list[tuple[str, str, str]]:
 def _ruptures_state(x: TextInputs) -> str:
     if not x.study.ruptures:
         return NOT_APPLICABLE
-    return DONE if x.estimates["term"].str.contains("null").any() else PARTLY
+    return DONE if x.estimates["p_null"].notna().any() else PARTLY
 
 
 def _ruptures_words(x: TextInputs) -> str:

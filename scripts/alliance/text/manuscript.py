@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alliance.text import bayes, measures, models, ruptures, sample, software
+from alliance.text import bayes, dynamics, measures, models, ruptures, sample, software
 from alliance.text.document import Passage, TextDocument, with_references
 from alliance.text.inputs import TextInputs
 from alliance.text.references import (
@@ -19,6 +19,8 @@ def methods_text(x: TextInputs) -> TextDocument:
         measures.measures_methods(x),
         sample.preparation_methods(x),
         models.models_methods(x),
+        dynamics.dynamics_methods(x),
+        dynamics.association_methods(x),
         bayes.bayes_methods(x),
         ruptures.ruptures_methods(x),
         software.software_methods(x),
@@ -33,6 +35,8 @@ def results_text(x: TextInputs) -> TextDocument:
         measures.reliability_results(x),
         sample.change_results(x),
         *models.models_results(x),
+        *dynamics.dynamics_results(x),
+        dynamics.association_results(x),
         bayes.bayes_results(x),
         ruptures.ruptures_results(x),
         models.limits(x),

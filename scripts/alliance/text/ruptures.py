@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.ruptures import RuptureRule
-from alliance.tables.format import counted, percent
+from alliance.tables.format import ABSENT, counted, interval, p_value, percent
 from alliance.tables.ruptures import CONTRAST_WORDS, VERIFIED_WORDS, split_term
 from alliance.text.document import Passage, passage
 from alliance.text.inputs import TextInputs
@@ -29,6 +29,12 @@ def ruptures_methods(x: TextInputs) -> Passage | None:
     for name, spec in x.study.ruptures.items():
         labels = [f"{_rule(x, r)}" for r in spec.rules]
         said.append(f"{x.label(spec.measure)}: {'; '.join(labels)}." if labels else name)
+    if x.estimates["p_null"].notna().any():
+        said.append(
+            "Each rule was also applied to data sets drawn from the study's own dynamic model, in "
+            "which there are no ruptures, with the same sessions, gaps, ceiling and rounding. The "
+            "p under the null is the share of these data sets with a result as extreme."
+        )
     return passage("Ruptures and repairs", said)
 
 
@@ -65,7 +71,23 @@ def _prevalence(x: TextInputs, own: pd.DataFrame, rules: list[str]) -> Iterator[
             yield sentence(f"{label}: no share could be given, {r['reason']}")
         else:
             of = counted(r["n_clients"], "client")
-            yield f"{label}: {percent(100 * r['estimate'])} of {of} had at least one rupture."
+            yield (
+                f"{label}: {percent(100 * r['estimate'])} of {of} had at least one rupture"
+                f"{_noise(r)}."
+            )
+
+
+def _noise(row: pd.Series) -> str:
+    """What the null data sets give; nothing where there are none."""
+    if not np.isfinite(row["null_mean"]):
+        return ""
+    band = interval(100 * row["null_low"], 100 * row["null_high"], 1)
+    return f"; noise alone gives {percent(100 * row['null_mean'])}, 95% band {band}"
+
+
+def _null(row: pd.Series) -> str:
+    p = p_value(row["p_null"])
+    return f", *p* under the null {p if p[0] in '<>' else f'= {p}'}" if p != ABSENT else ""
 
 
 def _contrasts(own: pd.DataFrame, rule: str) -> Iterator[str]:
@@ -77,5 +99,6 @@ def _contrasts(own: pd.DataFrame, rule: str) -> Iterator[str]:
         elif np.isfinite(row["estimate"]):
             yield (
                 f"{words}, last outcome at equal baseline, number of sessions, and mean and slope "
-                f"of the rating: {statistics(row)} ({counted(row['n_clients'], 'client')})."
+                f"of the rating: {statistics(row)}{_null(row)} "
+                f"({counted(row['n_clients'], 'client')})."
             )
