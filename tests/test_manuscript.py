@@ -14,6 +14,7 @@ import pytest
 import synthetic_results as synthetic
 import yaml
 
+from alliance.estimates import Estimate, to_frame
 from alliance.instruments import load_instruments
 from alliance.ruptures import load_rules
 from alliance.study import Study, instruments_of
@@ -74,6 +75,7 @@ def fixed_study(**changes) -> Study:
     content["models"] = {name: content["models"][name] for name in keep}
     content["ruptures"] = {"client_rated": content["ruptures"]["client_rated"]}
     content["ruptures"]["client_rated"]["rules"] = ["mean_prior", "previous_drop"]
+    content |= {"dynamics": {}, "associations": {}}
     content |= {"title": "A study", "description": "A clinic.", "source": "Made up."}
     return Study.model_validate(content | changes)
 
@@ -102,7 +104,54 @@ def small_sample() -> TextInputs:
     return inputs(fixed_study(), estimates=rows, reliability=None, sample=None)
 
 
+def dynamics() -> TextInputs:
+    """A dynamic model of which one is refused, and an association; nothing else."""
+    content = synthetic.study().model_dump()
+    spec = {"label": "Session to session", "alliance": "alliance_client", "outcome": "symptoms"}
+    early = {
+        "label": "Early alliance", "predictor": "alliance_client", "outcome": "symptoms",
+        "baseline": "intake",
+    }  # fmt: skip
+    content |= {
+        "models": {}, "ruptures": {}, "description": "", "source": "", "title": "A study",
+        "dynamics": {"next": spec, "late": spec | {"label": "Few sessions"}},
+        "associations": {"early": early},
+    }  # fmt: skip
+    common = {"level": "within_client", "estimand": "", "n_obs": 2500, "n_clients": 230}
+    paths = [
+        ("cross_lag_alliance_outcome", -1.5, 0.21, "CORE-10 points per WAI-SR point"),
+        ("cross_lag_outcome_alliance", -0.0105, 0.002, "WAI-SR points per CORE-10 point"),
+        ("autoregression_outcome", 0.32, 0.023, "CORE-10 points per CORE-10 point"),
+    ]
+    rows = [
+        Estimate(
+            analysis="next", term=term, estimate=b, se=se, ci_low=b - 1.96 * se,
+            ci_high=b + 1.96 * se, p=0.0001, units=units, std_within=b / 10,
+            std_within_low=b / 10 - 0.04, std_within_high=b / 10 + 0.04,
+            estimator="Random-intercept VAR(1), ML", **common,
+        )
+        for term, b, se, units in paths
+    ]  # fmt: skip
+    rows.append(
+        Estimate(
+            analysis="late", term="cross_lag_alliance_outcome", status="not_estimated",
+            reason="too few sessions", estimator="Random-intercept VAR(1), ML", **common,
+        )
+    )  # fmt: skip
+    for term, r in (("r", -0.35), ("r_baseline", -0.28), ("r_prior_change", -0.2)):
+        rows.append(
+            Estimate(
+                analysis="early", term=term, estimate=r, ci_low=r - 0.1, ci_high=r + 0.1, p=0.02,
+                units="correlation", kind="correlation", estimator="least squares",
+                level="between_client", estimand="", n_clients=200,
+            )
+        )  # fmt: skip
+    study = Study.model_validate(content)
+    return inputs(study, estimates=to_frame(rows), ruptures={}, flow=None, sample=None)
+
+
 CASES = {
+    "dynamics": dynamics,
     "normal": lambda: inputs(fixed_study()),
     "singular": singular,
     "no_bayes_no_ruptures": without_bayes_and_ruptures,

@@ -112,7 +112,13 @@ def test_text_and_report_hold_the_numbers_of_the_estimates_and_no_others():
     others = ("measures", "correlations", "validation", "cleaning_log", "truth", "bayes_checks")
     page = build_report(
         synthetic.report_inputs(
-            study=study, estimates=rows, ruptures={}, **without, **dict.fromkeys(others)
+            study=study,
+            estimates=rows,
+            ruptures={},
+            noise={},
+            rupture_sources={},
+            **without,
+            **dict.fromkeys(others),
         )
     )
     compared = compare_estimators(rows).select_dtypes("number").to_numpy().ravel()

@@ -45,7 +45,11 @@ def participants_methods(x: TextInputs) -> Passage | None:
     )
     return passage(
         "Participants and data",
-        [" ".join([nature, sentence(study.description), timing]), AUTHORS, _source(x)],
+        [
+            " ".join(filter(None, [nature, sentence(study.description), timing])),
+            AUTHORS,
+            _source(x),
+        ],
     )
 
 
