@@ -17,7 +17,7 @@ rule validate_bayes:
     conda:
         ENVIRONMENT
     params:
-        fits=2000 if FULL else 20,
+        fits=1000 if FULL else 20,
         seed=SEED_OF_VALIDATION,
         code=code_of("validate_bayes.py"),
     message:
