@@ -2,6 +2,8 @@
 
 FULL = run_config().validation == "full"
 SEED_OF_VALIDATION = 20261122
+BAYESIAN_SIZES = ["two_level", "three_level"]
+REML_SIZES = [*BAYESIAN_SIZES, "two_level_small", "three_level_small"]
 
 
 rule validate_bayes:
@@ -72,3 +74,57 @@ rule validate_ruptures:
         "Ruptures against outcome in simulated studies, {wildcards.design}"
     script:
         "../../scripts/validate_ruptures.py"
+
+
+rule validate_dynamics:
+    # Recovery of the dynamic model and its comparators.
+    output:
+        recovery="results/validation/dynamics.csv",
+    log:
+        "results/validation/logs/validate_dynamics.log",
+    benchmark:
+        "results/validation/benchmarks/validate_dynamics.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 2
+    params:
+        script=(SCRIPTS / "validate_dynamics.py").relative_to(SCRIPTS.parent).as_posix(),
+        samples=200 if FULL else 4,
+        code=code_of("validate_dynamics.py"),
+    message:
+        "Recovery of the dynamic model, {params.samples} samples per design"
+    shell:
+        "python {params.script} --replications {params.samples} --processes {threads}"
+        " --output {output.recovery} 2> {log}"
+
+
+rule write_validation:
+    input:
+        sbc=expand(rules.validate_bayes.output.summary, size=BAYESIAN_SIZES),
+        ranks=expand(rules.validate_bayes.output.ranks, size=BAYESIAN_SIZES),
+        reml=expand(rules.validate_reml.output.summary, size=REML_SIZES),
+        dynamics=[rules.validate_dynamics.output.recovery],
+    output:
+        page="results/validation/validation.md",
+        picture="results/validation/validation_sbc.png",
+        sbc="results/validation/sbc.csv",
+        ranks="results/validation/sbc_ranks.csv",
+        reml="results/validation/reml.csv",
+    log:
+        "results/validation/logs/write_validation.log",
+    benchmark:
+        "results/validation/benchmarks/write_validation.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        code=code_of("write_validation.py"),
+    message:
+        "Page of the calibration"
+    script:
+        "../../scripts/write_validation.py"
+
+
+rule validate_estimators:
+    input:
+        rules.write_validation.output.page,
+    localrule: True

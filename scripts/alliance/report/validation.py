@@ -1,0 +1,184 @@
+"""The numbers of `snakemake validate` as a page: are the estimators calibrated?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+COVERAGE = (93.5, 96.5)  # percent, for nominal 95
+TYPE_ONE = (3.6, 6.4)  # percent, for nominal 5
+
+
+@dataclass(frozen=True)
+class ValidationInputs:
+    """The tables of the calibration.
+
+    Attributes
+    ----------
+    sbc : ``simulation.sbc.summarise`` of all models. reml : ``reml_calibration.summarise`` of all
+        sizes. dynamics : ``simulation.recovery.summarise``.
+    labels : model or size -> what it is.
+    """
+
+    sbc: pd.DataFrame
+    reml: pd.DataFrame
+    dynamics: pd.DataFrame
+    labels: Mapping[str, str]
+
+
+def validation_page(x: ValidationInputs, figure: str) -> str:
+    """The page as Markdown; ``figure`` is the file of the picture, beside the page."""
+    parts = [
+        "# Are the estimators calibrated?\n",
+        "Generated from tables that `snakemake validate` writes; not edited by hand. Simulated "
+        "studies of known truth, default priors, seeds fixed. The numbers are given whatever they "
+        "are.\n",
+        *_sbc(x, figure),
+        *_reml(x),
+        *_dynamics(x.dynamics),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _sbc(x: ValidationInputs, figure: str) -> Iterable[str]:
+    yield "## Bayesian models: simulation-based calibration\n"
+    yield (
+        "Parameters are drawn from the priors, an outcome from the parameters, and the posterior is "
+        "sampled by one chain (1,000 tuning steps, every 20th of 1,980 draws kept). If all is right "
+        "the rank of the true value among the 99 draws is uniform. ECDF p: of the largest deviation "
+        "of the ranks' ECDF (simultaneous over ranks); mean rank z: positive where true values lie "
+        "above the posterior; coverage: of central 50, 80 and 94 % intervals. Units and predictors "
+        "are those of one fixed design; fits with divergences are kept.\n"
+    )
+    yield f"![ECDF of the ranks minus the uniform one, with 95 % bands for one quantity]({figure})\n"
+    for model, own in x.sbc.groupby("model", sort=False):
+        yield f"### {_capital(x.labels[str(model)])}: {_whole(own['fits'].iloc[0])} fits\n"
+        yield _sbc_sentence(own)
+        yield _table(
+            ("Quantity", "ECDF p", "Chi-square p", "Mean rank z", "50 %", "80 %", "94 %"),
+            [
+                (
+                    f"`{r.quantity}`", _fixed(r.ecdf_p, 3), _fixed(r.chi2_p, 3),
+                    _fixed(r.mean_rank_z, 2), _fixed(r.coverage_50, 1), _fixed(r.coverage_80, 1),
+                    _fixed(r.coverage_94, 1),
+                )
+                for r in own.itertuples()
+            ],
+        )  # fmt: skip
+
+
+def _sbc_sentence(own: pd.DataFrame) -> str:
+    low, n = int((own["ecdf_p"] < 0.05).sum()), len(own)
+    smallest = min(1.0, float(own["ecdf_p"].min()) * n)
+    verdict = "No sign of miscalibration" if smallest >= 0.05 else "The ranks are not uniform"
+    return (
+        f"{verdict}: {low} of {n} ECDF p values are below .05 ({0.05 * n:.1f} expected); the "
+        f"smallest, times their number, is {smallest:.2f}. {_whole(own['divergent_fits'].iloc[0])} "
+        f"fits had a divergent transition.\n"
+    )
+
+
+_NAMES = {
+    "intercept": "Intercept", "within": "Within clients", "between": "Between clients",
+    "between_therapist": "Between therapists", "time": "Time",
+    "contextual": "Between minus within", "sd_intercept": "SD of clients' levels",
+    "sd_within": "SD of clients' slopes", "sd_therapist": "SD of therapists",
+    "sd_residual": "Residual SD",
+}  # fmt: skip
+
+
+def _reml(x: ValidationInputs) -> Iterable[str]:
+    yield "## REML: bias, coverage, type-I error\n"
+    yield (
+        "The outcome is drawn from the fitted model (Gaussian) with new predictors in each study; "
+        "intervals are Satterthwaite t intervals for fixed effects and profile-likelihood intervals "
+        "for standard deviations. In residual SDs; predictors have an SD of 1 within clients. "
+        "Coverage is of nominal 95 % intervals; type-I error is the share of studies without any "
+        "effect in which p < .05. Fits that did not converge are counted and left out.\n"
+    )
+    yield _reml_sentence(x.reml)
+    for size, own in x.reml.groupby("size", sort=False):
+        truth = own[own["truth"] == "effects"].set_index("term")
+        null = own[own["truth"] == "null"].set_index("term")
+        n, lost = truth["studies"].iloc[0], own["not_converged"].max()
+        yield f"### {_capital(x.labels[str(size)])}: {_whole(n)} studies with and without effects\n"
+        if lost:
+            yield f"Not converged: at most {_whole(lost)} of {_whole(n)} studies.\n"
+        rows = []
+        for r in truth.itertuples():
+            of_null = r.Index in null.index and not r.Index.startswith("sd_")
+            error = f"{null.loc[r.Index, 'rejected']:.1f}" if of_null else ""
+            rows.append((
+                _NAMES.get(r.Index, r.Index), _fixed(r.true, 2),
+                f"{r.bias:+.4f} ({r.bias_mc_se:.4f})", _fixed(r.sd, 3), _fixed(r.mean_se, 3),
+                f"{r.coverage:.1f} ({r.coverage_mc_se:.1f})", error,
+            ))  # fmt: skip
+        headings = (
+            "Term", "True", "Bias (MC SE)", "SD of estimates", "Mean SE", "Coverage, % (MC SE)",
+            "Type-I error, %",
+        )  # fmt: skip
+        yield _table(headings, rows)
+
+
+def _reml_sentence(reml: pd.DataFrame) -> str:
+    fixed = reml[~reml["term"].str.startswith("sd_")]
+    inside = fixed["coverage"].between(*COVERAGE)
+    null = fixed[fixed["truth"] == "null"]
+    errors = null["rejected"].between(*TYPE_ONE)
+    missed = [
+        f"{_NAMES.get(r.term, r.term).lower()} ({r.size}, {r.truth}): {r.coverage:.2f} %"
+        for r in pd.concat([fixed[~inside], null[~errors & inside[null.index]]]).itertuples(name="R")
+    ]
+    text = (
+        f"Fixed effects: coverage between {fixed['coverage'].min():.1f} and "
+        f"{fixed['coverage'].max():.1f} %, {int(inside.sum())} of {len(fixed)} within "
+        f"{COVERAGE[0]} to {COVERAGE[1]} %; type-I error between {null['rejected'].min():.1f} and "
+        f"{null['rejected'].max():.1f} %, {int(errors.sum())} of {len(null)} within {TYPE_ONE[0]} "
+        f"to {TYPE_ONE[1]} %."
+    )
+    return text + (f" Outside by coverage or error: {'; '.join(missed)}.\n" if missed else "\n")
+
+
+def _dynamics(dynamics: pd.DataFrame) -> Iterable[str]:
+    yield "## Dynamic model: the cross-lag from alliance to symptoms\n"
+    own = dynamics[
+        (dynamics["term"] == "cross_lag_alliance_outcome")
+        & (dynamics["estimator"] == "RI-VAR (ML)")
+    ]
+    yield (
+        f"Random-intercept VAR, {_whole(own['replications'].min())} samples of "
+        f"{_whole(own['n_clients'].iloc[0])} clients per design; the comparators stand in the table "
+        "of the run.\n"
+    )
+    yield _table(
+        ("Condition", "Sessions", "True", "Bias (MC SE)", "Coverage, % (MC SE)", "Power, %"),
+        [
+            (
+                str(r.condition).replace("_", " "), str(r.n_sessions), _fixed(r.truth, 2),
+                f"{r.bias:+.4f} ({r.bias_mc_se:.4f})",
+                f"{100 * r.coverage:.1f} ({100 * r.coverage_mc_se:.1f})", _fixed(100 * r.power, 0),
+            )
+            for r in own.itertuples()
+        ],
+    )  # fmt: skip
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(headings)} |", f"|---|{'---:|' * (len(headings) - 1)}"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _fixed(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if np.isfinite(value) else ""
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
