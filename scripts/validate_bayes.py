@@ -23,7 +23,7 @@ with stage("calibration", snakemake.log[0]) as say:
     tables = {
         "summary": summarise(name, found, seed),
         "ranks": histogram(name, found),
-        "bands": bands(n_fits, seed),
+        "bands": bands(n_fits, seed).assign(model=name),
     }
     for part, table in tables.items():
         table.to_csv(snakemake.output[part], index=False, float_format="%.6g", lineterminator="\n")

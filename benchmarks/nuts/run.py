@@ -146,6 +146,25 @@ def run_brms(n_clients: int) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def side_by_side(ours: list[dict[str, float]]) -> str:
+    """Our times of one size beside those of brms, compilation not counted and counted, Markdown."""
+    brms = run_brms(int(ours[0]["clients"]))
+    lines = [
+        "| | compile, s | sampling, s | smallest bulk ESS | ESS per s of sampling | ratio |"
+        " ESS per s, all counted | ratio |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    all_counted = brms["min_bulk_ess"] / (brms["compile"] + brms["sampling"])
+    for name, row in [("brms", brms), *((f"ours, {r['cache']} cache", r) for r in ours)]:
+        total = row["min_bulk_ess"] / (row["compile"] + row["sampling"])
+        lines.append(
+            f"| {name} | {row['compile']:.1f} | {row['sampling']:.2f} | {row['min_bulk_ess']:,.0f} "
+            f"| {row['ess_per_s']:,.1f} | {row['ess_per_s'] / brms['ess_per_s']:,.0f} "
+            f"| {total:,.1f} | {total / all_counted:,.1f} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="*", type=int, default=[200, 1000, 10000])
@@ -167,7 +186,7 @@ def main() -> None:
         lines.append(",".join(r[n] if n == "cache" else f"{r[n]:.6g}" for n in names))
     (HERE / "results.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     if options.brms:
-        print({"brms": True, **run_brms(min(options.sizes))})
+        print(side_by_side([r for r in results if r["clients"] == min(options.sizes)]))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ SECTIONS_OF_VALIDATION = (
 )
 
 
-rule validate:
+rule validate_data:
     input:
         data=raw_files,
         instruments=instrument_files,
@@ -94,7 +94,7 @@ rule accept_data:
 rule accept_study:
     # The gate of the report: no report of a study whose file or data have errors of any kind.
     input:
-        problems=rules.validate.output.problems,
+        problems=rules.validate_data.output.problems,
     output:
         gate=touch("results/{study}/qc/accepted_study"),
     log:

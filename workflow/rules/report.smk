@@ -127,7 +127,7 @@ rule write_report:
         gate=rules.accept_study.output.gate,
         flow=rules.clean.output.flow,
         cleaning_log=rules.clean.output.log,
-        validation=rules.validate.output.problems,
+        validation=rules.validate_data.output.problems,
         scoring_notes=rules.score.output.notes,
         anonymity=rules.describe.output.anonymity,
         reading=rules.deidentify.output.reading,

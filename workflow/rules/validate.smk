@@ -102,13 +102,15 @@ rule write_validation:
     input:
         sbc=expand(rules.validate_bayes.output.summary, size=BAYESIAN_SIZES),
         ranks=expand(rules.validate_bayes.output.ranks, size=BAYESIAN_SIZES),
+        bands=expand(rules.validate_bayes.output.bands, size=BAYESIAN_SIZES),
         reml=expand(rules.validate_reml.output.summary, size=REML_SIZES),
-        dynamics=[rules.validate_dynamics.output.recovery],
+        dynamics=rules.validate_dynamics.output.recovery,
     output:
         page="results/validation/validation.md",
         picture="results/validation/validation_sbc.png",
         sbc="results/validation/sbc.csv",
         ranks="results/validation/sbc_ranks.csv",
+        bands="results/validation/sbc_bands.csv",
         reml="results/validation/reml.csv",
     log:
         "results/validation/logs/write_validation.log",
@@ -124,7 +126,7 @@ rule write_validation:
         "../../scripts/write_validation.py"
 
 
-rule validate_estimators:
+rule validate:
     input:
         rules.write_validation.output.page,
     localrule: True

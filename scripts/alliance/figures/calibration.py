@@ -11,21 +11,19 @@ from matplotlib.figure import Figure
 from alliance.figures.style import FULL_WIDTH_MM, INK, MUTED, grid_lines, new_figure, sheet
 
 
-def draw_calibration(
-    ranks: pd.DataFrame, bands: Mapping[str, pd.DataFrame], labels: Mapping[str, str]
-) -> Figure:
+def draw_calibration(ranks: pd.DataFrame, bands: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     """One panel per model: ECDF of the ranks less the uniform one, a line per quantity.
 
     Parameters
     ----------
-    ranks : ``model, quantity, rank, count``. bands : model -> ``rank, low, high``, simultaneous
-        95 % for one quantity. labels : model -> its name.
+    ranks : ``model, quantity, rank, count``. bands : ``model, rank, low, high``,
+        simultaneous 95 % for one quantity. labels : model -> its name.
     """
     with sheet():
         figure = new_figure(FULL_WIDTH_MM, 74)
         grid = figure.subplots(1, len(labels), squeeze=False, sharey=True)[0]
         for axes, (model, label) in zip(grid, labels.items(), strict=True):
-            band, own = bands[model], ranks[ranks["model"] == model]
+            band, own = (part[part["model"] == model] for part in (bands, ranks))
             n_ranks = int(own["rank"].max()) + 1
             at = (band["rank"] + 1) / n_ranks
             axes.fill_between(at, band["low"], band["high"], color=MUTED, alpha=0.2, lw=0)

@@ -20,13 +20,16 @@ class ValidationInputs:
     ----------
     sbc : ``simulation.sbc.summarise`` of all models. reml : ``reml_calibration.summarise`` of all
         sizes. dynamics : ``simulation.recovery.summarise``.
-    labels : model or size -> what it is.
+    models, sizes : names of models of the first, of sizes of the second -> what they are.
+    note : what readers must know about the run, Markdown.
     """
 
     sbc: pd.DataFrame
     reml: pd.DataFrame
     dynamics: pd.DataFrame
-    labels: Mapping[str, str]
+    models: Mapping[str, str]
+    sizes: Mapping[str, str]
+    note: str = ""
 
 
 def validation_page(x: ValidationInputs, figure: str) -> str:
@@ -36,6 +39,7 @@ def validation_page(x: ValidationInputs, figure: str) -> str:
         "Generated from tables that `snakemake validate` writes; not edited by hand. Simulated "
         "studies of known truth, default priors, seeds fixed. The numbers are given whatever they "
         "are.\n",
+        *([x.note] if x.note else []),
         *_sbc(x, figure),
         *_reml(x),
         *_dynamics(x.dynamics),
@@ -46,16 +50,16 @@ def validation_page(x: ValidationInputs, figure: str) -> str:
 def _sbc(x: ValidationInputs, figure: str) -> Iterable[str]:
     yield "## Bayesian models: simulation-based calibration\n"
     yield (
-        "Parameters are drawn from the priors, an outcome from the parameters, and the posterior is "
-        "sampled by one chain (1,000 tuning steps, every 20th of 1,980 draws kept). If all is right "
-        "the rank of the true value among the 99 draws is uniform. ECDF p: of the largest deviation "
-        "of the ranks' ECDF (simultaneous over ranks); mean rank z: positive where true values lie "
-        "above the posterior; coverage: of central 50, 80 and 94 % intervals. Units and predictors "
-        "are those of one fixed design; fits with divergences are kept.\n"
+        "Parameters are drawn from the priors, an outcome from the parameters, and the posterior "
+        "is sampled by one chain (1,000 tuning steps, every 20th of 1,980 draws kept). If all is "
+        "right the rank of the true value among the 99 draws is uniform. ECDF p: of the largest "
+        "deviation of the ranks' ECDF (simultaneous over ranks); mean rank z: positive where true "
+        "values lie above the posterior; coverage: of central 50, 80 and 94 % intervals. Units "
+        "and predictors are those of one fixed design; fits with divergences are kept.\n"
     )
-    yield f"![ECDF of the ranks minus the uniform one, with 95 % bands for one quantity]({figure})\n"
+    yield f"![ECDF of the ranks minus the uniform one, 95 % band for one quantity]({figure})\n"
     for model, own in x.sbc.groupby("model", sort=False):
-        yield f"### {_capital(x.labels[str(model)])}: {_whole(own['fits'].iloc[0])} fits\n"
+        yield f"### {_capital(x.models[str(model)])}: {_whole(own['fits'].iloc[0])} fits\n"
         yield _sbc_sentence(own)
         yield _table(
             ("Quantity", "ECDF p", "Chi-square p", "Mean rank z", "50 %", "80 %", "94 %"),
@@ -94,17 +98,17 @@ def _reml(x: ValidationInputs) -> Iterable[str]:
     yield "## REML: bias, coverage, type-I error\n"
     yield (
         "The outcome is drawn from the fitted model (Gaussian) with new predictors in each study; "
-        "intervals are Satterthwaite t intervals for fixed effects and profile-likelihood intervals "
-        "for standard deviations. In residual SDs; predictors have an SD of 1 within clients. "
+        "intervals are Satterthwaite t intervals for fixed effects and profile-likelihood "
+        "intervals for standard deviations. In residual SDs; predictors vary by 1 within clients. "
         "Coverage is of nominal 95 % intervals; type-I error is the share of studies without any "
         "effect in which p < .05. Fits that did not converge are counted and left out.\n"
     )
     yield _reml_sentence(x.reml)
     for size, own in x.reml.groupby("size", sort=False):
         truth = own[own["truth"] == "effects"].set_index("term")
-        null = own[own["truth"] == "null"].set_index("term")
+        null = own[own["truth"] == "no_effects"].set_index("term")
         n, lost = truth["studies"].iloc[0], own["not_converged"].max()
-        yield f"### {_capital(x.labels[str(size)])}: {_whole(n)} studies with and without effects\n"
+        yield f"### {_capital(x.sizes[str(size)])}: {_whole(n)} studies with and without effects\n"
         if lost:
             yield f"Not converged: at most {_whole(lost)} of {_whole(n)} studies.\n"
         rows = []
@@ -126,11 +130,13 @@ def _reml(x: ValidationInputs) -> Iterable[str]:
 def _reml_sentence(reml: pd.DataFrame) -> str:
     fixed = reml[~reml["term"].str.startswith("sd_")]
     inside = fixed["coverage"].between(*COVERAGE)
-    null = fixed[fixed["truth"] == "null"]
+    null = fixed[fixed["truth"] == "no_effects"]
     errors = null["rejected"].between(*TYPE_ONE)
     missed = [
         f"{_NAMES.get(r.term, r.term).lower()} ({r.size}, {r.truth}): {r.coverage:.2f} %"
-        for r in pd.concat([fixed[~inside], null[~errors & inside[null.index]]]).itertuples(name="R")
+        for r in pd.concat([fixed[~inside], null[~errors & inside[null.index]]]).itertuples(
+            name="R"
+        )
     ]
     text = (
         f"Fixed effects: coverage between {fixed['coverage'].min():.1f} and "
@@ -150,8 +156,7 @@ def _dynamics(dynamics: pd.DataFrame) -> Iterable[str]:
     ]
     yield (
         f"Random-intercept VAR, {_whole(own['replications'].min())} samples of "
-        f"{_whole(own['n_clients'].iloc[0])} clients per design; the comparators stand in the table "
-        "of the run.\n"
+        f"{_whole(own['n_clients'].iloc[0])} clients per design.\n"
     )
     yield _table(
         ("Condition", "Sessions", "True", "Bias (MC SE)", "Coverage, % (MC SE)", "Power, %"),

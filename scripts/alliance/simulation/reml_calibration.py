@@ -20,7 +20,7 @@ SIZES: tuple[Size, ...] = (
     Size("three_level", "30 therapists x 6 clients x 4 to 10 sessions", 180, (4, 10), 30),
     Size("three_level_small", "20 therapists x 3 clients x 3 to 6 sessions", 60, (3, 6), 20),
 )
-TRUTHS: dict[str, Truth] = {"effects": Truth(), "null": NULL}
+TRUTHS: dict[str, Truth] = {"effects": Truth(), "no_effects": NULL}
 PROFILED: tuple[str, ...] = ("sd_intercept", "sd_within", "sd_therapist", "sd_residual")
 LEVEL = 0.95
 

@@ -74,21 +74,31 @@ class Ranks:
     divergences: IntArray
 
 
+def prepare(size: Size, rng: np.random.Generator, priors: Priors | None = None) -> BayesModel:
+    """The compiled model of a design with drawn predictors."""
+    return compile_model(draw_design(size, rng), priors or Priors())
+
+
 def calibrate(
     size: Size,
     n_fits: int,
     seed: int,
     *,
     chain: Chain | None = None,
+    prepared: BayesModel | None = None,
     priors: Priors | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Ranks:
     """Ranks of ``n_fits`` replications of one design.
 
     Predictors and units stay the same; parameters, outcome and chain are new in each replication.
+
+    Parameters
+    ----------
+    prepared : an already compiled model, used instead of a new one of this size.
     """
     rng = np.random.default_rng([seed, size.clients, size.therapists])
-    prepared = compile_model(draw_design(size, rng), priors or Priors())
+    prepared = prepared or prepare(size, rng, priors)
     length = chain or Chain()
     true = draw_from_priors(prepared.design, prepared.priors, n_fits, rng)
     found: list[dict[str, int]] = []
