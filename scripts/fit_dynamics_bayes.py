@@ -14,6 +14,8 @@ from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_bayes import bayes_rows, fit_var_bayes
 from alliance.estimation.dynamics_priors import draws_table, priors_table, var_priors_from_mapping
 from alliance.estimation.dynamics_study import dynamic_analysis, fit_for_sampling
+from alliance.estimation.random_dynamics import RandomDynamicsPriors, fit_random_dynamics
+from alliance.estimation.random_dynamics_rows import random_dynamics_rows
 from alliance.instruments import load_instruments
 from alliance.running import stage
 from alliance.seeds import derive_seed
@@ -37,8 +39,9 @@ with stage("dynamics, Bayes", snakemake.log[0]) as say:
         pd.read_csv(snakemake.input.reliability),
         snakemake.params.code,
     )
+    start = fit_for_sampling(analysis)
     fitted = fit_var_bayes(
-        fit_for_sampling(analysis),
+        start,
         priors,
         snakemake.params.effort,
         seed=derive_seed(study.seed, "dynamics_bayes", name),
@@ -55,4 +58,15 @@ with stage("dynamics, Bayes", snakemake.log[0]) as say:
     priors_table(fitted, priors, name).to_csv(
         out.priors, index=False, float_format="%.10g", lineterminator="\n"
     )
-    write_estimates(to_frame(bayes_rows(fitted, analysis.context)), out.estimates)
+    rows = bayes_rows(fitted, analysis.context)
+    if analysis.asked.random_dynamics:
+        say(f"{name}: coefficients of clients")
+        varying = fit_random_dynamics(
+            start,
+            RandomDynamicsPriors(fixed=priors),
+            snakemake.params.effort,
+            seed=derive_seed(study.seed, "random_dynamics", name),
+            cores=snakemake.threads,
+        )
+        rows += random_dynamics_rows(varying, analysis.context)
+    write_estimates(to_frame(rows), out.estimates)

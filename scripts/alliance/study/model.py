@@ -528,6 +528,11 @@ class DynamicsSpec(Section):
         "client); 0 for none, 1,000 for publication.",
     )
     bayes: bool = Field(True, description="Fit the Bayesian twin too.")
+    random_dynamics: bool = Field(
+        False,
+        description="Let cross-lags, autoregressions and innovation variances differ between "
+        "clients too (needs ``bayes``; one to several minutes).",
+    )
 
     @property
     def series(self) -> dict[str, str]:
