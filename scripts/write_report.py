@@ -67,6 +67,7 @@ with stage("report", snakemake.log[0]) as say:
             rupture_sources={Path(path).stem: pd.read_csv(path) for path in given.rupture_sources},
             versions=versions(*SHOWN_VERSIONS),
             hashes={path: file_hash(path) for path in (*given.data, *given.instruments)},
+            run_times="benchmarks/run_times.html",
             extra_notes=(
                 *reading_sentences(Path(given.reading).read_text("utf-8")),
                 *filter(None, [anonymity]),

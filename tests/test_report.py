@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -395,36 +392,6 @@ def test_a_figure_without_picture_is_named_with_its_reason():
     page = build_report(synthetic.report_inputs((read_figure(figure_words(drawn), b"x"),)))
     assert "<img" not in page
     assert f"Figure &#39;R&#39;: {reason}." in page
-
-
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-MEASURE = """<!DOCTYPE html><meta charset="utf-8"><body style="margin:0">
-<iframe id="f" style="width:{width}px;height:4000px;border:0" src="report.html"></iframe><script>
-document.getElementById('f').onload = function () {{
-  const page = this.contentDocument;
-  const broken = [...page.images].filter(i => !i.complete || !i.naturalWidth).length;
-  const root = page.documentElement, over = root.scrollWidth - root.clientWidth;
-  document.body.innerHTML = `<p id="r">${{over}} ${{broken}}</p>`;
-}};</script>"""
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine")
-@pytest.mark.parametrize("width", [400, 1400])
-def test_nothing_overflows_in_a_browser(page, tmp_path, width):
-    (tmp_path / "report.html").write_text(page, encoding="utf-8")
-    (tmp_path / "measure.html").write_text(MEASURE.format(width=width), encoding="utf-8")
-    options = (
-        "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync --allow-file-access-from-files --dump-dom "
-        f"--virtual-time-budget=10000 --user-data-dir={tmp_path}/browser"
-    )
-    done = subprocess.run(
-        [str(BROWSER), *options.split(), (tmp_path / "measure.html").as_uri()],
-        capture_output=True, text=True, timeout=90, check=False,
-    )  # fmt: skip
-    found = re.search(r'<p id="r">(-?\d+) (\d+)</p>', done.stdout)
-    assert found, done.stderr[-500:] + sys.platform
-    assert found.groups() == ("0", "0")  # pixels beyond the window, broken images
 
 
 def test_how_the_files_were_read_is_said_file_by_file():

@@ -122,6 +122,37 @@ rule write_tables:
         "../../scripts/write_tables.py"
 
 
+# Beside the report and not in it: times differ from run to run, the report does not. It comes
+# before the report, so that the link of the report resolves whatever was asked for.
+rule write_run_times:
+    input:
+        estimates=rules.collect_estimates.output.estimates,
+        change=rules.describe_change.output.change,
+        pictures=expand("results/{{study}}/figures/{figure}.png", figure=FIGURE_TABLES),
+        tables=rules.write_tables.output.index,
+        templates=[
+            part_of_code("report/templates/run_times.html"),
+            part_of_code("report/style.css"),
+            part_of_code("tables/table.css"),
+        ],
+    output:
+        page="results/{study}/benchmarks/run_times.html",
+        times="results/{study}/benchmarks/run_times.csv",
+    log:
+        "results/{study}/logs/write_run_times.log",
+    benchmark:
+        "results/{study}/benchmarks/write_run_times.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections("id", "title"),
+        code=code_of("write_run_times.py"),
+    message:
+        "{wildcards.study}: run times"
+    script:
+        "../../scripts/write_run_times.py"
+
+
 rule write_report:
     input:
         gate=rules.accept_study.output.gate,
@@ -146,6 +177,7 @@ rule write_report:
         pictures=expand("results/{{study}}/figures/{figure}.png", figure=FIGURE_TABLES),
         words=expand("results/{{study}}/figures/{figure}.json", figure=FIGURE_TABLES),
         tables=rules.write_tables.output.index,
+        run_times=rules.write_run_times.output.page,
         instruments=instrument_files,
         truth=truth_of,
         data=raw_files,

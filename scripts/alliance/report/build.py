@@ -18,7 +18,7 @@ from alliance.report.inputs import ReportFigure, ReportInputs
 from alliance.small_cells import is_small, step_words
 from alliance.study import Measure
 from alliance.tables import TABLE_STYLE, ApaTable, TableInputs, make_tables, table_html
-from alliance.tables.format import counted, number
+from alliance.tables.format import counted
 
 _HERE = Path(__file__).parent
 _RATERS = {
@@ -382,17 +382,14 @@ def _left_out(x: ReportInputs) -> Section:
 
 
 def _provenance(x: ReportInputs) -> dict[str, object]:
-    """Seed, versions, hashes and run times as lists of name and value."""
+    """Seed, versions and hashes as lists of name and value, and where the run times stand."""
     code = sorted({str(h) for h in x.estimates["code_hash"] if isinstance(h, str) and h})
-    times: list[tuple[str, str]] = []
-    if x.run_times is not None and len(x.run_times):
-        times = [(str(r.stage), f"{number(r.seconds, 1)} s") for r in x.run_times.itertuples()]
     return {
         "seed": str(x.study.seed),
         "code": ", ".join(code),
         "versions": list(x.versions.items()),
         "hashes": list(x.hashes.items()),
-        "times": times,
+        "run_times": x.run_times,
         "citation": x.citation,
         "source": x.study.source,
     }

@@ -59,8 +59,8 @@ class ReportInputs:
     recoveries : key of each rupture analysis -> planted ruptures found; simulated studies only.
     rupture_sources : ``sources, cells, agreement, components``: ruptures by other sources.
     versions : software -> version. hashes : file as the user knows it -> sha256.
-    run_times : ``stage, seconds``. citation : how to cite the pipeline.
-    bayes_checks : checks of all Bayesian models.
+    run_times : address of the page of run times, relative to the report; empty: none.
+    citation : how to cite the pipeline. bayes_checks : checks of all Bayesian models.
     extra_notes : further sentences for the section on data quality.
     """
 
@@ -85,7 +85,7 @@ class ReportInputs:
     rupture_sources: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
-    run_times: pd.DataFrame | None = None
+    run_times: str = ""
     citation: str = ""
     bayes_checks: pd.DataFrame | None = None
     extra_notes: tuple[str, ...] = ()
