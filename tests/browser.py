@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -38,6 +39,11 @@ function look(width) {{
         overflow: root.scrollWidth - root.clientWidth,
         broken: [...page.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt),
       }};
+      found.answers = [...page.querySelectorAll('.answer')].map(a => ({{
+        question: a.querySelector('h3, strong').innerText,
+        said: [...a.querySelectorAll('p, li')].map(e =>
+          [e.innerText, Math.ceil(e.getBoundingClientRect().bottom)]),
+      }}));
       found.images = page.images.length;
       found.text = page.body.innerText.length;
       found.links = [...page.querySelectorAll('a')].map(a => a.href);
@@ -47,7 +53,7 @@ function look(width) {{
     document.body.append(frame);
   }});
 }}
-Promise.all(widths.map(look)).then(() => {{
+widths.reduce((before, width) => before.then(() => look(width)), Promise.resolve()).then(() => {{
   const out = document.createElement('pre');
   out.id = 'found'; out.textContent = JSON.stringify(found);
   document.body.replaceChildren(out);
@@ -62,7 +68,11 @@ needs_browser = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Seen:
-    """What a browser found: pixels beyond each window, pictures, links, complaints."""
+    """What a browser found: pixels beyond each window, pictures, links, complaints.
+
+    ``answers``: ``question`` and ``said``, pairs of text and where it ends, in pixels from the top,
+    in a window of the last width.
+    """
 
     page: Path
     overflow: dict[int, int]
@@ -71,6 +81,7 @@ class Seen:
     n_letters: int
     links: list[str]
     ids: list[str]
+    answers: list[dict[str, Any]]
     console: list[str]
 
     def dead_links(self) -> list[str]:
@@ -114,6 +125,6 @@ def look_at(page: Path, scratch: Path) -> Seen:
         page,
         {int(width): seen["overflow"] for width, seen in found["widths"].items()},
         [alt for seen in found["widths"].values() for alt in seen["broken"]],
-        found["images"], found["text"], found["links"], found["ids"],
+        found["images"], found["text"], found["links"], found["ids"], found["answers"],
         [line.split("CONSOLE", 1)[1] for line in done.stderr.splitlines() if "CONSOLE" in line],
     )  # fmt: skip

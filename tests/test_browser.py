@@ -22,6 +22,7 @@ from alliance.report.verification import VerifiedStudy, build_verification
 from alliance.verification import compare, read_benchmarks, read_open_data
 
 pytestmark = needs_browser
+SCREEN = 900  # pixels: the height of a usual window
 
 
 def write(page: Path, text: str) -> Path:
@@ -87,6 +88,20 @@ def test_a_page_is_whole_in_a_browser(make, tmp_path):
     assert set(seen.overflow) == set(WIDTHS)
     assert len(seen.links) > 1
     assert seen.n_letters > 1000
+
+
+def test_the_answers_with_their_numbers_stand_on_the_first_screen(tmp_path):
+    """Within clients, between clients, ruptures and repairs: seen without scrolling."""
+    answers = look_at(report_page(tmp_path), tmp_path).answers[:3]
+    for answer, start in zip(answers, ("Within clients", "Between clients", ""), strict=True):
+        assert answer["question"].startswith(start)
+        text, end = answer["said"][0]
+        assert "95% CI" in text.replace("\u00a0", " ")
+        assert "clients" in text
+        assert end < SCREEN
+    assert "ruptures and repairs" in answers[2]["question"]
+    repaired = [end for text, end in answers[2]["said"] if text.startswith("Clients with repaired")]
+    assert repaired[0] < SCREEN
 
 
 def test_each_kind_of_fault_is_found(tmp_path):

@@ -62,7 +62,7 @@ LEVEL_QUESTION = {
 def study_answers(
     estimates: pd.DataFrame, study: Study, rule_labels: dict[str, str]
 ) -> list[Answer]:
-    """The questions of the first screen: each level of the main model, course, ruptures.
+    """The questions of the first screen: within and between clients, ruptures; then the others.
 
     Parameters
     ----------
@@ -72,10 +72,6 @@ def study_answers(
     for key, spec in _main_models(study):
         terms = ("within", "between") if spec.kind == "within_between" else ("time",)
         answers += [model_answer(estimates, study, key, term) for term in terms]
-    answers += [association_answer(estimates, study, key) for key in study.associations]
-    for key, spec in study.models.items():
-        if spec.therapists and spec.kind == "within_between":
-            answers.append(model_answer(estimates, study, key, "between_therapist"))
     totals = [key for key, spec in study.ruptures.items() if not spec.component]
     answers += [
         Answer(question, verdict, tuple(said))
@@ -84,6 +80,10 @@ def study_answers(
     answers += [
         rupture_answer(estimates, study, key, rule_labels) for key in totals or study.ruptures
     ]
+    for key, spec in study.models.items():
+        if spec.therapists and spec.kind == "within_between":
+            answers.append(model_answer(estimates, study, key, "between_therapist"))
+    answers += [association_answer(estimates, study, key) for key in study.associations]
     return answers
 
 
