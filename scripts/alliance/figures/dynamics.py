@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from alliance.figures.saving import FigureText, NotDrawn
 from alliance.figures.style import (
@@ -158,7 +159,7 @@ def _path(axes: Axes, row: object, places: _Places) -> None:
             shrinkA=0, shrinkB=0,
         )
     )  # fmt: skip
-    x, y = _label_place(row, begin, finish)
+    x, y = _label_place(row.term, begin, finish, crossing=places.alliance == places.outcome)
     axes.text(
         x, y, f"{row.std:.2f}\n[{row.std_low:.2f}, {row.std_high:.2f}]".replace("-", "−"),
         ha="center", va="center", fontsize=6.8, color=INK if own else colour, zorder=5,
@@ -196,12 +197,12 @@ def _anchors(
 
 
 def _label_place(
-    row: object, begin: tuple[float, float], finish: tuple[float, float]
+    term: str, begin: tuple[float, float], finish: tuple[float, float], crossing: bool
 ) -> tuple[float, float]:
     middle = ((begin[0] + finish[0]) / 2, (begin[1] + finish[1]) / 2)
-    if row.term.startswith("autoregression"):
-        return middle[0], middle[1] + (0.24 if row.term.endswith("alliance") else -0.24)
-    share = 0.5 if row.lag == 0 else 0.22  # crossing arrows are labelled before they cross
+    if term.startswith("autoregression"):
+        return middle[0], middle[1] + (0.24 if term.endswith("alliance") else -0.24)
+    share = 0.22 if crossing else 0.5  # crossing arrows are labelled before they cross
     return (
         begin[0] + share * (finish[0] - begin[0]),
         begin[1] + share * (finish[1] - begin[1]),
@@ -362,6 +363,7 @@ def _forest_panel(axes: Axes, own: pd.DataFrame, names: list[str]) -> None:
     axes.axvline(0, color=INK, lw=0.7, zorder=0)
     axes.set_title(wrap(f"{own['source'].iloc[0]} → {own['target'].iloc[0]}", 28))
     axes.set_xlabel(wrap(str(own["units"].iloc[0]), 44))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     grid_lines(axes, "x")
     axes.tick_params(axis="y", length=0)
 
