@@ -124,6 +124,7 @@ def test_effects_are_found_in_the_direction_higher_is_worse():
     assert own.loc["cross_lag_outcome_alliance", "lag"] == 0
     least = own.loc["detectable_cross_lag_alliance_outcome", "estimate"]
     assert least == pytest.approx(2.8016 * forward["se"], rel=0.15)  # SDs are close to one
+    assert own.loc["lr_cross_lag_alliance_outcome", "predictor"] == "alliance"
     assert table["estimator"].nunique() >= 5
 
 

@@ -309,7 +309,8 @@ def test_rows(fit: VarFit, context: VarContext) -> Iterator[Estimate]:
             yield maker.absent(f"lr_{name}", "fit", words, reason, **maker.ends(target, source))
             continue
         test = likelihood_ratio(fit, smaller)
-        more = {"estimate": test.chi2, "df": float(test.df), "p": test.p}
+        more = maker.ends(target, source)
+        more |= {"estimate": test.chi2, "df": float(test.df), "p": test.p}
         yield maker.row(f"lr_{name}", "fit", words, "chi-squared", **more)
     start = first_session_test(fit)
     words = "Wald test that the first session has the variances the process settles to"
