@@ -87,11 +87,21 @@ def test_few_degrees_of_freedom_widen_what_is_expected():
     assert found["verdict"] == "agrees"
 
 
-def test_statsmodels_is_never_excused_by_few_clients():
+def test_coefficients_of_statsmodels_are_never_excused_by_few_clients():
     reference = row("REML", -1.0, 0.5, n_clients=10, df=9)
     told = disagreements(compared(reference, row("MixedLM (statsmodels)", -0.9, 0.5, 10)))
     assert len(told) == 1
     assert "main, within" in told[0]
+
+
+def test_standard_errors_of_statsmodels_are_compared_roughly_with_few_clients():
+    """Close to a boundary its Hessian is nearly singular; GLS at its own variances gives ours."""
+    for n_clients, verdict in ((10, "agrees roughly"), (300, "disagrees")):
+        reference = row("REML", -3.2, 1.0, n_clients)
+        same = row("MixedLM (statsmodels)", -3.2, 1.45, n_clients)
+        assert compared(reference, same)["verdict"].tolist() == [verdict]
+    wider = row("MixedLM (statsmodels)", -3.2, 2.1, 10)
+    assert disagreements(compared(row("REML", -3.2, 1.0, 10), wider))
 
 
 def test_maximum_likelihood_is_a_reference_too():

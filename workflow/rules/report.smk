@@ -92,11 +92,18 @@ rule write_tables:
             caption="../report/tables.rst",
             category="{study}",
             subcategory="Tables",
-            labels={"figure": "all tables"},
+            labels={"table": "all tables"},
         ),
         document="results/{study}/tables/tables.docx",
         numbers="results/{study}/tables/numbers.json",
-        pages=directory("results/{study}/tables/apa"),
+        pages=report(
+            directory("results/{study}/tables/apa"),
+            patterns=["{table}.html"],
+            caption="../report/table.rst",
+            category="{study}",
+            subcategory="Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         "results/{study}/logs/write_tables.log",
     benchmark:
@@ -193,7 +200,7 @@ rule write_report:
             caption="../report/study.rst",
             category="{study}",
             subcategory="Report",
-            labels={"figure": "the whole report"},
+            labels={"page": "the whole report"},
         ),
     log:
         "results/{study}/logs/write_report.log",

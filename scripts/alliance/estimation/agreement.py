@@ -135,7 +135,11 @@ def _verdict(row: object) -> str:
         or row.prior_weight > WEIGHTY_PRIOR
         or "boundary" in row.converged_reference
     )
-    if rough and apart <= ROUGH_TOLERANCE and spread <= np.log1p(ROUGH_SE_TOLERANCE):
+    # statsmodels' standard errors come from the Hessian of all parameters, which is nearly singular
+    # close to a boundary; with few clients it is held to the coefficients alone, at full tolerance.
+    inexact = row.estimator.startswith("MixedLM") and row.n_clients_reference < FEW_CLIENTS
+    allowed = limit if inexact else ROUGH_TOLERANCE
+    if (rough or inexact) and apart <= allowed and spread <= np.log1p(ROUGH_SE_TOLERANCE):
         return "agrees roughly"
     return "disagrees"
 

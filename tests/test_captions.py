@@ -1,0 +1,38 @@
+"""Snakemake's own report: a caption for every figure and every table that says what is shown."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import synthetic_results as synthetic
+from conftest import ROOT
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from alliance.figures import FIGURES
+from alliance.report.build import _table_inputs
+from alliance.tables import make_tables
+
+CAPTIONS = ROOT / "workflow/report"
+
+
+def caption(file: str, **wildcards: str) -> str:
+    """A caption as Snakemake fills it."""
+    environment = Environment(loader=FileSystemLoader(CAPTIONS), undefined=StrictUndefined)
+    snakemake = SimpleNamespace(wildcards=SimpleNamespace(study="clinic", **wildcards))
+    return " ".join(environment.get_template(file).render(snakemake=snakemake).split())
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_figure_has_a_caption_of_its_own(figure):
+    first = caption("figure.rst", figure=figure).split(" Study *clinic*")[0]
+    assert len(first) > 40
+    assert first.endswith(".")
+
+
+def test_every_table_has_a_caption_of_its_own():
+    tables = make_tables(_table_inputs(synthetic.report_inputs()))
+    assert len(tables) > 8
+    for name in tables:
+        first = caption("table.rst", table=name).split("Study *clinic*")[0]
+        assert len(first) > 20, name
