@@ -67,12 +67,15 @@ with stage("tables", snakemake.log[0]) as say:
         (folder / f"{name}.tex").write_text(table_latex(table), encoding="utf-8")
         (folder / f"{name}.docx").write_bytes(document_bytes(table_document(table)))
     bodies = "\n".join(
-        table_html(table, f"Table {number}") for number, table in enumerate(tables.values(), 1)
+        '<div style="overflow-x: auto; margin: 0 0 2em" tabindex="0" role="group" '
+        f'aria-label="Table {number}">\n{table_html(table, f"Table {number}")}\n</div>'
+        for number, table in enumerate(tables.values(), 1)
     )
     document = tables_document(tables.values(), f"{study.title}: tables")
     Path(snakemake.output.document).write_bytes(document_bytes(document))
     Path(snakemake.output.index).write_text(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{html.escape(study.title)}: tables</title><style>{TABLE_STYLE}</style></head>\n"
         f"<body>\n{bodies}\n</body></html>\n",
         encoding="utf-8",
