@@ -518,7 +518,12 @@ def test_estimands_name_every_term_of_every_model():
     for name in ("clinic", "brief"):
         study, _ = configured(name)
         estimands = truth_of(name)["estimands"]
-        assert set(estimands) == set(study.models)
+        assert set(estimands) == set(study.models) | set(study.dynamics)
+        for dynamic in study.dynamics:
+            terms = estimands.pop(dynamic)
+            crossed = {"cross_lag_alliance_outcome", "cross_lag_outcome_alliance"}
+            assert crossed | {"autoregression_alliance", "autoregression_outcome"} <= set(terms)
+            assert terms["cross_lag_alliance_outcome"]["value"] < 0
         for model, terms in estimands.items():
             wanted = {"within", "between", "time", "sd_intercept", "sd_within", "sd_residual"}
             if study.models[model].therapists:

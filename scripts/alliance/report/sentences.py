@@ -73,13 +73,15 @@ def study_answers(
         terms = ("within", "between") if spec.kind == "within_between" else ("time",)
         answers += [model_answer(estimates, study, key, term) for term in terms]
     totals = [key for key, spec in study.ruptures.items() if not spec.component]
+    ruptures = [
+        rupture_answer(estimates, study, key, rule_labels) for key in totals or study.ruptures
+    ]
+    answers += ruptures[:1]
     answers += [
         Answer(question, verdict, tuple(said))
         for question, verdict, said in dynamic_questions(estimates, study)
     ]
-    answers += [
-        rupture_answer(estimates, study, key, rule_labels) for key in totals or study.ruptures
-    ]
+    answers += ruptures[1:]
     for key, spec in study.models.items():
         if spec.therapists and spec.kind == "within_between":
             answers.append(model_answer(estimates, study, key, "between_therapist"))
