@@ -301,9 +301,9 @@ def test_too_little_data_is_refused_with_advice():
     few = fit_var(sample(1, 10), RECURSIVE)
     short = fit_var(sample(100, 2), RECURSIVE)
     trend = fit_var(sample(100, 4), replace(RECURSIVE, random_trend=True))
-    for refusal, words in ((few, "0|1 of 1"), (short, "0 of 100"), (trend, "5 or more sessions")):
+    for refusal, words in ((few, "of 1)"), (short, "of 100)"), (trend, "5 or more sessions")):
         assert isinstance(refusal, Refusal)
-        assert any(word in refusal.reason for word in words.split("|"))
+        assert words in refusal.reason
         assert "multilevel model" in refusal.advice
     rows = dynamics_rows(sample(1, 10), RECURSIVE, CONTEXT)
     assert {row.term for row in rows} == {

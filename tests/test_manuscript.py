@@ -65,6 +65,8 @@ def inputs(study: Study | None = None, **changes) -> TextInputs:
         "numbers": {"reliability": 4, "model_main": 5},
     }
     estimates = changes.pop("estimates", synthetic.estimates())
+    parts = (study.models, study.ruptures, study.dynamics, study.associations)
+    estimates = estimates[estimates["analysis"].isin([name for part in parts for name in part])]
     return TextInputs(study, estimates, **(given | changes))
 
 

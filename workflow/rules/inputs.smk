@@ -189,9 +189,11 @@ def table_files(wildcards):
 
 def tables_of_figure(wildcards):
     files = table_files(wildcards)
-    return {
+    tables = {
         name: files[name] for name in FIGURE_TABLES[wildcards.figure] if name in files
     }
+    # A figure without any table says why it is not drawn, but not before the data are accepted.
+    return tables or {"flow": files["flow"]}
 
 
 def truth_of(wildcards):

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from alliance.estimates import Estimate
-from alliance.estimation.bayes_checks import BAD_PARETO_K, LeaveOneOut, compare
+from alliance.estimation.bayes_loo import BAD_PARETO_K, LeaveOneOut, compare
 from alliance.estimation.dynamics_bayes import ESTIMATOR, VarBayes, filled_units
 from alliance.estimation.dynamics_maker import RowMaker, VarContext, trend_in_words
 from alliance.likelihood.client_densities import client_densities

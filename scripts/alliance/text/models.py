@@ -199,7 +199,8 @@ def _singular(done: pd.DataFrame) -> Iterator[str]:
 def limits(x: TextInputs) -> Passage | None:
     """What is known to bias an estimate, and what was left out."""
     done = x.estimates[x.estimates["status"] != "not_estimated"]
-    known = [text for text in done["known_bias"].unique() if text]
+    biased = done[done["known_bias"] != ""].groupby("known_bias", sort=False)["estimator"]
+    known = [f"{listed(list(own.unique()))}: {text}" for text, own in biased]
     refused = x.estimates[x.estimates["status"] == "not_estimated"]
     reasons = refused.groupby("reason", sort=False).size()
     bullets = [
