@@ -43,10 +43,10 @@ def plant(project: Project, named: bool) -> set[str]:
     given = clients["client_id"]
     n = np.arange(len(clients))
     full = [planted_name(i) for i in n]
-    numbers = [f"7720{i:04d}" for i in 37 * n + 1111]
+    numbers = [f"77204419{i:04d}" for i in 37 * n + 1111]
     names = dict(zip(given, full if named else numbers, strict=True))
     therapists = sorted(set(sessions["therapist_id"].dropna()))
-    staff = [f"Dr. Hollerbach{i}" if named else f"9930{i:03d}" for i, _ in enumerate(therapists)]
+    staff = [f"Dr. Hollerbach{i}" if named else f"99307715{i:03d}" for i, _ in enumerate(therapists)]
     doctors = dict(zip(therapists, staff, strict=True))
     personal = pd.DataFrame(
         {
