@@ -46,7 +46,7 @@ def plant(project: Project, named: bool) -> set[str]:
     numbers = [f"77204419{i:04d}" for i in 37 * n + 1111]
     names = dict(zip(given, full if named else numbers, strict=True))
     therapists = sorted(set(sessions["therapist_id"].dropna()))
-    staff = [f"Dr. Hollerbach{i}" if named else f"99307715{i:03d}" for i, _ in enumerate(therapists)]
+    staff = [f"Dr. Hollerbach{i}" if named else f"993077{i:05d}" for i in range(len(therapists))]
     doctors = dict(zip(therapists, staff, strict=True))
     personal = pd.DataFrame(
         {
