@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.ruptures import RuptureRule
+from alliance.study import RuptureSpec
 from alliance.tables.format import ABSENT, counted, interval, p_value, percent
 from alliance.tables.ruptures import CONTRAST_WORDS, VERIFIED_WORDS, split_term
 from alliance.text.document import Passage, passage
@@ -28,7 +29,7 @@ def ruptures_methods(x: TextInputs) -> Passage | None:
     ]
     for name, spec in x.study.ruptures.items():
         labels = [f"{_rule(x, r)}" for r in spec.rules]
-        said.append(f"{x.label(spec.measure)}: {'; '.join(labels)}." if labels else name)
+        said.append(f"{_source(x, spec)}: {'; '.join(labels)}." if labels else name)
     if x.estimates["p_null"].notna().any():
         said.append(
             "Each rule was also applied to data sets drawn from the study's own dynamic model, in "
@@ -36,6 +37,11 @@ def ruptures_methods(x: TextInputs) -> Passage | None:
             "p under the null is the share of these data sets with a result as extreme."
         )
     return passage("Ruptures and repairs", said)
+
+
+def _source(x: TextInputs, spec: RuptureSpec) -> str:
+    """The measure that was searched, and the subscale if it was one."""
+    return f"{x.label(spec.measure)}{f', {spec.component}' if spec.component else ''}"
 
 
 def _rule(x: TextInputs, rule: str) -> str:
@@ -56,7 +62,7 @@ def ruptures_results(x: TextInputs) -> Passage | None:
         parts = own["term"].map(split_term)
         own = own.assign(quantity=parts.str[0], rule=parts.str[1])
         text = " ".join([*_prevalence(x, own, spec.rules), *_contrasts(own, spec.rules[0])])
-        said.append(f"*{x.label(spec.measure)}.* {text}" if text else "")
+        said.append(f"*{_source(x, spec)}.* {text}" if text else "")
     return passage("Ruptures and repairs", said)
 
 
