@@ -138,6 +138,7 @@ rule write_run_times:
         pictures=expand("results/{{study}}/figures/{figure}.png", figure=FIGURE_TABLES),
         tables=rules.write_tables.output.index,
         templates=[
+            part_of_code("report/templates/base.html"),
             part_of_code("report/templates/run_times.html"),
             part_of_code("report/style.css"),
             part_of_code("tables/table.css"),
@@ -189,6 +190,7 @@ rule write_report:
         truth=truth_of,
         data=raw_files,
         templates=[
+            part_of_code("report/templates/base.html"),
             part_of_code("report/templates/report.html"),
             part_of_code("report/templates/items.html"),
             part_of_code("report/style.css"),

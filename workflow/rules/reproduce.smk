@@ -41,6 +41,7 @@ rule write_reproduction:
         data=published_data,
         comparison=rules.compare_published.output.comparison,
         templates=[
+            part_of_code("report/templates/base.html"),
             part_of_code("report/templates/reproduce.html"),
             part_of_code("report/templates/items.html"),
             part_of_code("report/style.css"),

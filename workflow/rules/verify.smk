@@ -58,6 +58,7 @@ rule write_verification:
         ),
         parts=expand("results/verify/{study}/parts.csv", study=published_studies()),
         templates=[
+            part_of_code("report/templates/base.html"),
             part_of_code("report/templates/verify.html"),
             part_of_code("report/templates/items.html"),
             part_of_code("report/style.css"),

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from alliance.figures.registry import headline_model
@@ -15,12 +12,12 @@ from alliance.instruments import VERIFICATION_IN_WORDS, Instrument
 from alliance.report import dynamics, sentences
 from alliance.report.bayes_words import bayes_sentences
 from alliance.report.inputs import ReportFigure, ReportInputs
+from alliance.report.page import css_width, data_uri, render_page
 from alliance.small_cells import is_small, step_words
 from alliance.study import Measure
-from alliance.tables import TABLE_STYLE, ApaTable, TableInputs, make_tables, table_html
+from alliance.tables import ApaTable, TableInputs, make_tables, table_html
 from alliance.tables.format import counted
 
-_HERE = Path(__file__).parent
 _RATERS = {
     "client": "rated by client", "therapist": "rated by therapist",
     "observer": "rated by observer", "none": "not rated",
@@ -53,24 +50,11 @@ class Section:
 
 def build_report(inputs: ReportInputs) -> str:
     """The whole page as text. The same inputs give the same bytes.
-
-    Everything that comes from data or configuration is escaped (Jinja2 autoescape, and
-    ``html.escape`` in the tables).
     """
     numbering = _Numbering(inputs)
-    environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["keep_together"] = sentences.keep_together
-    style = (_HERE / "style.css").read_text(encoding="utf-8")
-    return environment.get_template("report.html").render(
+    return render_page(
+        "report.html",
         study=inputs.study,
-        style=Markup(style + "\n" + TABLE_STYLE),
         data_sentence=sentences.data_sentence(inputs.flow, inputs.study.privacy.smallest_cell),
         truth_sentence=sentences.truth_sentence(inputs.truth),
         answers=sentences.study_answers(inputs.estimates, inputs.study, rule_labels(inputs)),
@@ -103,9 +87,9 @@ class _Numbering:
         if figure.png is None:
             return Item("", figure=figure, title=figure.title)
         self._n_figures += 1
-        label, width = f"Figure {self._n_figures}", _css_width(figure.png)
+        label, width = f"Figure {self._n_figures}", css_width(figure.png)
         return Item(
-            label, figure=figure, source=_data_uri(figure.png), title=figure.title, width=width
+            label, figure=figure, source=data_uri(figure.png), title=figure.title, width=width
         )
 
     def tables(self, *starts: str) -> tuple[Item, ...]:
@@ -123,16 +107,6 @@ class _Numbering:
         label = f"Table {self._n_tables}"
         html = Markup(table_html(table, label))
         return Item(label, html=html, title=table.title)
-
-
-def _css_width(png: bytes) -> int:
-    """Width on the page: text of the figure is then about as large as that of its caption."""
-    pixels = int.from_bytes(png[16:20], "big")  # the header of a PNG file holds its size
-    return round(0.62 * pixels)
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
 def _table_inputs(x: ReportInputs) -> TableInputs:

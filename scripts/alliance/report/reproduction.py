@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from alliance.provenance import file_hash
 from alliance.report.inputs import ReportFigure
-from alliance.tables import TABLE_STYLE, table_html
+from alliance.report.page import css_width, data_uri, render_page
+from alliance.tables import table_html
 from alliance.tables.format import counted
 from alliance.tables.reproduction import reproduction_tables
 from alliance.verification import ABSENT, EXPLAINED, FAILURES, OpenData, Tally, tally
-
-_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -109,25 +106,16 @@ def _sentence(count: int, words: str) -> str:
 
 def build_reproduction(inputs: ReproductionInputs) -> str:
     """The whole page as text. The same inputs give the same bytes."""
-    environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     counts = tally(inputs.comparison)
     png = inputs.figure.png or b""
-    style = (_HERE / "style.css").read_text(encoding="utf-8")
-    return environment.get_template("reproduce.html").render(
-        style=Markup(style + "\n" + TABLE_STYLE),
+    return render_page(
+        "reproduce.html",
         headline=headline(counts),
         sentences=[by_status(counts), *rest_of(counts)],
         notable=_notable(inputs.comparison),
         figure=inputs.figure,
-        source=f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}",
-        width=round(0.62 * int.from_bytes(png[16:20], "big")),  # as wide as in the reports
+        source=data_uri(png),
+        width=css_width(png),
         tables=[
             (table.title, Markup(table_html(table, f"Table {at}")))
             for at, table in enumerate(reproduction_tables(inputs.comparison), start=1)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from alliance.tables import TABLE_STYLE, ApaTable, Column, Row, table_html
+from alliance.report.page import render_page
+from alliance.tables import ApaTable, Column, Row, table_html
 from alliance.tables.format import number
 
-_HERE = Path(__file__).parent
 # Column of Snakemake's benchmark files -> ours: seconds by the clock, of the processor, MiB.
 MEASURED = {"s": "seconds", "cpu_time": "processor_seconds", "max_rss": "peak_memory_mib"}
 COLUMNS = ("step", *MEASURED.values())
@@ -52,13 +50,8 @@ def build_run_times(times: pd.DataFrame, title: str) -> str:
     ----------
     times : from :func:`run_times`. title : title of the study; it is escaped.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    style = (_HERE / "style.css").read_text(encoding="utf-8")
-    return environment.get_template("run_times.html").render(
-        style=Markup(style + "\n" + TABLE_STYLE),
+    return render_page(
+        "run_times.html",
         title=title,
         sentence=sentence(times),
         table=Markup(table_html(_table(times), "Table 1")),

@@ -509,13 +509,6 @@ def truth_sentence(truth: pd.DataFrame | None) -> str:
     return text
 
 
-def keep_together(text: str) -> str:
-    """No line break inside ``b = 1``, ``p < .001`` or an interval."""
-    text = re.sub(r" ([=<>]) ", "\u00a0\\1\u00a0", text)
-    text = text.replace("95% C", "95%\u00a0C").replace("CI [", "CI\u00a0[")
-    return re.sub(r"\[[^\]]*\]", lambda found: found[0].replace(" ", "\u00a0"), text)
-
-
 def _sentence(text: str) -> str:
     """With a capital and a full stop."""
     text = text.strip().rstrip(".")

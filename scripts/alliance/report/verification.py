@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from alliance.published_run import headline, is_verified
-from alliance.tables import TABLE_STYLE, ApaTable, Column, Row, table_html
+from alliance.report.page import render_page
+from alliance.tables import ApaTable, Column, Row, table_html
 from alliance.tables.format import count, number
 
-_HERE = Path(__file__).parent
 _PARTS = {"estimates": "Estimates", "figure": "Figure", "table": "Table"}
 MOST_SHOWN = 200
 
@@ -40,14 +38,9 @@ def build_verification(
     ----------
     without : studies of this run that have no reference values. software : versions of this run.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    style = (_HERE / "style.css").read_text(encoding="utf-8")
     tables = [_study_tables(s, 2 * at) for at, s in enumerate(studies)]
-    return environment.get_template("verify.html").render(
-        style=Markup(style + "\n" + TABLE_STYLE),
+    return render_page(
+        "verify.html",
         verdict=_verdict(studies),
         studies=[
             {"name": s.name, "headline": headline(s.name, s.comparison), "tables": t}
