@@ -49,8 +49,7 @@ class Section:
 
 
 def build_report(inputs: ReportInputs) -> str:
-    """The whole page as text. The same inputs give the same bytes.
-    """
+    """The whole page as text. The same inputs give the same bytes."""
     numbering = _Numbering(inputs)
     return render_page(
         "report.html",
