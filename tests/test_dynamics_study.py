@@ -13,17 +13,19 @@ import yaml
 from pydantic import ValidationError
 
 from alliance.estimates import to_frame
-from alliance.estimation.dynamics import VarFit, fit_var
+from alliance.estimation.dynamics import VarFit, VarSpec, fit_var
 from alliance.estimation.dynamics_maker import ESTIMATOR
 from alliance.estimation.dynamics_power import detectable_effect, power
 from alliance.estimation.dynamics_priors import VarPriors, var_priors_from_mapping
+from alliance.estimation.dynamics_series import VarSeries
 from alliance.estimation.dynamics_study import (
     analysis_rows,
     dynamic_analysis,
     fit_for_sampling,
-    own_reliability,
+    own_reliabilities,
 )
 from alliance.problems import StudyError
+from alliance.reliability import alpha, client_sums, covariances, generalizability
 from alliance.report.dynamics import dynamic_questions
 from alliance.simulation.recovery import Truth, simulate
 from alliance.study import DynamicsSpec, Study, load_study, read_excerpt, write_excerpt
@@ -149,12 +151,44 @@ def test_what_cannot_be_estimated_gives_a_reason_with_advice(frame, changes, adv
     assert table["reason"].str.contains(advice, regex=False).all()
 
 
-def test_own_reliability_is_one_where_it_is_not_known():
+def test_own_reliabilities_are_one_where_they_are_not_known():
     columns = ["measure", "scale", "level", "coefficient", "estimate"]
-    known = [("alliance", "total", "within_client", "Rcn", 0.7)]
+    known = [
+        ("alliance", "total", "within_client", "Rcn", 0.7),
+        ("alliance", "total", "within_client", "omega", 0.8),
+        ("alliance", "total", "between_client", "omega", 0.9),
+    ]
     asked = DynamicsSpec(**ASKED)
-    assert own_reliability(asked, pd.DataFrame(known, columns=columns)) == (0.7, 1.0)
-    assert own_reliability(asked, pd.DataFrame([], columns=columns)) is None
+    found = own_reliabilities(asked, pd.DataFrame(known, columns=columns))
+    assert found == {"reliability_omega": (0.8, 1.0), "reliability_own": (0.7, 1.0)}
+    found = own_reliabilities(asked, pd.DataFrame(known[:1], columns=columns))
+    assert found == {"reliability_own": (0.7, 1.0)}
+    assert own_reliabilities(asked, pd.DataFrame([], columns=columns)) == {}
+
+
+def test_lasting_item_differences_are_no_error_of_change():
+    """True reliability of change .8; items differ a lot, for good: omega holds, Rcn does not."""
+    rng = np.random.default_rng(5)
+    scores = simulate(Truth(), 200, 12, rng)
+    latent = scores - scores.mean(axis=1, keepdims=True)
+    p, noise = 6, np.sqrt(6 * latent.var(axis=(0, 1)) * 0.25)
+    lasting = 1.5 * rng.normal(size=(200, 1, p, 1))
+    items = scores[:, :, None, :] + lasting + noise * rng.normal(size=(200, 12, p, 2))
+    client, step = np.indices((200, 12)).reshape(2, -1)
+    sums = client_sums(items[..., 1].reshape(-1, p), client, step.astype(float))
+    omega = float(alpha(covariances(sums)["within_client"])[0])  # equal for parallel items
+    rcn = generalizability(sums)["within_client", "Rcn"][0]
+    assert omega == pytest.approx(0.8, abs=0.02)
+    assert rcn < 0.7
+    series = VarSeries(items.mean(axis=2), ("alliance", "outcome"), tuple(map(str, range(200))))
+    spec = VarSpec((1, 0))
+    plain, by_omega, by_rcn = (
+        fit_var(series, replace(spec, reliability=r)) for r in (None, (0.8, omega), (0.8, rcn))
+    )
+    truth = Truth().coefficients[1][1]
+    assert plain.coefficients[0, 1, 1] < truth - 0.05
+    assert by_omega.coefficients[0, 1, 1] == pytest.approx(truth, abs=0.06)
+    assert by_rcn.coefficients[0, 1, 1] > truth + 0.08
 
 
 def test_a_variance_of_zero_at_the_first_session_leaves_intervals_finite():

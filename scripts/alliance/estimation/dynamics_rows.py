@@ -61,7 +61,7 @@ def dynamics_rows(
     context: VarContext,
     *,
     reliabilities: Iterable[tuple[float, ...]] = (),
-    own_reliability: tuple[float, ...] | None = None,
+    own_reliabilities: Mapping[str, tuple[float, ...]] | None = None,
     phase_from: int | None = None,
     comparators: bool = True,
     continuous: bool = False,
@@ -73,7 +73,7 @@ def dynamics_rows(
     Parameters
     ----------
     reliabilities : sets of assumed within-client reliabilities, one number per series.
-    own_reliability : the study's own estimates of them, tried too.
+    own_reliabilities : the study's own estimates of them, tried too; key: how the terms end.
     phase_from : first session of the later phase of the test of equal coefficients.
     comparators : whether to add the second estimator and what usual shortcuts give.
     continuous : whether to add continuous time, with sessions and with weeks as the clock.
@@ -91,8 +91,8 @@ def dynamics_rows(
         rows += phase_rows(series, spec, context, phase_from)
     for reliability in reliabilities:
         rows += reliability_rows(fit, context, reliability)
-    if own_reliability is not None:
-        rows += reliability_rows(fit, context, own_reliability, "reliability_own")
+    for suffix, reliability in (own_reliabilities or {}).items():
+        rows += reliability_rows(fit, context, reliability, suffix)
     if comparators:
         rows += comparator_rows(series, spec, context)
     if continuous:

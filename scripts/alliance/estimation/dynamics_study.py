@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ from alliance.reliability import coefficient_of
 from alliance.study import DynamicsSpec, Study
 from alliance.within_between import direction
 
+# How terms of rows end -> coefficient of the study's own reliability, within clients.
+OWN_RELIABILITIES = {"reliability_omega": "omega", "reliability_own": "Rcn"}
+
 
 @dataclass(frozen=True)
 class DynamicAnalysis:
@@ -27,15 +30,15 @@ class DynamicAnalysis:
     Attributes
     ----------
     asked : the entry. series : client by session, or why there is none. spec : the model.
-    context : what all rows share. own_reliability : (k,) Rcn of each series, 1 where it is not
-        known; None where none is.
+    context : what all rows share. own_reliabilities : the study's own within-client reliabilities
+        of the series, by coefficient (:data:`OWN_RELIABILITIES`), where they are known.
     """
 
     asked: DynamicsSpec
     series: VarSeries | Refusal
     spec: VarSpec
     context: VarContext
-    own_reliability: tuple[float, ...] | None = None
+    own_reliabilities: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def dynamic_analysis(
@@ -64,7 +67,7 @@ def dynamic_analysis(
         series,
         spec_of(study, asked),
         _with_component(context, asked),
-        None if reliability is None else own_reliability(asked, reliability),
+        {} if reliability is None else own_reliabilities(asked, reliability),
     )
 
 
@@ -108,11 +111,27 @@ def _with_component(context: VarContext, asked: DynamicsSpec) -> VarContext:
     return replace(context, labels={**context.labels, "alliance": named})
 
 
-def own_reliability(asked: DynamicsSpec, table: pd.DataFrame) -> tuple[float, ...] | None:
-    """Reliability of change within clients (Rcn) of each series; 1 where it is not known."""
+def own_reliabilities(asked: DynamicsSpec, table: pd.DataFrame) -> dict[str, tuple[float, ...]]:
+    """Suffix of the terms -> reliability of change within clients of each series.
+
+    Omega is the share of common variance in deviations from the client's own level, which is what
+    the model splits. Rcn counts lasting differences between items as error too; they do not disturb
+    such deviations, so that it assumes more error than there is where items differ.
+    """
+    found = {
+        suffix: _own_reliability(asked, table, coefficient)
+        for suffix, coefficient in OWN_RELIABILITIES.items()
+    }
+    return {suffix: values for suffix, values in found.items() if values is not None}
+
+
+def _own_reliability(
+    asked: DynamicsSpec, table: pd.DataFrame, coefficient: str
+) -> tuple[float, ...] | None:
+    """One coefficient of each series; 1 where it is not known, None where none is."""
     scales = [asked.component or "total", *["total"] * (len(asked.series) - 1)]
     found = [
-        coefficient_of(table, measure, "within_client", "Rcn", scale)
+        coefficient_of(table, measure, "within_client", coefficient, scale)
         for measure, scale in zip(asked.series.values(), scales, strict=True)
     ]
     if not any(0.0 < value <= 1.0 for value in found):
@@ -134,7 +153,7 @@ def analysis_rows(analysis: DynamicAnalysis, seed: int) -> list[Estimate]:
         analysis.spec,
         analysis.context,
         reliabilities=[(value,) * width for value in asked.reliability if value < 1.0],
-        own_reliability=analysis.own_reliability,
+        own_reliabilities=analysis.own_reliabilities,
         phase_from=asked.phase_from,
         comparators=asked.comparators,
         continuous=asked.comparators,

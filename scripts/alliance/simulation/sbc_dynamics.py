@@ -65,15 +65,22 @@ def calibrate(
     n_fits: int,
     seed: int,
     *,
+    first: int = 0,
     chain: Chain | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Ranks:
-    """Ranks of ``n_fits`` replications; the same numbers give the same ranks."""
-    rng = np.random.default_rng([seed, N_CLIENTS, N_SESSIONS])
-    prepared = _prepare(rng)
+    """Ranks of ``n_fits`` replications; the same numbers give the same ranks.
+
+    Parameters
+    ----------
+    first : number of the first replication. Each is drawn from its own seed, so that parts of a
+        long calibration can be run apart.
+    """
+    prepared = _prepare(np.random.default_rng([seed, N_CLIENTS, N_SESSIONS]))
     found: list[dict[str, int]] = []
     divergent = np.zeros(n_fits, dtype=np.int64)
     for number in range(n_fits):
+        rng = np.random.default_rng([seed, N_CLIENTS, N_SESSIONS, first + number])
         ranks, divergent[number] = _replicate(prepared, chain or SHORT, rng)
         found.append(ranks)
         if progress:

@@ -516,8 +516,8 @@ class DynamicsSpec(Section):
     )
     reliability: list[Annotated[float, Field(gt=0, le=1)]] = Field(
         default_factory=lambda: [0.9, 0.8, 0.7],
-        description="Within-client reliabilities to assume in turn; the study's own (Rcn) is "
-        "always tried where the scales have items.",
+        description="Within-client reliabilities to assume in turn; the study's own "
+        "(within-client omega, and Rcn) are always tried where the scales have items.",
     )
     comparators: bool = Field(
         True, description="Show what usual shortcuts give, each with its known bias."

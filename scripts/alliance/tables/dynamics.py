@@ -262,7 +262,7 @@ def reliability_grid_table(
 ) -> ApaTable | None:
     """The cross-lags when the scores are taken to have some within-client reliability."""
     own = rows_by(estimates, analysis, ML)
-    grid = own[own["term"].str.contains(r"_reliability(?:_own)?$")]
+    grid = own[own["term"].str.contains(r"_reliability(?:_own|_omega)?$")]
     if grid.empty:
         return None
     base = cross_lags(estimates, analysis)
@@ -271,9 +271,8 @@ def reliability_grid_table(
         lines["no measurement error"][row["term"]] = row
     for _, row in grid.iterrows():
         given = str(row["estimand"]).partition("reliabilities taken as ")[2] or "assumed"
-        if row["term"].endswith("_own"):
-            given += " (this study's)"
-        plain = row["term"].removesuffix("_own").removesuffix("_reliability")
+        plain, _, which = str(row["term"]).partition("_reliability")
+        given += _OWN_RELIABILITY.get(which, "")
         lines.setdefault(given, {})[plain] = row
     rows = []
     for given, cells in lines.items():
@@ -284,6 +283,12 @@ def reliability_grid_table(
         "Error variances are (1 - reliability) times the squared pooled within-client SD. "
         "Estimates with [95% CI] in raw points per point."
     ]
+    if grid["term"].str.endswith(tuple(_OWN_RELIABILITY)).any():
+        notes.append(
+            "Omega is the share of what the items have in common in deviations from the client's "
+            "own level, which is the error this model needs. Rcn also counts lasting differences "
+            "between items as error: it assumes more error than there is where items differ."
+        )
     if grid["status"].ne("ok").any():
         notes.append(
             "Not usable: the data contradict so much measurement error, or it leaves the process "
@@ -334,6 +339,7 @@ def phases_table(
 
 
 _PHASES = ("1", "2", "difference")
+_OWN_RELIABILITY = {"_omega": " (this study's omega)", "_own": " (this study's Rcn)"}
 
 
 def _phase_words(phases: pd.DataFrame, name: str) -> str:
