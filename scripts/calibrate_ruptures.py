@@ -11,6 +11,7 @@ from alliance.running import stage
 from alliance.rupture_null import null_study
 from alliance.rupture_null.calibrate import calibrate
 from alliance.ruptures import load_rules
+from alliance.ruptures.thresholds import with_thresholds
 from alliance.seeds import derive_seed
 from alliance.study import instruments_of, read_excerpt
 
@@ -21,9 +22,11 @@ with stage("null data sets", snakemake.log[0]) as say:
     study = read_excerpt(snakemake.params.study)
     name = snakemake.wildcards.rupture
     spec = study.ruptures[name]
-    rules = load_rules(Path("config/ruptures"), spec.rules)
+    thresholds = pd.read_csv(snakemake.input.thresholds)
+    rules = with_thresholds(load_rules(Path("config/ruptures"), spec.rules), thresholds)
     sessions, clients = (pd.read_parquet(snakemake.input[part]) for part in ("sessions", "clients"))
     reliability = pd.read_csv(snakemake.input.reliability)
+    scale = spec.component or "total"
     prepared = null_study(
         study,
         name,
@@ -32,8 +35,8 @@ with stage("null data sets", snakemake.log[0]) as say:
         clients,
         rules,
         (
-            coefficient_of(reliability, spec.measure, "within_client", "Rcn"),
-            coefficient_of(reliability, spec.measure, "total", "alpha"),
+            coefficient_of(reliability, spec.measure, "within_client", "Rcn", scale),
+            coefficient_of(reliability, spec.measure, "total", "alpha", scale),
         ),
     )
     made = calibrate(

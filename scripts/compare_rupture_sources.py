@@ -20,6 +20,7 @@ from alliance.ruptures.source_tables import (
     source_table,
 )
 from alliance.ruptures.sources import SOURCES, report_cells, report_details, source_marks
+from alliance.ruptures.thresholds import with_thresholds
 from alliance.seeds import derive_seed
 from alliance.study import read_excerpt
 
@@ -54,7 +55,8 @@ with stage("sources of ruptures", snakemake.log[0]) as say:
     said = source_marks(sessions, attendance_known=study.columns.attendance is not None)
     marks, primary, fallen = [], [], []
     for position, (analysis, spec) in enumerate(study.ruptures.items()):
-        rules = load_rules(Path("config/ruptures"), spec.rules)
+        thresholds = pd.read_csv(snakemake.input.thresholds[position])
+        rules = with_thresholds(load_rules(Path("config/ruptures"), spec.rules), thresholds)
         results = {name: result_of(name, position) for name in rules}
         for name, rule in rules.items():
             label = f"{study.rupture_label(analysis)}: {rule.label}"

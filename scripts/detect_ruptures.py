@@ -8,6 +8,7 @@ import pandas as pd
 from alliance.reliability import coefficient_of
 from alliance.running import stage
 from alliance.ruptures import agreement_matrix, detect_all, load_rules, pooled_scale, summarise
+from alliance.ruptures.thresholds import with_thresholds
 from alliance.study import read_excerpt
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def reliability_of(
 with stage("ruptures", snakemake.log[0]) as say:
     study = read_excerpt(snakemake.params.study)
     spec = study.ruptures[snakemake.wildcards.rupture]
-    rules = load_rules(Path("config/ruptures"), spec.rules)
+    thresholds = pd.read_csv(snakemake.input.thresholds)
+    rules = with_thresholds(load_rules(Path("config/ruptures"), spec.rules), thresholds)
     sessions = pd.read_parquet(snakemake.input.sessions)
     scores = sessions[["client", "session"]].assign(score=sessions[spec.score])
     reliability = pd.read_csv(snakemake.input.reliability)

@@ -12,6 +12,7 @@ from alliance.running import stage
 from alliance.rupture_null import NullResults, NullStudy, further_rows, null_study, with_null
 from alliance.rupture_null.calibrate import reason_of
 from alliance.ruptures import load_rules, rupture_analysis, rupture_outcomes, rupture_rows
+from alliance.ruptures.thresholds import with_thresholds
 from alliance.study import instruments_of, read_excerpt
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ with stage("ruptures and outcome", snakemake.log[0]) as say:
         part: pd.read_parquet(snakemake.input[part])
         for part in ("sessions", "clients", "found", "labels", "statistics")
     }
-    rules = load_rules(Path("config/ruptures"), spec.rules)
+    thresholds = pd.read_csv(snakemake.input.thresholds)
+    rules = with_thresholds(load_rules(Path("config/ruptures"), spec.rules), thresholds)
     summary = pd.read_csv(snakemake.input.summary, keep_default_na=False)
     analysis = rupture_analysis(study, name, instruments)
     null = NullResults(
@@ -39,6 +41,7 @@ with stage("ruptures and outcome", snakemake.log[0]) as say:
         rupture_rows(rules, tables["found"], tables["labels"], summary, outcomes, analysis), null
     )
     reliability = pd.read_csv(snakemake.input.reliability)
+    scale = spec.component or "total"
     prepared = null_study(
         study,
         name,
@@ -47,8 +50,8 @@ with stage("ruptures and outcome", snakemake.log[0]) as say:
         tables["clients"],
         rules,
         (
-            coefficient_of(reliability, spec.measure, "within_client", "Rcn"),
-            coefficient_of(reliability, spec.measure, "total", "alpha"),
+            coefficient_of(reliability, spec.measure, "within_client", "Rcn", scale),
+            coefficient_of(reliability, spec.measure, "total", "alpha", scale),
         ),
     )
     if isinstance(prepared, NullStudy):

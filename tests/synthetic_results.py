@@ -268,8 +268,9 @@ def _rupture_rows() -> list[dict[str, object]]:
             "outcome": "symptoms", "n_clients": 234.0, "n_obs": 234.0}  # fmt: skip
     contrasts = [("repaired_vs_none", -0.4, 1.1), ("unrepaired_vs_none", 3.1, 1.2)]
     rows: list[dict[str, object]] = [
-        {**base, "kind": "proportion", "term": f"{term}[mean_prior]", "estimator": "proportion",
-         "estimand": words, "units": "proportion of clients", "estimate": share,
+        {**base, "kind": "proportion", "term": f"{term}[mean_prior_study]",
+         "estimator": "proportion", "estimand": words,
+         "units": "proportion of clients", "estimate": share,
          "ci_low": share - 0.06, "ci_high": share + 0.06, "interval": "95% Wilson", "outcome": ""}
         for term, words, share in (
             ("prevalence", "Share of clients with at least one rupture", 0.34),
@@ -278,13 +279,14 @@ def _rupture_rows() -> list[dict[str, object]]:
     ]  # fmt: skip
     for term, b, se in contrasts:
         rows.append({
-            **base, "kind": "contrast", "term": f"{term}[mean_prior]", "estimator": "OLS (HC3)",
-            "estimand": "Difference in the last outcome", "units": "CORE-10 points",
+            **base, "kind": "contrast", "term": f"{term}[mean_prior_study]",
+            "estimator": "OLS (HC3)", "estimand": "Difference in the last outcome",
+            "units": "CORE-10 points",
             "estimate": b, "se": se, "ci_low": b - 1.96 * se, "ci_high": b + 1.96 * se,
             "interval": "95% Wald (t)", "p": 0.03, "known_bias": "Nominal p and interval",
         })  # fmt: skip
     rows.append({
-        **base, "kind": "contrast", "term": "repaired_vs_unrepaired[mean_prior]",
+        **base, "kind": "contrast", "term": "repaired_vs_unrepaired[mean_prior_study]",
         "estimator": "OLS", "estimand": "Difference in the last outcome",
         "units": "CORE-10 points", "status": "not_estimated",
         "reason": "fewer than 10 clients: unrepaired (8)",
@@ -312,7 +314,7 @@ def noise(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def ruptures() -> dict[str, pd.DataFrame]:
-    rules = ("mean_prior", "previous_drop", "own_mean")
+    rules = ("mean_prior_study", "previous_drop", "own_mean")
     scored = sessions()
     session_rows, episode_rows, client_rows = [], [], []
     labels = ["none", "repaired", "unrepaired", "none", "indeterminate", "none"]
@@ -334,7 +336,7 @@ def ruptures() -> dict[str, pd.DataFrame]:
     summary = [
         (rule, name, verified, ahead, 60, 58, 29, 50.0, 10, 50.0, 10, 9, 2.0, 1.3)
         for rule, name, verified, ahead in (
-            ("mean_prior", "Below the mean of earlier sessions", "project", False),
+            ("mean_prior_study", "Below the mean of earlier sessions", "project", False),
             ("previous_drop", "Drop from the session before", "recalled", False),
             ("own_mean", "Below the own mean", "secondary", True),
         )
@@ -358,7 +360,7 @@ def ruptures() -> dict[str, pd.DataFrame]:
 
 def rupture_agreement() -> pd.DataFrame:
     marks = (
-        ("client_rated/mean_prior", "Alliance: below the earlier mean", "rule"),
+        ("client_rated/mean_prior_study", "Alliance: below the earlier mean", "rule"),
         ("client_rated/own_mean", "Alliance: below the own mean", "rule"),
         ("psq_client", "Client's report after the session", "report"),
     )

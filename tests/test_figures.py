@@ -262,7 +262,7 @@ def test_repair_is_the_first_rating_after_the_episode():
     tables = synthetic.ruptures()
     numbers = ruptures.numbers_rupture_timelines(
         tables["rupture_sessions"], tables["rupture_episodes"], tables["rupture_clients"],
-        {"client_rated": ("Alliance", "mean_prior")},
+        {"client_rated": ("Alliance", "mean_prior_study")},
     )  # fmt: skip
     repaired = numbers[numbers["label"] == "repaired"]
     for _, own in repaired.groupby("panel"):
@@ -273,7 +273,7 @@ def test_repair_is_the_first_rating_after_the_episode():
 def test_labels_with_few_clients_give_no_example():
     tables = synthetic.ruptures()
     arguments = (tables["rupture_sessions"], tables["rupture_episodes"], tables["rupture_clients"])
-    shown = {"client_rated": ("Alliance", "mean_prior")}
+    shown = {"client_rated": ("Alliance", "mean_prior_study")}
     numbers = ruptures.numbers_rupture_timelines(*arguments, shown, smallest_cell=12)
     assert set(numbers["label"]) == {"none"}
 
@@ -327,7 +327,7 @@ def test_examples_of_several_ratings_are_chosen_by_rule():
     tables = synthetic.ruptures()
     parts = [tables[f"rupture_{part}"] for part in ("sessions", "episodes", "clients")]
     both = [pd.concat([part.assign(analysis=name) for name in ("one", "two")]) for part in parts]
-    shown = {"one": ("First", "mean_prior"), "two": ("Second", "previous_drop")}
+    shown = {"one": ("First", "mean_prior_study"), "two": ("Second", "previous_drop")}
     numbers = ruptures.numbers_rupture_timelines(*both, shown)
     panels = numbers.drop_duplicates("panel").groupby("rating", sort=False).size()
     assert panels.to_dict() == {"First": 8, "Second": 4}

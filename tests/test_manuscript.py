@@ -76,7 +76,7 @@ def fixed_study(**changes) -> Study:
     keep = ("main", "therapist_rated", "three_level")
     content["models"] = {name: content["models"][name] for name in keep}
     content["ruptures"] = {"client_rated": content["ruptures"]["client_rated"]}
-    content["ruptures"]["client_rated"]["rules"] = ["mean_prior", "previous_drop"]
+    content["ruptures"]["client_rated"]["rules"] = ["mean_prior_study", "previous_drop"]
     content |= {"dynamics": {}, "associations": {}}
     content |= {"title": "A study", "description": "A clinic.", "source": "Made up."}
     return Study.model_validate(content | changes)

@@ -16,7 +16,7 @@ from alliance.instruments import load_instruments
 from alliance.report import build_report, figure_words, read_figure, sentences
 from alliance.study import Study
 
-RULES = {"mean_prior": "Below the mean of earlier sessions"}
+RULES = {"mean_prior_study": "Below the mean of earlier sessions"}
 CAUSAL = re.compile(
     r"\b(caus\w*|leads? to|led to|effects? of|impacts?|improv\w*|reduc\w*|influenc\w*|due to|"
     r"because of|produc\w*|result(s|ed)? in)\b",
@@ -214,7 +214,7 @@ def test_every_row_that_is_not_ok_is_listed(estimates, study):
         "cross_lag_outcome_alliance; reliabilities taken as alliance 0.7, symptoms 0.7: estimated, "
         "but diagnostics failed. The data contradict so much error.",
         "Ruptures, Alliance, client (WAI-SR) (OLS), repaired minus not repaired "
-        "(rule 'mean prior'): not estimated. Fewer than 10 clients: unrepaired (8).",
+        "(rule 'mean prior study'): not estimated. Fewer than 10 clients: unrepaired (8).",
     ]
 
 

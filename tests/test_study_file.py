@@ -103,10 +103,10 @@ def test_an_unknown_study_and_missing_parts_are_told_together(tmp_path: Path) ->
     (folder / "clinic.yaml").write_text(
         CLINIC.replace("sessions.csv", "sesions.csv")
         .replace("instrument: core10", "instrument: core11")
-        .replace("rules: [mean_prior", "rules: [mean_priors"),
+        .replace("rules: [mean_prior_study,", "rules: [mean_prior_stdy,"),
         encoding="utf-8",
     )
-    for kind, name in (("instruments", "core10"), ("ruptures", "mean_prior")):
+    for kind, name in (("instruments", "core10"), ("ruptures", "mean_prior_study")):
         (tmp_path / "config" / kind).mkdir()
         (tmp_path / "config" / kind / f"{name}.yaml").write_text("")
     data = tmp_path / "data/simulated/clinic"
@@ -117,7 +117,7 @@ def test_an_unknown_study_and_missing_parts_are_told_together(tmp_path: Path) ->
     told = [(p.code, p.fix) for p in caught.value.problems]
     assert ("MISSING_FILE", "Did you mean 'sessions.csv'?") in told
     assert ("UNKNOWN_INSTRUMENT", "Did you mean 'core10'?") in told
-    assert ("UNKNOWN_RUPTURE", "Did you mean 'mean_prior'?") in told
+    assert ("UNKNOWN_RUPTURE", "Did you mean 'mean_prior_study'?") in told
     assert ("UNKNOWN_STUDY", "Did you mean 'clinic'?") in told
 
 
@@ -127,7 +127,7 @@ def test_missing_parts_are_told_beside_other_mistakes_of_the_same_file(tmp_path:
     text = (
         CLINIC.replace("exact_duplicates:", "exact_duplicate:")
         .replace("instrument: waisr_client", "instrument: wai_sr")
-        .replace("rules: [mean_prior", "rules: [mean_priors")
+        .replace("rules: [mean_prior_study,", "rules: [mean_prior_stdy,")
     )
     (folder / "clinic.yaml").write_text(text, encoding="utf-8")
     for kind in ("instruments", "ruptures"):
@@ -139,7 +139,7 @@ def test_missing_parts_are_told_beside_other_mistakes_of_the_same_file(tmp_path:
     line = text.splitlines().index("    instrument: wai_sr") + 1
     assert told["UNKNOWN_INSTRUMENT"].where.startswith(f"line {line}, key measures.")
     assert "waisr_client, waisr_therapist12" in told["UNKNOWN_INSTRUMENT"].fix
-    assert "Did you mean 'mean_prior'?" in told["UNKNOWN_RUPTURE"].fix
+    assert "Did you mean 'mean_prior_study'?" in told["UNKNOWN_RUPTURE"].fix
 
 
 def test_an_absent_section_is_given_to_be_pasted(tmp_path: Path) -> None:

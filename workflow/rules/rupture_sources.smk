@@ -8,6 +8,7 @@ rule compare_rupture_sources:
         found=of_all_ruptures("data/ruptures/{rupture}/sessions.parquet"),
         labels=of_all_ruptures("data/ruptures/{rupture}/clients.parquet"),
         summaries=of_all_ruptures("tables/ruptures/{rupture}/summary.csv"),
+        thresholds=of_all_ruptures("tables/ruptures/{rupture}/thresholds.csv"),
         rules=all_rule_files,
     output:
         marks="results/{study}/data/rupture_sources/marks.parquet",

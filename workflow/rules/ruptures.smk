@@ -1,10 +1,38 @@
 # Ruptures and repairs by declared rules, and what they have to do with outcome.
 
 
+rule calibrate_thresholds:
+    # Rules that ask for it: the threshold at which noise alone flags a given share of clients.
+    input:
+        sessions=rules.score.output.sessions,
+        clients=rules.clean.output.clients,
+        reliability=rules.estimate_reliability.output.reliability,
+        rules=rule_files,
+        instruments=instrument_files,
+    output:
+        thresholds="results/{study}/tables/ruptures/{rupture}/thresholds.csv",
+    log:
+        "results/{study}/logs/calibrate_thresholds_{rupture}.log",
+    benchmark:
+        "results/{study}/benchmarks/calibrate_thresholds_{rupture}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections_of_rupture(
+            "measures", "ruptures", "privacy", "timing", "seed", labels=False
+        ),
+        code=code_of("calibrate_thresholds.py"),
+    message:
+        "{wildcards.study}: thresholds for the noise of the study, {wildcards.rupture}"
+    script:
+        "../../scripts/calibrate_thresholds.py"
+
+
 rule detect_ruptures:
     input:
         sessions=rules.score.output.sessions,
         reliability=rules.estimate_reliability.output.reliability,
+        thresholds=rules.calibrate_thresholds.output.thresholds,
         rules=rule_files,
     output:
         sessions="results/{study}/data/ruptures/{rupture}/sessions.parquet",
@@ -58,6 +86,7 @@ rule calibrate_ruptures:
         clients=rules.clean.output.clients,
         reliability=rules.estimate_reliability.output.reliability,
         summary=rules.detect_ruptures.output.summary,
+        thresholds=rules.calibrate_thresholds.output.thresholds,
         rules=rule_files,
         instruments=instrument_files,
     output:
@@ -92,6 +121,7 @@ rule test_ruptures:
         noise=rules.calibrate_ruptures.output.noise,
         model=rules.calibrate_ruptures.output.model,
         statistics=rules.calibrate_ruptures.output.statistics,
+        thresholds=rules.calibrate_thresholds.output.thresholds,
         rules=rule_files,
         instruments=instrument_files,
     output:

@@ -13,7 +13,7 @@ from alliance.study import CHECK
 
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*")
 RESERVED = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
-RUPTURE_RULES = ("mean_prior", "previous_drop", "own_mean")
+RUPTURE_RULES = ("mean_prior_study", "previous_drop", "own_mean")
 
 
 def study_text(draft: Draft) -> str:

@@ -211,7 +211,8 @@ def _ruptures(x: ReportInputs, place: _Numbering) -> Section:
     items += place.tables("rupture_components", "rupture_sources")
     items += place.figures("rupture_agreement") + place.tables("rupture_agreement")
     words = _RUPTURES_EXPLAINED if x.study.ruptures else _NO_RUPTURES
-    defined = tuple(sentences.rule_definitions(x.ruptures))
+    labels = {name: x.study.rupture_label(name) for name in x.study.ruptures}
+    defined = tuple(sentences.rule_definitions(x.ruptures, labels))
     return Section("ruptures", "Ruptures and repairs", (words,), defined, items=items)
 
 

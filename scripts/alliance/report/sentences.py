@@ -376,15 +376,27 @@ def rupture_answer(
     return Answer(question, rupture_verdict(first), tuple(sentences))
 
 
-def rule_definitions(summaries: Mapping[str, pd.DataFrame]) -> Iterable[str]:
-    """What each rule of the study calls a rupture and a repair, each rule once."""
-    told: set[str] = set()
-    for summary in summaries.values():
+def rule_definitions(
+    summaries: Mapping[str, pd.DataFrame], labels: Mapping[str, str]
+) -> Iterable[str]:
+    """What each rule of the study calls a rupture and a repair.
+
+    A rule is told once, or once per rating that is searched where its thresholds differ.
+
+    Parameters
+    ----------
+    summaries, labels : key of each rupture analysis -> its summary, its name for readers.
+    """
+    told: dict[tuple[str, str], list[str]] = {}
+    for name, summary in summaries.items():
         known = summary[summary["definition"].notna()] if "definition" in summary else summary[:0]
         for row in known.itertuples():
-            if str(row.rule) not in told:
-                told.add(str(row.rule))
-                yield f"{row.label}: {row.definition}"
+            said = told.setdefault((str(row.label), str(row.definition)), [])
+            said.append(labels.get(name, name))
+    of_rule = [label for label, _ in told]
+    for (label, definition), ratings in told.items():
+        several = f" ({'; '.join(ratings)})" if of_rule.count(label) > 1 else ""
+        yield f"{label}{several}: {definition}"
 
 
 def reading_sentences(notes: str) -> tuple[str, ...]:

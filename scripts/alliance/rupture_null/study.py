@@ -70,20 +70,20 @@ def null_study(
 
     Parameters
     ----------
-    sessions, clients : scored sessions and clean clients. reliability : of the measure within
-        clients (Rcn) and in total (alpha), for rules that need them.
+    sessions, clients : scored sessions and clean clients. reliability : of the rating that is
+        searched, within clients (Rcn) and in total (alpha), for rules that need them.
     """
     spec = study.ruptures[name]
-    columns = CourseColumns(spec.measure)
+    columns = CourseColumns(spec.score)
     if spec.outcome is not None:
         measure = study.measures[spec.outcome]
         towards = direction(measure, instruments.get(measure.instrument or ""))
-        columns = CourseColumns(spec.measure, spec.outcome, towards)
+        columns = CourseColumns(spec.score, spec.outcome, towards)
     made = courses_of(sessions, clients, columns, lead_of(study.timing))
     if isinstance(made, Refusal):
         return made
     courses, series = made
-    scores = sessions[["client", "session"]].assign(score=sessions[spec.measure])
+    scores = sessions[["client", "session"]].assign(score=sessions[spec.score])
     known = pooled_scale(scores, *reliability)
     return _of_courses(courses, series, occasions(study.timing), runnable(rules, known), known,
                        max(SMALLEST_GROUP, study.privacy.smallest_cell))  # fmt: skip

@@ -69,6 +69,13 @@ class RuptureRule(BaseModel):
         description="Smallest drop, in units; or a table from a client's number of rated "
         "sessions to the smallest drop (interpolated in the logarithm of the number).",
     )
+    false_alarm: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Share of clients without ruptures that the rule may flag. The threshold is "
+        "then found in data sets without ruptures drawn from the study's own dynamic model: one "
+        "per number of rated sessions where `threshold` is a table, else one. `threshold` stands "
+        "in where the study has no such data sets.",
+    )
     run_rules: tuple[RunRule, ...] = Field(
         (),
         description="Signals of a control chart beside the threshold: `eight_on_one_side` (eight "
@@ -149,6 +156,8 @@ def _refuse_unsound(rule: RuptureRule) -> None:
         raise ValueError(f"min_sessions must be at least {least} for this reference and scale")
     if rule.run_rules and (rule.reference, rule.target) != ("person_mean", "person_mean"):
         raise ValueError("run_rules need reference: person_mean and target: person_mean")
+    if rule.false_alarm is not None and (rule.minimum_drop or rule.run_rules):
+        raise ValueError("false_alarm cannot go with minimum_drop or run_rules")
     if rule.lookahead != rule.uses_future:
         raise ValueError(f"lookahead must be {str(rule.uses_future).lower()} for this rule")
 

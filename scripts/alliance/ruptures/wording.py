@@ -53,16 +53,22 @@ def _drop(rule: RuptureRule) -> str:
     if isinstance(rule.threshold, dict):
         short, long = min(rule.threshold), max(rule.threshold)
         size = (
-            f"{rule.threshold[short]:g} (treatments of {short} ratings) to "
-            f"{rule.threshold[long]:g} ({long} ratings) times the {unit}"
+            f"{rule.threshold[short]:.3g} (treatments of {short} ratings) to "
+            f"{rule.threshold[long]:.3g} ({long} ratings) times the {unit}"
         )
     elif rule.scale == "points":
         size = f"{rule.threshold:g} points"
     else:
-        size = f"{rule.threshold:g} times the {unit}"
+        size = f"{rule.threshold:.3g} times the {unit}"
     if rule.scale_floor:
         floor = SCALES[rule.scale_floor_of]
         size += f" (taken as at least {rule.scale_floor:g} times the {floor})"
+    if rule.false_alarm is not None:
+        # Without its study a rule only says how its threshold will be found.
+        size += (
+            f" (found so that noise alone flags about {100 * rule.false_alarm:g}% of this study's "
+            "clients)"
+        )
     return f"at least {size}"
 
 
