@@ -14,7 +14,9 @@ import synthetic_results as synthetic
 from alliance.figures import Drawn, FigureText, NotDrawn, figure_bytes, make_figure
 from alliance.instruments import load_instruments
 from alliance.report import build_report, figure_words, read_figure, sentences
+from alliance.report.dynamics import dynamic_questions
 from alliance.study import Study
+from alliance.tables.format import share_words
 
 RULES = {"mean_prior_study": "Below the mean of earlier sessions"}
 CAUSAL = re.compile(
@@ -58,8 +60,8 @@ def test_the_within_answer_word_by_word(estimates, study):
         "When a client rated Alliance, client (WAI-SR) one WAI-SR point above the own mean, "
         "Symptoms (CORE-10) at the next session was 1.21 CORE-10 points better on average "
         "(b = −1.21, 95% CI [−1.64, −0.78], p < .001, REML; 2,190 observations of 228 clients).",
-        "In within-client standard deviations: −0.12 [−0.16, −0.07] of the outcome per SD of the "
-        "rating.",
+        "Standardised within clients: −0.12 [−0.16, −0.07] SDs of the outcome per SD of the "
+        "predictor.",
         "The Bayesian twin: b = −1.20, 95% CrI [−1.63, −0.77], probability of the direction 99.9%.",
     )
 
@@ -128,9 +130,28 @@ def test_spread_of_clients_is_told(estimates, study):
     table = change(estimates, "main", "within", sd_random_slope=0.8, pct_clients_same_sign=93.4)
     last = sentences.model_answer(table, study, "main", "within").sentences[-1]
     assert last == (
-        "Clients differ: the SD of their slopes is 0.80; an estimated 93% of clients have a slope "
-        "of the same sign."
+        "Clients differ: the SD of their slopes is 0.80; 93% of clients are estimated to have a "
+        "slope of the same sign."
     )
+
+
+def test_an_estimated_share_is_never_all_or_none(estimates, study):
+    table = change(estimates, "main", "within", sd_random_slope=0.02, pct_clients_same_sign=99.8)
+    last = sentences.model_answer(table, study, "main", "within").sentences[-1]
+    assert "more than 99% of clients are estimated" in last
+    assert share_words(0.004) == "less than 1%"
+    assert share_words(0.77) == "77%"
+
+
+def test_dynamic_answers_say_better_and_worse_whatever_the_scale(estimates, study):
+    """A higher ORS is better, but is turned for the models: "lower" would mislead."""
+    forward, reverse = dynamic_questions(estimates, study)
+    assert forward[1] == "Yes: a higher rating goes with a better outcome."
+    assert reverse[1] == "Yes: a worse outcome goes with a lower rating."
+    said = " ".join([*forward[2], *reverse[2]])
+    assert "points better (b = −" in said
+    assert "points lower (b = −" in said
+    assert "points away" not in said
 
 
 def test_rupture_answer_word_by_word(estimates, study):

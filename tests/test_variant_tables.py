@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -24,6 +25,7 @@ from alliance.estimation.rows import reml_rows
 from alliance.report.sentences import association_answer, left_out, model_answer
 from alliance.study import Study
 from alliance.tables.apa import table_html
+from alliance.tables.format import number
 from alliance.tables.models import model_table
 from alliance.tables.variants import (
     analysis_words,
@@ -33,6 +35,8 @@ from alliance.tables.variants import (
     raters_table,
     trend_table,
 )
+from alliance.text import TextInputs, variants
+from alliance.text.words import statistics
 
 
 def renamed(rows: list, analysis: str) -> pd.DataFrame:
@@ -145,3 +149,73 @@ def test_a_refusal_is_not_a_table_of_numbers():
     rows = trend_rows(study(n=60)[0].assign(outcome=1.0), spec(), {}, CONTEXT)
     table = trend_table(to_frame(rows), "main", "Main")
     assert all("not estimated" in row.cells for row in table.rows)
+
+
+# Text
+
+
+def text_inputs(estimates: pd.DataFrame, **changes) -> TextInputs:
+    """The bundled study with the variants of the made-up one."""
+    content = synthetic.study().model_dump()
+    main = content["models"]["main"]
+    other = main | {"predictor": "alliance_therapist", "label": "Therapists"}
+    content["models"] = {"main": main | {"compare_with": "other"}, "other": other}
+    content |= {"dynamics": {}, "associations": {}, "ruptures": {}}
+    given = TextInputs(Study.model_validate(content), renamed_to_main(estimates))
+    return replace(given, **changes)
+
+
+def renamed_to_main(estimates: pd.DataFrame) -> pd.DataFrame:
+    names = estimates["analysis"].str.replace(r"^[a-z]+\.", "main.", regex=True)
+    known = estimates["predictor"].where(
+        estimates["predictor"].isin(["alliance_client", "alliance_therapist"]), "alliance_client"
+    )
+    return estimates.assign(analysis=names, predictor=known)
+
+
+def words(passages: list) -> str:
+    return "\n".join(text for part in passages if part for text in part.paragraphs)
+
+
+def test_methods_name_each_further_question_that_was_asked(estimates: pd.DataFrame) -> None:
+    text = words([variants.variants_methods(text_inputs(estimates))])
+    for said in ("no course at all", "one effect per session", "were entered in a model each", "after Holm",
+                 "the client's own mean", "compared on the rows that have both"):  # fmt: skip
+        assert said in text
+    without = estimates[~estimates["analysis"].str.contains(r"\.by_|component")]
+    text = words([variants.variants_methods(text_inputs(without))])
+    assert "Holm" not in text
+    assert "were entered" not in text
+    assert "no course at all" in text
+
+
+def test_results_hold_the_numbers_of_each_variant(estimates: pd.DataFrame) -> None:
+    x = text_inputs(estimates, numbers={"moderators_main": 9})
+    text = words(variants.variants_results(x))
+    assert "within clients (Table 9)" in text
+    for analysis, term in (("trend_none", "within"), ("component_goal", "between"),
+                           ("components", "within_goal_minus_task"),
+                           ("compared_with_", "within_difference")):  # fmt: skip
+        own = x.estimates[x.estimates["analysis"].str.startswith(f"main.{analysis}")]
+        row = own[own["term"] == term].iloc[0]
+        assert statistics(row) in text, (analysis, term)
+    test = x.estimates[x.estimates["term"] == "test_within"].iloc[0]
+    assert f"*F*{test['units'][1:]} = {number(test['estimate'])}" in text
+    assert not re.search(r"\bnan\b|\(\)|  ", text)
+
+
+def test_a_moderator_that_could_not_be_tested_has_its_reason(estimates: pd.DataFrame) -> None:
+    refused = estimates["analysis"].str.endswith(".by_arm")
+    rows = estimates.copy()
+    rows.loc[refused, ["status", "reason"]] = ["not_estimated", "only 4 clients have 'b'"]
+    text = words(variants.variants_results(text_inputs(rows)))
+    assert "was not tested: only 4 clients have 'b'." in text
+
+
+def test_a_study_that_asked_nothing_further_has_no_such_section() -> None:
+    x = text_inputs(synthetic.estimates())
+    plain = replace(
+        x, estimates=x.estimates[~x.estimates["analysis"].str.contains(".", regex=False)]
+    )
+    assert variants.variants_methods(plain) is None
+    assert variants.variants_results(plain) == []

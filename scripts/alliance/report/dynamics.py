@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.study import Study
-from alliance.tables.dynamics import ML, NUTS, cross_lags, power_words, rows_by
+from alliance.tables.dynamics import ML, NUTS, cross_lags, rows_by
 from alliance.tables.format import (
     counted,
     digits_for,
@@ -14,6 +14,7 @@ from alliance.tables.format import (
     interval,
     number,
     p_text,
+    share_words,
 )
 
 FORWARD, REVERSE = "cross_lag_alliance_outcome", "cross_lag_outcome_alliance"
@@ -47,10 +48,10 @@ def _answer(
     if row is None or row["status"] == "not_estimated":
         reason = str(row["reason"]) if row is not None else "there is no row for it"
         return question, "Not estimated.", [f"{reason[:1].upper()}{reason[1:].rstrip('.')}."]
-    sentences = [_found(row, source, target), _twin(_row(estimates, key, term, NUTS))]
+    sentences = [_found(row, source, target, term), _twin(_row(estimates, key, term, NUTS))]
     sentences += [_lasting(estimates, key, term, source, target)]
     sentences += [_can_show(estimates, key, term)]
-    return question, _verdict(row, source, target), [text for text in sentences if text]
+    return question, _verdict(row, term), [text for text in sentences if text]
 
 
 def _row(estimates: pd.DataFrame, key: str, term: str, estimator: str) -> pd.Series | None:
@@ -64,23 +65,29 @@ def _when(row: pd.Series | None) -> str:
     return "later in the same session" if same else "at the next session"
 
 
-def _verdict(row: pd.Series, source: str, target: str) -> str:
+def _verdict(row: pd.Series, term: str) -> str:
     if row["status"] == "diagnostics_failed":
         return "Not to be relied on: diagnostics failed."
     if row["ci_low"] <= 0 <= row["ci_high"]:
         return "Not clear: the interval includes zero."
-    return (
-        f"Yes: higher {source} goes with {'lower' if row['estimate'] < 0 else 'higher'} {target}."
-    )
+    source = "a higher rating" if term == FORWARD else "a worse outcome"
+    target = "outcome" if term == FORWARD else "rating"
+    return f"Yes: {source} goes with a {_way(row, term)} {target}."
 
 
-def _found(row: pd.Series, source: str, target: str) -> str:
+def _way(row: pd.Series, term: str) -> str:
+    """Outcomes are oriented so that higher is worse, ratings of the alliance are as they are."""
+    below, above = ("better", "worse") if term == FORWARD else ("lower", "higher")
+    return below if row["estimate"] < 0 else above
+
+
+def _found(row: pd.Series, source: str, target: str, term: str) -> str:
     digits = digits_for(row["se"])
     units, _, per = str(row["units"]).partition(" per ")
-    way = "lower" if row["estimate"] < 0 else "higher"
+    off = "above" if term == FORWARD else "worse than"
     text = (
-        f"When {source} was one {per} above the client's own course, {target} was "
-        f"{number(abs(row['estimate']), digits)} {units} {way} {_when(row)} (b = "
+        f"When {source} was one {per} {off} the client's own course, {target} {_when(row)} was "
+        f"{number(abs(row['estimate']), digits)} {units} {_way(row, term)} (b = "
         f"{number(row['estimate'], digits)}, 95% CI "
         f"{interval(row['ci_low'], row['ci_high'], digits)}, {p_text(row['p'])}, maximum "
         f"likelihood; {counted(row['n_clients'], 'client')})"
@@ -88,7 +95,7 @@ def _found(row: pd.Series, source: str, target: str) -> str:
     if not np.isfinite(row["std_within"]):
         return f"{text}."
     limits = interval(row["std_within_low"], row["std_within_high"])
-    return f"{text}; {number(row['std_within'])} {limits} in within-client SDs."
+    return f"{text}; standardised within clients {number(row['std_within'])} {limits}."
 
 
 def _twin(row: pd.Series | None) -> str:
@@ -113,8 +120,9 @@ def _lasting(estimates: pd.DataFrame, key: str, term: str, source: str, target: 
         return ""
     digits = digits_for(row["se"])
     return (
-        f"If {source} stayed one point higher for good, the model expects {target} to settle "
-        f"{number(row['estimate'], digits)} points away (95% interval "
+        f"If {source} stayed one point {'higher' if term == FORWARD else 'worse'} for good, the "
+        f"model expects {target} to settle {number(abs(row['estimate']), digits)} points "
+        f"{_way(row, term)} (long-run b = {number(row['estimate'], digits)}, 95% CI "
         f"{interval(row['ci_low'], row['ci_high'], digits)})."
     )
 
@@ -128,7 +136,7 @@ def _can_show(estimates: pd.DataFrame, key: str, term: str) -> str:
     return (
         f"What {counted(least['n_clients'], 'client')} can show: a slope of "
         f"{number(least['estimate'])} within-client SDs per SD or more is found in four of five "
-        f"such studies; one of .10, as often published, in {power_words(share['estimate'])} of "
+        f"such studies; one of .10, as often published, in {share_words(share['estimate'])} of "
         "them."
     )
 

@@ -31,6 +31,7 @@ from alliance.tables.format import (
     number,
     p_text,
     percent,
+    share_words,
 )
 from alliance.tables.models import BAYESIAN, FREQUENTIST, family, rows_of, term_words
 from alliance.tables.ruptures import split_term, term_in_words
@@ -269,8 +270,8 @@ def _standardised(row: pd.Series) -> str:
     limits = interval(row["std_within_low"], row["std_within_high"])
     limits = f" {limits}" if limits.startswith("[") else ""
     return (
-        f"In within-client standard deviations: {number(row['std_within'])}{limits} of the outcome "
-        "per SD of the rating."
+        f"Standardised within clients: {number(row['std_within'])}{limits} SDs of the outcome per "
+        "SD of the predictor."
     )
 
 
@@ -295,8 +296,8 @@ def spread_sentence(row: pd.Series) -> str:
         return ""
     text = f"Clients differ: the SD of their slopes is {number(row['sd_random_slope'])}"
     if np.isfinite(row["pct_clients_same_sign"]):
-        share = number(row["pct_clients_same_sign"], 0)
-        text += f"; an estimated {share}% of clients have a slope of the same sign"
+        share = share_words(row["pct_clients_same_sign"] / 100)
+        text += f"; {share} of clients are estimated to have a slope of the same sign"
     return f"{text}."
 
 

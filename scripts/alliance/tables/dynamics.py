@@ -14,7 +14,6 @@ from alliance.tables.format import (
     direction,
     number,
     p_value,
-    percent,
     with_interval,
 )
 from alliance.tables.models import sample_words
@@ -346,8 +345,3 @@ def _phase_words(phases: pd.DataFrame, name: str) -> str:
     words = phases.loc[phases["term"].str.endswith(f"_phase_{name}"), "estimand"]
     inside = str(words.iloc[0]).rpartition("(")[2].rstrip(")") if len(words) else f"phase {name}"
     return inside[:1].upper() + inside[1:]
-
-
-def power_words(value: float) -> str:
-    """``77%`` of a probability."""
-    return percent(100 * value, 0)

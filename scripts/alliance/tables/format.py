@@ -74,6 +74,15 @@ def percent(value: float, digits: int = 1) -> str:
     return ABSENT if number(value, digits) == ABSENT else f"{number(value, digits)}%"
 
 
+def share_words(share: float) -> str:
+    """``77%`` of a share between 0 and 1, in a sentence; none is called all or nothing."""
+    if share is None or not math.isfinite(share):
+        return "an unknown share"
+    if share > 0.99:
+        return "more than 99%"
+    return "less than 1%" if share < 0.01 else percent(100 * share, 0)
+
+
 def count(value: float) -> str:
     """``1,938``."""
     return number(value, 0)

@@ -80,6 +80,8 @@ def _result(x: TextInputs, name: str, spec: DynamicsSpec) -> Passage | None:
 
 def _paths(x: TextInputs, done: pd.DataFrame, spec: DynamicsSpec) -> Iterator[str]:
     alliance, outcome = x.label(spec.alliance), x.label(spec.outcome)
+    turned = " (turned so that higher is worse)"
+    outcome += turned if x.change_of(spec.outcome, -1.0) == "better" else ""
     for term, words in (
         ("cross_lag_alliance_outcome", f"Forward, {alliance} to {outcome}"),
         ("cross_lag_outcome_alliance", f"Reverse, {outcome} to {alliance}"),

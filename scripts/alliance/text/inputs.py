@@ -52,6 +52,18 @@ class TextInputs:
         """The name of a measure for readers."""
         return self.study.measures[measure].label
 
+    def change_of(self, measure: str, coefficient: float) -> str:
+        """``lower`` or ``higher``; ``better`` or ``worse`` for a score that was turned round.
+
+        Coefficients take outcomes as higher is worse, so that "lower" would mislead readers of a
+        scale on which a higher score is better.
+        """
+        spec = self.study.measures[measure]
+        key = self.instruments.get(spec.instrument or "")
+        turned = (spec.higher_is or (key.higher_is if key else None)) == "better"
+        below, above = ("better", "worse") if turned else ("lower", "higher")
+        return below if coefficient < 0 else above
+
     def table(self, name: str) -> str:
         """``Table 5``, or nothing when there is no such table."""
         return f"Table {self.numbers[name]}" if name in self.numbers else ""

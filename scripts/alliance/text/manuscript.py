@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alliance.text import bayes, dynamics, measures, models, ruptures, sample, software
+from alliance.text import bayes, dynamics, measures, models, ruptures, sample, software, variants
 from alliance.text.document import Passage, TextDocument, with_references
 from alliance.text.inputs import TextInputs
 from alliance.text.references import (
@@ -19,6 +19,7 @@ def methods_text(x: TextInputs) -> TextDocument:
         measures.measures_methods(x),
         sample.preparation_methods(x),
         models.models_methods(x),
+        variants.variants_methods(x),
         dynamics.dynamics_methods(x),
         dynamics.association_methods(x),
         bayes.bayes_methods(x),
@@ -35,6 +36,7 @@ def results_text(x: TextInputs) -> TextDocument:
         measures.reliability_results(x),
         sample.change_results(x),
         *models.models_results(x),
+        *variants.variants_results(x),
         *dynamics.dynamics_results(x),
         dynamics.association_results(x),
         bayes.bayes_results(x),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.study import ModelSpec
-from alliance.tables.format import counted, digits_for, number, with_interval
+from alliance.tables.format import counted, digits_for, number, percent, share_words, with_interval
 from alliance.tables.models import BAYESIAN, FREQUENTIST, rows_of, sample_words
 from alliance.text.document import Passage, passage
 from alliance.text.inputs import TextInputs
@@ -61,8 +61,8 @@ def _model(x: TextInputs, spec: ModelSpec) -> str:
             f"*{spec.label}.* A {levels} model ({nested}) of {outcome} on {_predictor(x, spec)} "
             f"({order}; pairs across a missing session were not formed)"
         )
-    text = f"{head}, with random {listed(random)} of clients"
-    text += " and random intercepts of therapists" if spec.therapists else ""
+    text = f"{head}, with random {listed(random)} for clients"
+    text += " and random intercepts for therapists" if spec.therapists else ""
     text += f", adjusted for {listed(adjusted)}" if adjusted else ""
     return f"{text}."
 
@@ -132,7 +132,7 @@ def _effect(x: TextInputs, name: str, spec: ModelSpec, term: str) -> str:
     outcome, units = x.label(spec.outcome), str(row["units"])
     points, _, per = units.partition(" per ")
     size = f"{number(abs(row['estimate']), digits_for(row['se']))} {points}"
-    sign = "lower" if row["estimate"] < 0 else "higher"
+    sign = x.change_of(spec.outcome, row["estimate"])
     if term == "time" or spec.predictor is None:
         text = f"{outcome} was {size} {sign} with each further {per}"
     elif term == "within":
@@ -162,13 +162,22 @@ def _spread(done: pd.DataFrame) -> Iterator[str]:
         r = row.iloc[0]
         text = f"The standard deviation of clients' slopes was {number(r['sd_random_slope'])}"
         if np.isfinite(r["pct_clients_same_sign"]):
-            share = number(r["pct_clients_same_sign"], 0)
-            text += f", so that an estimated {share}% of clients have a slope of the average sign"
+            share = share_words(r["pct_clients_same_sign"] / 100)
+            text += (
+                f", so that {share} of clients are estimated to have a slope of the average sign"
+            )
         yield f"{text}."
     icc = done[(done["term"] == "icc") & done["estimate"].notna()]
     if len(icc):
         value = with_interval(*icc.iloc[0][["estimate", "ci_low", "ci_high"]], bounded=True)
         yield f"The residual intraclass correlation of clients was {value}."
+    explained = [
+        f"{percent(100 * rows.iloc[0]['estimate'])} of the variance {level} clients"
+        for term, level in (("r2_f1_within", "within"), ("r2_f2_between", "between"))
+        if len(rows := done[(done["term"] == term) & done["estimate"].notna()])
+    ]
+    if explained:
+        yield f"Fixed predictors explained {listed(explained)}."
 
 
 def _compared(done: pd.DataFrame) -> Iterator[str]:
