@@ -179,8 +179,9 @@ def words(passages: list) -> str:
 
 def test_methods_name_each_further_question_that_was_asked(estimates: pd.DataFrame) -> None:
     text = words([variants.variants_methods(text_inputs(estimates))])
-    for said in ("no course at all", "one effect per session", "were entered in a model each", "after Holm",
-                 "the client's own mean", "compared on the rows that have both"):  # fmt: skip
+    for said in ("no course at all", "one effect per session", "were entered in a model each",
+                 "after Holm", "the client's own mean",
+                 "compared on the rows that have both"):  # fmt: skip
         assert said in text
     without = estimates[~estimates["analysis"].str.contains(r"\.by_|component")]
     text = words([variants.variants_methods(text_inputs(without))])
