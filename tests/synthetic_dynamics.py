@@ -48,7 +48,7 @@ def dynamics_rows() -> list[dict[str, object]]:
         "outcome_alliance": ("symptoms", "alliance_client"),
     }.items():
         ends = {"predictor": source, "outcome": target, "kind": "contrast"}
-        for h in range(1, 7):
+        for h in range(1 if way == "alliance_outcome" else 0, 7):
             for by in (ML, NUTS):
                 rows.append(
                     row(f"response_{way}_{h}", -(0.5**h), 0.1, estimator=by, lag=float(h), **ends)

@@ -139,6 +139,14 @@ def recovery() -> pd.DataFrame:
 def test_the_model_recovers_what_was_put_in(recovery):
     table = recovery.loc["RI-VAR (ML)"]
     assert (table["not_converged"] == 0).all()
+    # (0.35, -0.15), (-0.10, 0.40): what the rows derive from the coefficients is checked as they
+    assert table.loc["long_run_held_alliance_outcome", "truth"] == pytest.approx(-0.1 / 0.6)
+    feedback = -0.1 / (0.65 * 0.6 - 0.1 * 0.15)
+    found = table.loc["long_run_equilibrium_alliance_outcome", "truth"]
+    assert found == pytest.approx(feedback)
+    later = table.loc["response_alliance_outcome_2", "truth"]
+    assert later == pytest.approx(0.4 * -0.1 - 0.1 * (0.35 + 0.15 * 0.1))
+    assert table.index.str.startswith("response_").sum() == 13
     assert (table["bias"].abs() < 4 * table["bias_mc_se"]).all()
     # coverage .95 in 60 samples has a Monte Carlo standard error of .028
     assert (table["coverage"] > 0.95 - 4 * 0.028).all()
@@ -365,7 +373,8 @@ def test_impulse_responses_are_those_of_the_recursion(fitted):
     for source in (0, 1):
         y = float(source == 1)
         a = 1.0 if source == 0 else gamma * y
-        for h in range(6):
+        np.testing.assert_allclose(found[0, :, source], [a, y], atol=1e-12)
+        for h in range(1, 7):
             y = phi_y * y + beta * a
             a = phi_a * a + gamma * y
             np.testing.assert_allclose(found[h, :, source], [a, y], atol=1e-12)
@@ -550,6 +559,9 @@ def test_all_rows_of_an_analysis():
     responses = table[table["term"].str.startswith("response_alliance_outcome")]
     assert len(responses) == 6
     assert responses["estimate"].iloc[0] == pytest.approx(head["estimate"])
+    back = table[table["term"].str.startswith("response_outcome_alliance")]
+    assert list(back["lag"]) == [0, 1, 2, 3, 4, 5, 6]  # within the session it begins
+    assert back["estimate"].iloc[0] == pytest.approx(reverse["estimate"])
     assert (
         table.query("term == 'cross_lag_alliance_outcome_bootstrap'")["interval"]
         .str.contains("therapists")

@@ -142,9 +142,13 @@ def test_rows_of_the_posterior(posterior):
     assert forward.ci_low < forward.estimate < forward.ci_high
     assert forward.pd > 0.5
     assert forward.estimator == "Random-intercept VAR(1), NUTS"
-    assert rows["response_alliance_outcome_1"].ci_low == pytest.approx(forward.ci_low)
+    first = rows["response_alliance_outcome_1"]
+    assert (first.estimate, first.ci_low) == pytest.approx((forward.estimate, forward.ci_low))
+    now, reverse = rows["response_outcome_alliance_0"], rows["cross_lag_outcome_alliance"]
+    assert now.estimate == pytest.approx(reverse.estimate)
+    assert rows["long_run_held_alliance_outcome"].interval.endswith("median")
     assert rows["long_run_held_outcome_alliance"].estimate < 0
-    assert len([t for t in rows if t.startswith("response_")]) == 12
+    assert len([t for t in rows if t.startswith("response_")]) == 13
 
 
 def test_a_refusal_is_passed_on_as_rows():

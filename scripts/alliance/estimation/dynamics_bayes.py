@@ -23,11 +23,19 @@ from alliance.estimation.bayes import EFFORTS, EffortName
 from alliance.estimation.design import Refusal
 from alliance.estimation.diagnostics import Diagnostics, diagnose
 from alliance.estimation.dynamics import VarFit
-from alliance.estimation.dynamics_effects import equilibrium_effects, held_effects, reduced
+from alliance.estimation.dynamics_effects import (
+    HORIZON,
+    equilibrium_effects,
+    held_effects,
+    reduced,
+    responses_of,
+)
 from alliance.estimation.dynamics_maker import (
     RowMaker,
     VarContext,
     coefficient_estimand,
+    first_response,
+    response_estimand,
     term_name,
 )
 from alliance.estimation.dynamics_op import VarLogLikelihood, shared_data
@@ -235,7 +243,7 @@ def estimates_of_draws(
 ) -> tuple[dict[str, FloatArray], NDArray[np.bool_]]:
     """Reported quantities in raw units, each (chains, draws), and which draws are stationary."""
     working = posterior["coefficients"].to_numpy()
-    A, lead = reduced(working, fit.layout.structure.same_session)
+    A, _ = reduced(working, fit.layout.structure.same_session)
     stationary = (np.abs(np.linalg.eigvals(A)).max(axis=-1) < 1.0).all(axis=-1)
     ratio = fit.scale[:, None] / fit.scale[None, :]
     raw = working * ratio
@@ -250,10 +258,11 @@ def estimates_of_draws(
         _add(out, fit, held_effects(raw[:, :, phase]), "long_run_held_{pair}" + suffix)
         lasting = equilibrium_effects(raw[:, :, phase])
         _add(out, fit, lasting, "long_run_equilibrium_{pair}" + suffix)
-        power = lead[:, :, phase]
-        for h in range(1, 7):
-            power = A[:, :, phase] @ power
-            _add(out, fit, power * ratio, f"response_{{pair}}_{h}" + suffix)
+        same_session = fit.layout.structure.same_session
+        responses = responses_of(working[:, :, phase], same_session, HORIZON)
+        for h, response in enumerate(responses):
+            cells = same_session > 0 if h == 0 else None
+            _add(out, fit, response * ratio, f"response_{{pair}}_{h}" + suffix, cells=cells)
     for j, name in enumerate(fit.names):
         out[f"sd_within_{name}"] = within[..., j] * fit.scale[j]
         out[f"sd_level_{name}"] = posterior["sd_client"].to_numpy()[..., j] * fit.scale[j]
@@ -266,12 +275,14 @@ def _add(
     values: FloatArray,
     pattern: str,
     with_own: bool = False,
+    cells: NDArray[np.bool_] | None = None,
 ) -> None:
-    """File (chains, draws, k, k) under the terms of their cells."""
+    """File (chains, draws, k, k) under the terms of their cells, of some (k, k) if given."""
     names = fit.names
+    kept = fit.layout.free if cells is None else fit.layout.free & cells
     for target in range(len(names)):
         for source in range(len(names)):
-            if (target == source and not with_own) or not fit.layout.free[target, source]:
+            if (target == source and not with_own) or not kept[target, source]:
                 continue
             pair = f"{names[source]}_{names[target]}"
             term = pattern.format(term=term_name(names, target, source), pair=pair)
@@ -378,8 +389,11 @@ def _rows_of_cell(fitted: VarBayes, maker: RowMaker, target: int, source: int) -
     }
     rows = [_posterior_row(fitted, maker, name, "fixed", words, units, more | standard)]
     pair = f"{maker.names[source]}_{maker.names[target]}"
-    later = f"Within clients: {to.label} {{h}} session(s) after {by.label} was one point higher"
-    derived = [(f"response_{pair}_{h}", later.format(h=h), {"lag": float(h)}) for h in range(1, 7)]
+    later = response_estimand(maker, target, source)
+    derived = [
+        (f"response_{pair}_{h}", later.format(h=h), {"lag": float(h)})
+        for h in range(first_response(maker, target, source), HORIZON + 1)
+    ]
     held = f"Within clients: lasting change in {to.label} when {by.label} is held one point higher"
     pushed = f"Within clients: lasting change in {to.label} when {by.label} is pushed up each time"
     derived += [
@@ -408,14 +422,15 @@ def _posterior_row(
         reason = f"only {fitted.pct_stationary:.0f} % of the draws are stationary"
         return maker.absent(term, kind, words, reason, **more)
     low, high = np.percentile(draws, [2.5, 97.5])
-    center = float(np.median(draws)) if lasting else float(draws.mean())
+    ratio = term.startswith("long_run")  # heavy tails, so that a mean is no summary
+    center = float(np.median(draws)) if ratio else float(draws.mean())
     diagnostics = fitted.diagnostics
     found: dict[str, object] = {
         "estimate": center,
         "se": float(draws.std(ddof=1)),
         "ci_low": float(low),
         "ci_high": float(high),
-        "interval": "95% equal-tailed posterior" + (", median" if lasting else ""),
+        "interval": "95% equal-tailed posterior" + (", median" if ratio else ""),
         "pd": float(max((draws > 0).mean(), (draws < 0).mean())),
         "rhat_max": diagnostics.rhat_max,
         "ess_min": diagnostics.ess_min,

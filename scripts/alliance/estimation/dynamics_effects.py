@@ -14,6 +14,7 @@ from alliance.likelihood.random_intercept_var import covariance
 
 FloatArray = NDArray[np.float64]
 
+HORIZON = 6  # sessions over which responses are followed
 N_DRAWS = 20_000
 MIN_SCORES_PERSON = 5
 _Z = float(stats.norm.ppf(0.975))
@@ -132,22 +133,26 @@ def reduced(coefficients: FloatArray, same_session: FloatArray) -> tuple[FloatAr
     return lead @ (coefficients - now), lead
 
 
-def impulse_responses(fit: VarFit, horizon: int = 6) -> Effects:
-    """(horizon, phases, k, k): series [row] h sessions after one raw unit more of [column].
+def impulse_responses(fit: VarFit, horizon: int = HORIZON) -> Effects:
+    """(horizon + 1, phases, k, k): series [row] h sessions after one raw unit more of [column].
+
+    See :func:`responses_of`; entry h is response h, so that the first is that of the same session.
+    """
+    same_session = fit.layout.structure.same_session
+    return delta(fit, lambda x: responses_of(fit.raw_coefficients(x), same_session, horizon))
+
+
+def responses_of(coefficients: FloatArray, same_session: FloatArray, horizon: int) -> FloatArray:
+    """(horizon + 1, ..., k, k) impulse responses of structural coefficients.
 
     Response h is ``A^h (I - A0)^-1``: what the unit does within its own session, to series that
     are measured later in it, is carried on.
     """
-
-    def at(x: FloatArray) -> FloatArray:
-        A, lead = reduced(fit.raw_coefficients(x), fit.layout.structure.same_session)
-        responses, power = [], lead
-        for _ in range(horizon):
-            power = A @ power
-            responses.append(power)
-        return np.array(responses)
-
-    return delta(fit, at)
+    A, lead = reduced(coefficients, same_session)
+    responses = [lead]
+    for _ in range(horizon):
+        responses.append(A @ responses[-1])
+    return np.array(responses)
 
 
 def held_effects(coefficients: FloatArray) -> FloatArray:

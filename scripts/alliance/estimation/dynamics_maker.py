@@ -223,6 +223,17 @@ def coefficient_estimand(maker: RowMaker, target: int, source: int) -> str:
     )
 
 
+def first_response(maker: RowMaker, target: int, source: int) -> int:
+    """Sessions until a source can show in a target: 0 where it is measured earlier in a session."""
+    return 0 if maker.lag(target, source) == 0 else 1
+
+
+def response_estimand(maker: RowMaker, target: int, source: int) -> str:
+    """An impulse response in words, ``{h}`` being the number of sessions."""
+    to, by = maker.labels(target, source)
+    return f"Within clients: {to.label} {{h}} session(s) after {by.label} was one point higher"
+
+
 def absent_cross_lags(maker: RowMaker, reason: str, suffix: str = "") -> Iterator[Estimate]:
     """A row with the reason for each cross-lag."""
     for target, source in maker.pairs():

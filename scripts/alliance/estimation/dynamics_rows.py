@@ -24,6 +24,7 @@ from alliance.estimation.dynamics import (
 )
 from alliance.estimation.dynamics_comparators import ESTIMATORS, KNOWN_BIAS, Comparator, compare
 from alliance.estimation.dynamics_effects import (
+    HORIZON,
     Effects,
     coefficients,
     delta,
@@ -42,7 +43,9 @@ from alliance.estimation.dynamics_maker import (
     VarContext,
     absent_cross_lags,
     coefficient_estimand,
+    first_response,
     numbers,
+    response_estimand,
     term_name,
 )
 from alliance.estimation.dynamics_power import power_rows
@@ -51,7 +54,6 @@ from alliance.estimation.ml_sem_rows import ml_sem_rows
 
 FloatArray = NDArray[np.float64]
 
-HORIZON = 6
 REJECT_BELOW = 0.01
 
 
@@ -188,19 +190,22 @@ def _lasting_rows(fit: VarFit, maker: RowMaker) -> Iterator[Estimate]:
 
 
 def _response_rows(fit: VarFit, maker: RowMaker, horizon: int) -> Iterator[Estimate]:
-    """Impulse responses; one reason row per direction where the process explodes."""
+    """Impulse responses; one reason row per direction where the process explodes.
+
+    They start within the session where the source is measured earlier in it than the target.
+    """
     effects = None if fit.problems else impulse_responses(fit, horizon)
     for target, source in maker.pairs():
         to, by = maker.labels(target, source)
         stem = f"response_{maker.names[source]}_{maker.names[target]}"
-        words = f"Within clients: {to.label} {{h}} session(s) after {by.label} was one point higher"
+        words = response_estimand(maker, target, source)
         if effects is None:
             reason = "; ".join(fit.problems)
             estimand = words.format(h="1 and more")
             yield maker.absent(stem, "contrast", estimand, reason, **maker.ends(target, source))
             continue
-        for h in range(1, horizon + 1):
-            more = numbers(effects, (h - 1, 0, target, source)) | maker.ends(target, source)
+        for h in range(first_response(maker, target, source), horizon + 1):
+            more = numbers(effects, (h, 0, target, source)) | maker.ends(target, source)
             yield maker.row(
                 f"{stem}_{h}",
                 "contrast",

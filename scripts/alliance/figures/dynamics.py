@@ -296,21 +296,29 @@ def _response_panel(axes: Axes, own: pd.DataFrame) -> None:
 
 
 def describe_impulse_responses(numbers: pd.DataFrame) -> FigureText:
-    """Caption and alt text: the responses at one, three and six sessions."""
+    """Caption and alt text: the responses at once and at one, three and six sessions."""
     title = "What is left of a deviation over six sessions"
     caption = (
-        "Within clients: expected difference of the series named second, one to six sessions "
-        "after the one named first was one point above the client's own course, in raw points, by "
-        "the dynamic model. Bands and whiskers: 95% intervals. The outcome is oriented so that "
+        "Within clients: expected difference of the series named second, up to six sessions after "
+        "the one named first was one point above the client's own course, in raw points, by the "
+        f"dynamic model.{_from_zero(numbers)} Bands and whiskers: 95% intervals. The outcome is oriented so that "
         "higher is worse."
     )
-    shown = numbers[numbers["step"].isin((1, 3, HORIZON))]
+    shown = numbers[numbers["step"].isin((0, 1, 3, HORIZON))]
     parts = [
         f"{r.source} to {r.target}, {r.by}, {r.step} later: {r.estimate:.3g} "
         f"({r.ci_low:.3g} to {r.ci_high:.3g})."
         for r in shown.itertuples()
     ]
     return FigureText(title, caption, "Line chart. " + " ".join(parts))
+
+
+def _from_zero(numbers: pd.DataFrame) -> str:
+    if not (numbers["step"] == 0).any():
+        return ""
+    return (
+        " A line from 0 begins in the same session, where the first is measured before the other."
+    )
 
 
 # Estimators

@@ -169,6 +169,34 @@ def _dynamics(dynamics: pd.DataFrame) -> Iterable[str]:
             for r in own.itertuples()
         ],
     )  # fmt: skip
+    yield from _lasting(dynamics)
+
+
+_LASTING = {
+    "long_run_held_alliance_outcome": "Held one unit higher",
+    "long_run_equilibrium_alliance_outcome": "Pushed at every session",
+    "response_alliance_outcome_3": "Three sessions later",
+    "response_alliance_outcome_6": "Six sessions later",
+}
+
+
+def _lasting(dynamics: pd.DataFrame) -> Iterable[str]:
+    """Coverage of what the rows derive from the coefficients; nothing where it was not checked."""
+    own = dynamics[(dynamics["estimator"] == "RI-VAR (ML)") & dynamics["term"].isin(_LASTING)]
+    if own.empty:
+        return
+    yield "### Long-run effects and responses, alliance to symptoms\n"
+    yield _table(
+        ("Condition", "Sessions", "Effect", "True", "Bias (MC SE)", "Coverage, % (MC SE)"),
+        [
+            (
+                str(r.condition).replace("_", " "), str(r.n_sessions), _LASTING[str(r.term)],
+                _fixed(r.truth, 3), f"{r.bias:+.4f} ({r.bias_mc_se:.4f})",
+                f"{100 * r.coverage:.1f} ({100 * r.coverage_mc_se:.1f})",
+            )
+            for r in own.itertuples()
+        ],
+    )  # fmt: skip
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -16,9 +16,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from alliance.estimation.design import Refusal
-from alliance.estimation.dynamics import VarSpec, fit_var
+from alliance.estimation.dynamics import VarFit, VarSpec, fit_var
 from alliance.estimation.dynamics_comparators import KNOWN_BIAS, compare
-from alliance.estimation.dynamics_effects import coefficients
+from alliance.estimation.dynamics_effects import (
+    HORIZON,
+    Effects,
+    coefficients,
+    equilibrium_effects,
+    held_effects,
+    impulse_responses,
+    long_run,
+    responses_of,
+)
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.estimation.ml_sem import fit_ml_sem
 
@@ -29,6 +38,7 @@ LENGTHS: tuple[int, ...] = (5, 8, 12, 20)
 NAMES = ("alliance", "outcome")
 FORWARD = 1  # the equation of the outcome
 BURN_IN = 30
+LONG_RUN = {"long_run_held": held_effects, "long_run_equilibrium": equilibrium_effects}
 
 
 @dataclass(frozen=True)
@@ -165,9 +175,49 @@ def _by_likelihood(cell: Cell, replication: int, series: VarSeries) -> Iterator[
         if isinstance(fit, Refusal) or not fit.converged:
             yield from _found(cell, replication, name, np.full((4, 2, 2), np.nan))
         else:
-            effects = coefficients(fit)
-            parts = (effects.estimate, effects.se, effects.low, effects.high)
-            yield from _found(cell, replication, name, np.array([part[0] for part in parts]))
+            yield from _found(cell, replication, name, _of_first_phase(coefficients(fit)))
+            yield from _lasting(cell, replication, name, fit)
+
+
+def _of_first_phase(effects: Effects) -> FloatArray:
+    """(4, k, k) estimate, SE and limits."""
+    return np.array([part[0] for part in (effects.estimate, effects.se, effects.low, effects.high)])
+
+
+def _lasting(cell: Cell, replication: int, estimator: str, fit: VarFit) -> Iterator[Found]:
+    """Long-run effects and responses of the cross-lags, as the rows of a study give them.
+
+    Responses that are zero by the order of measurement are left out.
+    """
+    structure, found = np.array(cell.truth.coefficients), impulse_responses(fit)
+    same_session = fit.layout.structure.same_session
+    true_responses = responses_of(structure, same_session, HORIZON)
+    for target, source in ((1, 0), (0, 1)):
+        pair = f"{NAMES[source]}_{NAMES[target]}"
+        for stem, function in LONG_RUN.items():
+            numbers = _of_first_phase(long_run(fit, function))[:, target, source]
+            truth = function(structure)[target, source]
+            yield _one(cell, replication, estimator, f"{stem}_{pair}", truth, numbers)
+        for h in range(0 if same_session[target, source] else 1, HORIZON + 1):
+            parts = (found.estimate, found.se, found.low, found.high)
+            numbers = np.array([part[h, 0, target, source] for part in parts])
+            truth = true_responses[h, target, source]
+            yield _one(cell, replication, estimator, f"response_{pair}_{h}", truth, numbers)
+
+
+def _one(
+    cell: Cell, replication: int, estimator: str, term: str, truth: float, numbers: FloatArray
+) -> Found:
+    return Found(
+        cell.condition,
+        cell.n_sessions,
+        cell.n_clients,
+        replication,
+        estimator,
+        term,
+        float(truth),
+        *(float(value) for value in numbers),
+    )
 
 
 def _by_ml_sem(cell: Cell, replication: int, series: VarSeries) -> Iterator[Found]:
@@ -195,15 +245,13 @@ def _by_comparators(cell: Cell, replication: int, series: VarSeries) -> Iterator
 def _found(cell: Cell, replication: int, estimator: str, numbers: FloatArray) -> Iterator[Found]:
     for target in (0, 1):
         for source in (0, 1):
-            yield Found(
-                cell.condition,
-                cell.n_sessions,
-                cell.n_clients,
+            yield _one(
+                cell,
                 replication,
                 estimator,
                 term_name(NAMES, target, source),
                 cell.truth.coefficients[target][source],
-                *(float(value) for value in numbers[:, target, source]),
+                numbers[:, target, source],
             )
 
 
