@@ -34,7 +34,7 @@ from alliance.estimation.dynamics_effects import (
     standardised,
     within_sd,
 )
-from alliance.estimation.dynamics_maker import SeriesLabel, VarContext, order_in_words
+from alliance.estimation.dynamics_maker import RowMaker, SeriesLabel, VarContext, order_in_words
 from alliance.estimation.dynamics_rows import (
     dynamics_rows,
     phase_rows,
@@ -498,12 +498,26 @@ def test_missed_appointments_are_no_step_of_time_but_missing_forms_are():
     assert plain.scores[1, 3, 0] == 6.0
 
 
+def test_a_form_before_a_missed_appointment_has_no_place_in_the_clock():
+    """Symptoms filled in at home before a session that was then missed stay in the cleaned data."""
+    columns = {"alliance": "wai", "outcome": "wellbeing"}
+    table = table_of_sessions()
+    table.loc[1, "wellbeing"] = 2.0  # client B, session 2: did not come
+    table["attendance"] = table["attendance"].mask(table.index == 2)  # no entry: took place
+    series = var_series(table, columns)
+    np.testing.assert_array_equal(series.scores[1, [0, 2]], [[5.0, 1.0], [6.0, 4.0]])
+    left_out = "ratings of 1 client made for appointments that did not take place are left out"
+    assert series.notes == (left_out,)
+    maker = RowMaker(CONTEXT, None, series)
+    assert maker.row("x", "fit", "", "").missing_rule.endswith(left_out)
+
+
 def test_late_sessions_are_left_out_with_a_note_and_therapists_become_clusters():
     columns = {"alliance": "wai", "outcome": "wellbeing"}
     clients = pd.DataFrame({"client": ["A", "B"], "therapist": ["T1", None]})
     series = var_series(table_of_sessions(), columns, clients=clients, max_sessions=3)
     assert series.n_sessions == 3
-    assert series.notes == ("1 ratings after session 3 left out",)
+    assert series.notes == ("ratings of 1 client after session 3 are left out",)
     assert len(set(series.cluster)) == 2
     empty = table_of_sessions().assign(wai=np.nan, wellbeing=np.nan)
     assert isinstance(var_series(empty, columns), Refusal)

@@ -66,6 +66,17 @@ def made(tables) -> tuple[Courses, VarSeries]:
     return found
 
 
+def test_forms_before_missed_appointments_leave_the_courses_as_they_are(tables, made):
+    sessions, clients = tables
+    missed = sessions["attendance"] != "attended"
+    assert missed.sum() > 20
+    waited = sessions.assign(symptoms=sessions["symptoms"].where(~missed, 12.0))
+    found = courses_of(waited, clients, CourseColumns("alliance", "symptoms"))
+    assert not isinstance(found, Refusal)
+    np.testing.assert_array_equal(found[0].outcome, made[0].outcome)
+    np.testing.assert_array_equal(found[0].session, made[0].session)
+
+
 @pytest.fixture(scope="module")
 def model(made):
     fitted = fit_null_model(made[1], (1, 0), seed=5)

@@ -122,6 +122,12 @@ class RowMaker:
     def names(self) -> tuple[str, ...]:
         return tuple(self.context.labels)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out of the series."""
+        series = self.series or (self.fit.series if self.fit else None)
+        return series.notes if series else ()
+
     def pairs(self) -> Iterator[tuple[int, int]]:
         """(target, source) of all cross-lags, effects on later series first."""
         k = len(self.names)
@@ -141,7 +147,6 @@ class RowMaker:
             "level": "within_client",
             "timing_order": context.order,
             "clock": context.clock,
-            "missing_rule": MISSING_RULE,
             "seed": context.seed,
             "code_hash": context.code_hash,
         }
@@ -150,7 +155,7 @@ class RowMaker:
             if fit.problems:
                 shared |= {"status": "diagnostics_failed", "reason": "; ".join(fit.problems)}
         series = self.series or (fit.series if fit else None)
-        return shared | (_counts(series) if series else {})
+        return {"missing_rule": MISSING_RULE} | shared | (_counts(series) if series else {})
 
     def row(self, term: str, kind: str, estimand: str, units: str, **more: object) -> Estimate:
         values = self.shared() | more
@@ -180,6 +185,7 @@ class RowMaker:
 def _counts(series: VarSeries) -> dict[str, object]:
     groups = series.cluster
     return {
+        "missing_rule": "; ".join((MISSING_RULE, *series.notes)),
         "n_obs": float(series.seen.sum()),
         "n_clients": float(series.n_clients),
         "n_therapists": np.nan if groups is None else float(np.unique(groups).size),

@@ -499,7 +499,7 @@ def _comparator_row(
         "interval": "95% t, cluster-robust by client",
         "n_obs": float(found.n_obs),
         "n_clients": float(found.n_clients),
-        "missing_rule": "transitions with all scores present",
+        "missing_rule": "; ".join(("transitions with all scores present", *maker.notes)),
     }
     return maker.row(term, "fixed", words, f"{to.units} per {by.unit}", **more)
 

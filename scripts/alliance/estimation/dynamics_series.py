@@ -110,16 +110,19 @@ def var_series(
         worse (:func:`within_between.orient`).
     clients : table with ``client`` and ``therapist``, for clusters.
     attended_clock : count attended sessions only (methods 1.6): a missed appointment is not a step
-        of time; a session without forms is.
+        of time, and has no place for a form filled in before it; a session without forms is.
     max_sessions : later sessions are left out, with a note.
     """
     known = ["day"] if "day" in sessions.columns else []
     table = sessions[["client", "session", *columns.values(), *known]].copy()
     for name, direction in (directions or {}).items():
         table[columns[name]] = orient(table[columns[name]], *direction)
+    table["came"] = True
     if attended_clock and "attendance" in sessions.columns:
+        table["came"] = _came(sessions)
         table["session"] = _attended_number(sessions)
-    table = table.dropna(subset=list(columns.values()), how="all")
+    rated = table.dropna(subset=list(columns.values()), how="all")
+    table = rated[rated["came"]]
     if table.empty:
         return Refusal(
             "no session has a rating of any of the series",
@@ -127,7 +130,10 @@ def var_series(
         )
     first = int(table["session"].min())
     kept = table[table["session"] < first + max_sessions]
-    notes = _left_out(table, kept, first + max_sessions - 1)
+    notes = (
+        *_left_out(rated[~rated["came"]], "made for appointments that did not take place"),
+        *_left_out(table.drop(kept.index), f"after session {first + max_sessions - 1}"),
+    )
     codes, ids = pd.factorize(kept["client"], sort=True)
     step = kept["session"].to_numpy(dtype=np.int64) - first
     if pd.Series(list(zip(codes, step, strict=True))).duplicated().any():
@@ -143,17 +149,24 @@ def var_series(
     return VarSeries(scores, tuple(columns), names, first, cluster, notes, days)
 
 
+def _came(sessions: pd.DataFrame) -> pd.Series:
+    """Whether the session took place; one without an entry did, as in cleaning."""
+    entry = sessions["attendance"]
+    return (entry.isna() | entry.eq("attended")).astype(bool)
+
+
 def _attended_number(sessions: pd.DataFrame) -> pd.Series:
     """Session number less the appointments of the client that were missed before it."""
     ordered = sessions.sort_values(["client", "session"])
-    missed = (ordered["attendance"] != "attended").astype(int)
+    missed = (~_came(ordered)).astype(int)
     before = missed.groupby(ordered["client"]).cumsum()
     return (ordered["session"] - before).reindex(sessions.index)
 
 
-def _left_out(table: pd.DataFrame, kept: pd.DataFrame, last: int) -> tuple[str, ...]:
-    lost = len(table) - len(kept)
-    return (f"{lost} ratings after session {last} left out",) if lost else ()
+def _left_out(lost: pd.DataFrame, which: str) -> tuple[str, ...]:
+    n = lost["client"].nunique()
+    owners = "1 client" if n == 1 else f"{n} clients"
+    return (f"ratings of {owners} {which} are left out",) if n else ()
 
 
 def _clusters(clients: pd.DataFrame, names: Sequence[str]) -> IntArray | None:

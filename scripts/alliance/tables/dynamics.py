@@ -194,6 +194,7 @@ def _notes(left: pd.DataFrame, right: pd.DataFrame) -> tuple[str, ...]:
             "worse.",
             f"Order in time: {first['timing_order']}. Clock: {first['clock']}. Course over "
             f"sessions: {first['trend']}.",
+            f"Data: {first['missing_rule']}.",
             "Effects are within clients, in raw points of the one per point of the other. SDs in "
             "which standardised effects are expressed are implied by the model.",
         ]
