@@ -274,6 +274,25 @@ def test_likelihood_ratio_agrees_with_wald_and_grows_with_the_effect():
     assert both.chi2 >= test.chi2
 
 
+def test_phases_are_told_by_session_numbers_wherever_they_start():
+    """Sessions numbered from 0: the later phase starts at the session with that number."""
+    series = sample(200, 10)
+    from_zero = replace(series, first_session=0)
+    spec = replace(RECURSIVE, phase_from=6)
+    assert fit_var(series, spec).layout.structure.phase.tolist() == [0] * 5 + [1] * 5
+    assert fit_var(from_zero, spec).layout.structure.phase.tolist() == [0] * 6 + [1] * 4
+    same = phase_rows(from_zero, RECURSIVE, CONTEXT, 5)
+    assert [row.estimate for row in same] == [
+        row.estimate for row in phase_rows(series, RECURSIVE, CONTEXT, 6)
+    ]
+    assert "(sessions before 5)" in same[0].estimand
+    short = replace(series, first_session=4)
+    for phase_from, which in ((5, "earlier"), (13, "later")):
+        rows = phase_rows(short, RECURSIVE, CONTEXT, phase_from)
+        assert {row.status for row in rows} == {"not_estimated"}
+        assert f"two or more sessions in the {which} phase" in rows[0].reason
+
+
 def test_phases_contain_the_model_without_them():
     series = sample(300, 10)
     single = fit_var(series, RECURSIVE)
@@ -509,7 +528,7 @@ def test_a_form_before_a_missed_appointment_has_no_place_in_the_clock():
     left_out = "ratings of 1 client made for appointments that did not take place are left out"
     assert series.notes == (left_out,)
     maker = RowMaker(CONTEXT, None, series)
-    assert maker.row("x", "fit", "", "").missing_rule.endswith(left_out)
+    assert maker.absent("x", "fit", "", "why").missing_rule.endswith(left_out)
 
 
 def test_late_sessions_are_left_out_with_a_note_and_therapists_become_clusters():

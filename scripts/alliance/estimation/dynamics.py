@@ -62,7 +62,7 @@ class VarSpec:
     trend : means over sessions: constant, linear, or free for each session up to
         ``free_sessions`` and linear after that.
     random_trend : clients have linear trends of their own, correlated with their levels.
-    phase_from : session number (in the grid, from 1) from which coefficients may differ.
+    phase_from : session number (``VarSeries.numbers``) from which coefficients may differ.
     reliability : (k,) assumed within-client reliabilities; error variances are
         ``(1 - R)`` times the squared pooled within-client SD. None: no error.
     zero : (target, source) positions of coefficients that are held at zero.
@@ -325,7 +325,7 @@ def layout_of(series: VarSeries, spec: VarSpec) -> VarLayout:
     middle = (np.arange(n_sessions) - (n_sessions - 1) / 2) if spec.random_trend else None
     phase = None
     if spec.phase_from is not None:
-        phase = (np.arange(1, n_sessions + 1) >= spec.phase_from).astype(np.int64)
+        phase = (series.numbers >= spec.phase_from).astype(np.int64)
     error = None if spec.reliability is None else [1.0 - r for r in spec.reliability]
     structure = structure_of(spec.occasions, n_sessions, time=middle, error=error, phase=phase)
     free = np.ones((series.n_series, series.n_series), dtype=bool)

@@ -387,9 +387,11 @@ def _phase_test(
 def _phase_refusal(series: VarSeries, both: VarFit | Refusal, phase_from: int) -> str:
     if isinstance(both, Refusal):
         return f"{both.reason}. {both.advice}"
-    later = int((series.seen[:, phase_from:].all(axis=2).sum(axis=1) >= 2).sum())
-    if later < MIN_CLIENTS:
-        return f"fewer than {MIN_CLIENTS} clients have two or more sessions in the later phase"
+    later = series.numbers >= phase_from
+    for name, part in (("earlier", ~later), ("later", later)):
+        enough = int((series.seen[:, part].all(axis=2).sum(axis=1) >= 2).sum())
+        if enough < MIN_CLIENTS:
+            return f"fewer than {MIN_CLIENTS} clients have two or more sessions in the {name} phase"
     return ""
 
 

@@ -52,6 +52,11 @@ class VarSeries:
         return int(self.scores.shape[1])
 
     @property
+    def numbers(self) -> IntArray:
+        """(T,) numbers of the sessions of the grid, which need not start at 1."""
+        return np.arange(self.first_session, self.first_session + self.n_sessions)
+
+    @property
     def n_series(self) -> int:
         return int(self.scores.shape[2])
 
