@@ -8,12 +8,10 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # small matrices
 from alliance.running import stage
 from alliance.seeds import derive_seed
 from alliance.simulation.sbc import bands, histogram, summarise
-from alliance.simulation.sbc_dynamics import LABEL, calibrate
+from alliance.simulation.sbc_dynamics import LABEL, NAME, calibrate
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
-
-NAME = "random_intercept_var"
 
 with stage("calibration", snakemake.log[0]) as say:
     n_fits = snakemake.params.fits
@@ -28,7 +26,7 @@ with stage("calibration", snakemake.log[0]) as say:
     tables = {
         "summary": summarise(NAME, found, seed),
         "ranks": histogram(NAME, found),
-        "bands": bands(n_fits, seed),
+        "bands": bands(n_fits, seed).assign(model=NAME),
     }
     for part, table in tables.items():
         table.to_csv(snakemake.output[part], index=False, float_format="%.6g", lineterminator="\n")

@@ -9,7 +9,7 @@ from alliance.figures import figure_bytes
 from alliance.figures.calibration import draw_calibration
 from alliance.report.validation import ValidationInputs, validation_page
 from alliance.running import stage
-from alliance.simulation import reml_calibration, sbc
+from alliance.simulation import reml_calibration, sbc, sbc_dynamics
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -23,6 +23,7 @@ with stage("calibration", snakemake.log[0]) as say:
     for part, table in tables.items():
         table.to_csv(out[part], index=False, float_format="%.6g", lineterminator="\n")
     models = {size.name: size.label for size in sbc.SIZES}
+    models[sbc_dynamics.NAME] = sbc_dynamics.LABEL
     sizes = {size.name: size.label for size in reml_calibration.SIZES}
     figure = draw_calibration(tables["ranks"], tables["bands"], models)
     Path(out.picture).write_bytes(figure_bytes(figure, "png"))

@@ -5,7 +5,7 @@ sbc_bands, reml .csv of results/validation) were copied here::
 
     PYTHONPATH=scripts python benchmarks/calibration/publish.py
 
-The dynamic models come from benchmarks/dynamics/recovery.csv.
+The dynamic models come from benchmarks/dynamics: recovery.csv, and sbc, sbc_ranks, sbc_bands .csv.
 """
 
 from __future__ import annotations
@@ -17,21 +17,35 @@ import pandas as pd
 from alliance.figures import figure_bytes
 from alliance.figures.calibration import draw_calibration
 from alliance.report.validation import ValidationInputs, validation_page
-from alliance.simulation import reml_calibration, sbc
+from alliance.simulation import reml_calibration, sbc, sbc_dynamics
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+DYNAMICS = ROOT / "benchmarks/dynamics"
 NOTE = HERE / "note.md"  # where the committed tables need an explanation
 PICTURE = "validation_sbc.png"
+
+
+def models() -> dict[str, str]:
+    """Bayesian models and what they are, in the order of the page."""
+    names = {size.name: size.label for size in sbc.SIZES}
+    return names | {sbc_dynamics.NAME: sbc_dynamics.LABEL}
+
+
+def table(name: str) -> pd.DataFrame:
+    """One table of the multilevel models and of the dynamic model."""
+    return pd.concat(
+        [pd.read_csv(folder / f"{name}.csv") for folder in (HERE, DYNAMICS)], ignore_index=True
+    )
 
 
 def page() -> str:
     """The text of docs/validation.md."""
     inputs = ValidationInputs(
-        pd.read_csv(HERE / "sbc.csv"),
+        table("sbc"),
         pd.read_csv(HERE / "reml.csv"),
-        pd.read_csv(ROOT / "benchmarks/dynamics/recovery.csv"),
-        {size.name: size.label for size in sbc.SIZES},
+        pd.read_csv(DYNAMICS / "recovery.csv"),
+        models(),
         {size.name: size.label for size in reml_calibration.SIZES},
         NOTE.read_text(encoding="utf-8") if NOTE.is_file() else "",
     )
@@ -40,9 +54,8 @@ def page() -> str:
 
 def picture() -> bytes:
     """The figure of the page."""
-    models = {size.name: size.label for size in sbc.SIZES}
-    ranks, bands = (pd.read_csv(HERE / f"sbc_{part}.csv") for part in ("ranks", "bands"))
-    return figure_bytes(draw_calibration(ranks, bands, models), "png")
+    figure = draw_calibration(table("sbc_ranks"), table("sbc_bands"), models())
+    return figure_bytes(figure, "png")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,26 @@
-# Is the sampler of the dynamic model calibrated? Simulated clients; no data of any study is used.
+# Is the dynamic model calibrated? Simulated clients; no data of any study is used.
+
+
+rule validate_dynamics:
+    # Recovery of the dynamic model and its comparators.
+    output:
+        recovery="results/validation/dynamics.csv",
+    log:
+        "results/validation/logs/validate_dynamics.log",
+    benchmark:
+        "results/validation/benchmarks/validate_dynamics.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 2
+    params:
+        script=(SCRIPTS / "validate_dynamics.py").relative_to(SCRIPTS.parent).as_posix(),
+        samples=200 if FULL else 4,
+        code=code_of("validate_dynamics.py"),
+    message:
+        "Recovery of the dynamic model, {params.samples} samples per design"
+    shell:
+        "python {params.script} --replications {params.samples} --processes {threads}"
+        " --output {output.recovery} 2> {log}"
 
 
 rule validate_dynamics_bayes:

@@ -2,8 +2,8 @@
 
 Every client has cross-lags, autoregressions and innovation variances of their own, drawn from a
 normal distribution over clients (logs for variances), beside levels and, if asked for, trends.
-The sampler conditions on client effects (methods specification, section 3): coefficients and
-log SDs as standard normal deviations, levels as they are where clients have enough sessions.
+The sampler draws coefficients and log SDs of clients as standard normal deviations; levels and
+trends, which are normal given these, are integrated out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from alliance.likelihood.random_dynamics import with_gaps
 
 FloatArray = NDArray[np.float64]
 
-CENTRED_FROM = 5  # median sessions of a client from which levels are sampled as they are
 MIN_CLIENTS = 30
 MIN_SESSIONS = 5
 OUTCOME = "outcome"
@@ -149,11 +148,10 @@ def _rated_clients(fit: VarFit) -> VarFit:
 
 
 def build_model(fit: VarFit, priors: RandomDynamicsPriors) -> pm.Model:
-    """The PyMC model; scores and client effects are one operation."""
+    """The PyMC model; scores and clients' dynamics are one operation."""
     s, fixed = fit.layout.structure, priors.fixed
     n, k, q = fit.series.n_clients, s.n_series, s.n_effects
     data = with_gaps(fit.series.scores / fit.scale)
-    median = float(np.median(data.n_sessions))
     with pm.Model() as model:
         own = np.eye(k, dtype=bool)
         center = np.where(own, fixed.autoregression[0], 0.0)
@@ -169,12 +167,6 @@ def build_model(fit: VarFit, priors: RandomDynamicsPriors) -> pm.Model:
         z_log = pm.Normal("z_log", 0.0, 1.0, shape=(n, k))
         scales = np.repeat([fixed.level, fixed.trend], k)[:q]
         sd_u, unit_u = covariance_priors("client", scales, np.ones((q, q)), fixed.correlation)
-        centred = median >= CENTRED_FROM
-        level = (
-            pm.Flat("level", shape=(n, q))
-            if centred
-            else pm.Normal("level", 0.0, 1.0, shape=(n, q))
-        )
         mean = pm.Deterministic("mean", sampled_around(fit, 0, "mean").reshape((-1, k)))
         around = pm.Normal.dist(np.zeros(1), np.array([fixed.mean]))
         pm.Potential("prior_mean", pm.logp(around, mean.ravel()).sum())
@@ -183,10 +175,10 @@ def build_model(fit: VarFit, priors: RandomDynamicsPriors) -> pm.Model:
         gaps = data.client.size
         added = pm.Flat("added", shape=gaps) if gaps else pt.zeros(0)
         parameters = (
-            mean, coefficients, signed, unit_c, z_coefficients, sd_i, unit_i, sd_log, z_log, level,
+            mean, coefficients, signed, unit_c, z_coefficients, sd_i, unit_i, sd_log, z_log,
             sd_u, unit_u, sd_f, unit_f, added,
         )  # fmt: skip
-        known = shared_data(s, fit.layout.course, centred, data)
+        known = shared_data(s, fit.layout.course, data)
         pm.Potential("log_likelihood", RandomDynamicsLogLikelihood()(*parameters, *known)[0])
     return model
 

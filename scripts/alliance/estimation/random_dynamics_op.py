@@ -1,4 +1,4 @@
-"""The random-dynamics likelihood and its client effects as one PyTensor operation."""
+"""The random-dynamics likelihood and its clients' dynamics as one PyTensor operation."""
 
 from __future__ import annotations
 
@@ -10,18 +10,13 @@ from pytensor.graph.basic import Variable
 from alliance.estimation.gradient_op import GradientOp, shared_arrays
 from alliance.likelihood import partial_correlation, random_dynamics
 from alliance.likelihood.partial_correlation import factor_from_partial, partial_gradient
-from alliance.likelihood.random_dynamics import (
-    GapData,
-    add_normal_effects,
-    log_likelihood_and_gradient,
-)
+from alliance.likelihood.random_dynamics import GapData, log_likelihood_and_gradient
 from alliance.likelihood.random_intercept_var import VarStructure
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 DATA_NAMES = (
     "course",
-    "centred",
     "same_session",
     "loadings",
     "scores",
@@ -45,14 +40,12 @@ def value_and_gradients(
     unit_innovation: FloatArray,
     sd_log: FloatArray,
     z_log: FloatArray,
-    level: FloatArray,
     sd_level: FloatArray,
     unit_level: FloatArray,
     sd_first: FloatArray,
     unit_first: FloatArray,
     added: FloatArray,
     course: FloatArray,
-    centred: FloatArray,
     same_session: FloatArray,
     loadings: FloatArray,
     scores: FloatArray,
@@ -61,7 +54,7 @@ def value_and_gradients(
     session: IntArray,
     series: IntArray,
 ) -> tuple[FloatArray, ...]:
-    """Log-density of scores and levels given the rest, and its derivatives by 15 parameters.
+    """Log-density of scores given clients' dynamics, and its derivatives by 14 parameters.
 
     Parameters
     ----------
@@ -70,8 +63,7 @@ def value_and_gradients(
         ``z_coefficients`` (n, k k): SDs, partial correlations and standard normal deviations.
     sd_innovation : (k,) of the typical client; ``sd_log`` (k,) and ``z_log`` (n, k): log SDs are
         ``log(sd_innovation) + sd_log * z_log``.
-    level : (n, q k) levels (and trends) of clients if ``centred`` is 1.0 (their density is part of
-        the value), or standard normal deviations if it is 0.0 (it is not).
+    sd_level, unit_level : of clients' levels (and trends), which are integrated out.
     """
     n, k = z_log.shape
     Lc = factor_from_partial(sd_coefficients, unit_coefficients)
@@ -86,20 +78,14 @@ def value_and_gradients(
             log_sd[i, j] = np.log(sd_innovation[j]) + sd_log[j] * z_log[i, j]
             for s in range(k):
                 B[i, j * k + s] += coefficients[j, s]
-    levels = level if centred.item() else _spread(level, Lu)
-    value, by_means, by_B, by_log_sd, by_levels, by_mixing, by_first, by_added = (
+    value, by_means, by_B, by_log_sd, by_mixing, by_first, by_Lu, by_added = (
         log_likelihood_and_gradient(
-            _apply(course, mean), B.reshape((n, k, k)), log_sd, levels, mixing, first, added,
+            _apply(course, mean), B.reshape((n, k, k)), log_sd, mixing, first, Lu, added,
             same_session, loadings, scores, n_sessions, client, session, series,
         )
     )  # fmt: skip
     flat = by_B.reshape((n, k * k))
     by_z, by_Lc = _collect(flat, z_coefficients, Lc)
-    by_level, by_Lu = by_levels, np.zeros(Lu.shape)
-    if centred.item():
-        value += add_normal_effects(level, Lu, by_level, by_Lu)
-    else:
-        by_level, by_Lu = _collect(by_levels, level, Lu)
     by_coefficients, by_sd_log, by_z_log = np.zeros((k, k)), np.zeros(k), np.empty((n, k))
     by_sd_innovation = np.zeros(k)
     for i in range(n):
@@ -115,8 +101,8 @@ def value_and_gradients(
     _, by_unit_i = partial_gradient(ones, unit_innovation, mixing, by_mixing)
     return (
         np.asarray(value), _apply(course.T, by_means), by_coefficients, by_sd_c, by_unit_c, by_z,
-        by_sd_innovation, by_unit_i, by_sd_log, by_z_log, by_level, by_sd_u, by_unit_u, by_sd_f,
-        by_unit_f, by_added,
+        by_sd_innovation, by_unit_i, by_sd_log, by_z_log, by_sd_u, by_unit_u, by_sd_f, by_unit_f,
+        by_added,
     )  # fmt: skip
 
 
@@ -158,16 +144,14 @@ def _collect(
 
 
 class RandomDynamicsLogLikelihood(GradientOp):
-    """Log-density (output 0) and its derivatives by the parameters (outputs 1 to 15)."""
+    """Log-density (output 0) and its derivatives by the parameters (outputs 1 to 14)."""
 
-    n_parameters = 15
+    n_parameters = 14
     function = staticmethod(value_and_gradients)
     sources = (random_dynamics.__file__, partial_correlation.__file__, __file__)
 
 
-def shared_data(
-    structure: VarStructure, course: FloatArray, centred: bool, data: GapData
-) -> list[Variable]:
+def shared_data(structure: VarStructure, course: FloatArray, data: GapData) -> list[Variable]:
     """Structure and data as shared variables, in the order of :func:`value_and_gradients`."""
-    known = (course, float(centred), structure.same_session, structure.loadings)
+    known = (course, structure.same_session, structure.loadings)
     return shared_arrays(DATA_NAMES, (*known, *data.arrays()))

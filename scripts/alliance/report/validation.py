@@ -51,7 +51,8 @@ def _sbc(x: ValidationInputs, figure: str) -> Iterable[str]:
     yield "## Bayesian models: simulation-based calibration\n"
     yield (
         "Parameters are drawn from the priors, an outcome from the parameters, and the posterior "
-        "is sampled by one chain (1,000 tuning steps, every 20th of 1,980 draws kept). If all is "
+        "is sampled by one chain (1,000 tuning steps, every 20th of 1,980 draws kept; for the "
+        "dynamic model 500 and every 10th of 990). If all is "
         "right the rank of the true value among the 99 draws is uniform. ECDF p: of the largest "
         "deviation of the ranks' ECDF (simultaneous over ranks); mean rank z: positive where true "
         "values lie above the posterior; coverage: of central 50, 80 and 94 % intervals. Units "

@@ -20,7 +20,8 @@ class RandomTruth:
     coefficients : (target, source) means for alliance, outcome. sd : their SDs between clients.
     correlation : between the two cross-lags of a client; the other pairs are independent.
     innovation_sd : of the typical client. sd_log : SD of log innovation SDs.
-    client_sd, client_r : of the levels.
+    client_sd, client_r : of the levels. trend : mean change per session. trend_sd : its SD
+        between clients.
     """
 
     coefficients: tuple[tuple[float, float], tuple[float, float]] = ((0.35, -0.15), (-0.15, 0.30))
@@ -30,6 +31,8 @@ class RandomTruth:
     sd_log: tuple[float, float] = (0.3, 0.3)
     client_sd: tuple[float, float] = (1.2, 1.2)
     client_r: float = -0.4
+    trend: tuple[float, float] = (0.0, 0.0)
+    trend_sd: tuple[float, float] = (0.0, 0.0)
 
 
 def simulate_random_dynamics(
@@ -49,7 +52,9 @@ def simulate_random_dynamics(
     first, second = rng.normal(size=(2, n_clients))
     mixed = truth.client_r * first + np.sqrt(1 - truth.client_r**2) * second
     levels = np.column_stack([first, mixed]) * truth.client_sd
-    return w + levels[:, None, :], B
+    slopes = np.array(truth.trend) + truth.trend_sd * rng.normal(size=(n_clients, 2))
+    time = np.arange(n_sessions)[:, None]
+    return w + levels[:, None, :] + slopes[:, None, :] * time, B
 
 
 def _coefficients(truth: RandomTruth, n: int, rng: np.random.Generator) -> FloatArray:

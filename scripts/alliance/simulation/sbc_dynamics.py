@@ -41,6 +41,7 @@ N_CLIENTS = 60
 N_SESSIONS = 6
 MISSING = 0.05
 HAZARD = -2.0
+NAME = "random_intercept_var"
 LABEL = "random-intercept VAR, 60 clients x up to 6 sessions, drop-out and missing scores"
 SHORT = Chain(tune=500, thin=10)
 COVARIANCES = ("innovation", "first", "client")
