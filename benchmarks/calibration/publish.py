@@ -29,14 +29,15 @@ PICTURE = "validation_sbc.png"
 def models() -> dict[str, str]:
     """Bayesian models and what they are, in the order of the page."""
     names = {size.name: size.label for size in sbc.SIZES}
-    return names | {sbc_dynamics.NAME: sbc_dynamics.LABEL}
+    names[sbc_dynamics.NAME] = sbc_dynamics.LABEL
+    run = set(table("sbc")["model"])
+    return {name: label for name, label in names.items() if name in run}
 
 
 def table(name: str) -> pd.DataFrame:
     """One table of the multilevel models and of the dynamic model."""
-    return pd.concat(
-        [pd.read_csv(folder / f"{name}.csv") for folder in (HERE, DYNAMICS)], ignore_index=True
-    )
+    files = [folder / f"{name}.csv" for folder in (HERE, DYNAMICS)]
+    return pd.concat([pd.read_csv(file) for file in files if file.is_file()], ignore_index=True)
 
 
 def page() -> str:
