@@ -98,6 +98,8 @@ def _tally(
                 continue
             close, stop = close_row[t], start[client + 1]
             end = stop if close == kernel.NO_ROW else close
+            if end - t > horizon:
+                end = t + horizon + 1
             lowest = score[t]
             for later in range(t, end):
                 lowest = min(lowest, score[later])

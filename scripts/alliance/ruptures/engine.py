@@ -150,7 +150,7 @@ def _refused_result(rule: RuptureRule, reason: str) -> RuptureResult:
 
 
 def rule_codes(rule: RuptureRule) -> np.ndarray:
-    """(8,) integers of a rule as :func:`kernel.scan` takes them."""
+    """(9,) integers of a rule as :func:`kernel.scan` takes them."""
     excludes_gaps = rule.reference == "previous" and rule.on_gap == "exclude"
     return np.array(
         [
@@ -162,6 +162,7 @@ def rule_codes(rule: RuptureRule) -> np.ndarray:
             rule.sustained,
             int(excludes_gaps),
             sum(RUN_RULE_CODES[name] for name in set(rule.run_rules)),
+            kernel.NO_HORIZON if rule.horizon is None else rule.horizon,
         ],
         dtype=np.int64,
     )

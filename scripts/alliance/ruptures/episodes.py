@@ -58,10 +58,11 @@ def episode_table(
 ) -> pd.DataFrame:
     """One row per episode.
 
+    An episode lasts until the rating before the return, or until its horizon has passed.
     ``depth`` is the largest drop below the reference of the onset, in units; ``duration`` the
-    rated sessions from onset to the last one below target; ``area`` the drops summed over them
-    (units x sessions, drops only); ``latency`` the rated sessions from onset to the return, which
-    exceeds the horizon for a late return and is missing without one.
+    rated sessions of the episode; ``area`` the drops summed over them (units x sessions, drops
+    only); ``latency`` the rated sessions from onset to the return, which exceeds the horizon for a
+    late return and is missing without one before the next onset.
     """
     reference, scale, flag, _, close_row = found
     onset = np.flatnonzero(flag)
@@ -69,6 +70,8 @@ def episode_table(
     stop = series.start[client + 1]
     close = close_row[onset]
     end = np.where(close == kernel.NO_ROW, stop, close)
+    if rule.horizon is not None:
+        end = np.minimum(end, onset + rule.horizon + 1)
     nadir, depth, area, at_bottom, falls = _measure(onset, end, series.score, reference, scale)
     latency = np.where(close == kernel.NO_ROW, np.nan, close - onset)
     status = _status(rule, latency, stop - 1 - onset)

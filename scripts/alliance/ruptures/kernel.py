@@ -2,7 +2,9 @@
 
 Clients are contiguous blocks of rated sessions in order. A rupture opens when a score lies at
 least ``threshold`` units below its reference; the sessions of an open episode stay out of the
-baseline; the episode ends at the first session (of ``sustained`` in a row) back at the target.
+baseline. The episode ends at the first session (of ``sustained`` in a row) back at the target, or,
+unrepaired, when the horizon has passed. Sessions after that are compared anew and may rupture again,
+but ratings that stay below the line without a break are one stretch and no second rupture.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ RUN_LENGTH, BEYOND_SIGMAS = 8, 2.0
 TIE = 1e-9  # scores of questionnaires are sums of whole numbers: smaller differences are rounding
 MOVING_RANGE_TO_SD = 1.128  # mean range of two normal observations, in SDs
 NO_ROW = -1
+NO_HORIZON = 0
 
 
 @numba.njit(cache=True)
@@ -74,8 +77,8 @@ def scan(
     start : (n_clients + 1,) first row of each client, then the number of rows.
     session, score : (n_rows,) floats; ``session`` increases within a client.
     threshold : (n_clients,) units.
-    codes : (8,) integers: reference, scale, target, t_min, min_sessions, sustained, exclude gaps,
-        run rules.
+    codes : (9,) integers: reference, scale, target, t_min, min_sessions, sustained, exclude gaps,
+        run rules, horizon (``NO_HORIZON``: none).
     numbers : (5,) floats: sample scale, floor of the scale, smallest drop in points, margin of the
         target in units, margin of the target in points.
 
@@ -84,7 +87,8 @@ def scan(
     reference, scale : (n_rows,) NaN where not evaluable; those of the onset during an episode and
         at the session that ends it.
     flag : (n_rows,) bool, the onsets. state : (n_rows,) code of STATES.
-    close_row : (n_rows,) at an onset the row that reached the target, ``NO_ROW`` if none did.
+    close_row : (n_rows,) at an onset the row that reached the target, ``NO_ROW`` if none did before
+        the next onset; later than the horizon it is a late return of an unrepaired episode.
     """
     n = score.size
     reference = np.full(n, np.nan)
@@ -131,13 +135,19 @@ def _scan_client(
         own_sd = moving_range_sd(score)
     person_mean = score.mean()
     count, mean, squares, highest = 0, 0.0, 0.0, -np.inf
-    open_at, run, target = NO_ROW, 0, np.nan
+    open_at, run, target, line = NO_ROW, 0, np.nan, np.nan
+    late = NO_ROW  # the onset of an unrepaired episode whose return has not come yet
+    held = False  # whether ratings are below the line since such an episode, without a break
     fresh = 0  # ratings before it belong to an earlier episode: no run goes back behind it
     for t in range(score.size):
         now = score[t]
+        if open_at != NO_ROW and codes[8] != NO_HORIZON and t - open_at > codes[8]:
+            late, open_at = open_at, NO_ROW
+            held = score[t - 1] <= line + TIE
+        if open_at != NO_ROW or late != NO_ROW:
+            run = run + 1 if now >= target - TIE else 0
         if open_at != NO_ROW:
             reference[t], scale[t] = reference[open_at], scale[open_at]
-            run = run + 1 if now >= target - TIE else 0
             if run < codes[5]:
                 state[t] = RUPTURED
                 continue
@@ -145,17 +155,26 @@ def _scan_client(
             close_row[open_at] = first + t
             open_at, fresh = NO_ROW, t + 1
         else:
+            if late != NO_ROW and run >= codes[5]:
+                close_row[late] = first + t
+                late, fresh = NO_ROW, t + 1
             if t + 1 >= codes[3]:
                 reference[t] = _reference(codes[0], score, t, mean, highest, level, session, slope)
                 scale[t] = _scale(codes[1], numbers, own_sd, count, squares)
                 gap = codes[6] == 1 and session[t] - session[t - 1] > 1
-                signal = codes[7] > 0 and _runs(
-                    score[fresh : t + 1], reference[t], scale[t], codes[7]
+                signal = (
+                    codes[7] > 0
+                    and late == NO_ROW
+                    and fresh <= t
+                    and _runs(score[fresh : t + 1], reference[t], scale[t], codes[7])
                 )
                 state[t] = _state(now, reference[t], scale[t], threshold, numbers[2], gap, signal)
+                held = held and state[t] != INTACT and codes[0] != PREVIOUS
+                if held and state[t] == RUPTURED:
+                    state[t] = INTACT  # the stretch of the episode that was not repaired
             if state[t] == RUPTURED:
                 flag[t] = True
-                open_at, run = t, 0
+                open_at, late, run = t, NO_ROW, 0
                 line = reference[t] - max(threshold * scale[t], numbers[2])
                 target = _target(codes[2], numbers, score, t, reference[t], scale[t], person_mean)
                 if codes[2] == PRE_RUPTURE:
