@@ -10,6 +10,7 @@ from alliance.figures.saving import FigureText, NotDrawn
 from alliance.figures.style import (
     FAINT,
     FULL_WIDTH_MM,
+    GRID,
     MUTED,
     SERIES,
     grid_lines,
@@ -46,13 +47,14 @@ def draw_missingness(numbers: pd.DataFrame, time_unit: str = "session") -> Figur
         figure = new_figure(FULL_WIDTH_MM, 96)
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
         _shares(above, numbers)
+        _hidden(above, numbers)
         rated = numbers.groupby("session")["n_present"].max()
         below.bar(rated.index.astype(float), rated.astype(float), color=FAINT, width=0.8)
         below.set(ylabel="Clients with a score", xlabel=time_unit.capitalize())
         below.set_xlim(float(rated.index.min()) - 0.6, float(rated.index.max()) + 0.6)
         grid_lines(below, "y")
         whole_sessions(below)
-        figure.legend(*above.get_legend_handles_labels(), loc="outside upper left", ncols=3)
+        figure.legend(*above.get_legend_handles_labels(), loc="outside upper left", ncols=2)
         return figure
 
 
@@ -74,6 +76,14 @@ def _shares(axes: Axes, numbers: pd.DataFrame) -> None:
     grid_lines(axes, "y")
 
 
+def _hidden(axes: Axes, numbers: pd.DataFrame) -> None:
+    """Sessions without a number are shaded, so that nobody takes them for a fault."""
+    label = "too few scores missing to say how many"
+    for session in sorted(numbers.loc[numbers["pct_missing"].isna(), "session"].unique()):
+        axes.axvspan(session - 0.5, session + 0.5, color=GRID, lw=0, zorder=0, label=label)
+        label = "_"
+
+
 def describe_missingness(numbers: pd.DataFrame) -> FigureText:
     """Caption and alt text: the range of the share missing of every measure."""
     title = "Missing scores"
@@ -84,7 +94,8 @@ def describe_missingness(numbers: pd.DataFrame) -> FigureText:
     )
     if numbers["pct_missing"].isna().any():
         caption += (
-            " Sessions at which so few clients lack a score that they are not told: no point."
+            " Shaded: sessions at which so few clients lack a score that their number is not told; "
+            "the share is small there, and lines are broken."
         )
     parts = []
     for label, rows in numbers.groupby("label", sort=False):
