@@ -92,7 +92,8 @@ def change_limit(
     return ChangeLimit(
         points,
         "sample",
-        f"1.96 sqrt(2) SD sqrt(1 - r) with SD {sd_before:.3g}, r {reliability:.3g}",
+        f"1.96 × √2 × SD × √(1 − r), with SD = {sd_before:.2f} of first scores and reliability "
+        f"r = {reliability:.2f}",
     )
 
 

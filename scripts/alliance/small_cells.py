@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 EXACT = 1e-8
-_NUMBER_OF_CLIENTS = re.compile(r"(?<![\w.,])(\d+) client(s?)\b")
+# A rule such as "at least 3 clients each are needed" counts nobody.
+_NUMBER_OF_CLIENTS = re.compile(r"(?<!at least )(?<!fewer than )(?<![\w.,])(\d+) client(s?)\b")
 # The steps of cleaning, as readers of the flow are told them.
 STEP_WORDS: dict[str, str] = {
     "rows_without_client": "Rows without client",

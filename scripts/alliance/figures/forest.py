@@ -259,10 +259,8 @@ def describe_forest(numbers: pd.DataFrame) -> FigureText:
         )
     within = numbers[(numbers["panel"] == PUBLISHED) & (numbers["level"] == "within_client")]
     for row in within.itertuples():
-        caption += (
-            f" Published within clients: {row.row}, {row.estimate:.2f} "
-            f"[{row.ci_low:.2f}, {row.ci_high:.2f}] {row.metric}."
-        )
+        shown = f"{row.estimate:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]".replace("-", "−")
+        caption += f" Published within clients: {row.row}, {shown} {row.metric}."
     shown = numbers[(numbers["panel"] == STUDY) & numbers["estimate"].notna()]
     parts = [
         f"{r.row}, {LEVEL_NAME[r.level]}, {r.estimator}: {r.estimate:.2f} "

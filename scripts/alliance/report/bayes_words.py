@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.tables.bayes import bayes_factor
-from alliance.tables.format import interval, number, percent
+from alliance.tables.format import direction, interval, number, p_text, percent
 from alliance.tables.models import term_words
 
 
@@ -36,8 +36,7 @@ def _prediction(own: pd.DataFrame) -> Iterator[str]:
         yield "Data simulated from the model are like the observed in every statistic looked at."
     else:
         named = "; ".join(
-            f"{row.words} (observed {_value(row)}, p = {number(row.p, 2, True)})"
-            for row in missed.itertuples()
+            f"{row.words} (observed {_value(row)}, {p_text(row.p)})" for row in missed.itertuples()
         )
         yield (
             f"The model does not reproduce: {named}. Where the spread of "
@@ -87,9 +86,9 @@ def _decision(own: pd.DataFrame) -> Iterator[str]:
     yield (
         f"The within effect is {number(within['estimate'], 3)} {within['units']}, 95% "
         f"highest-density interval {interval(within['low'], within['high'], 3)}; it is negative "
-        f"with probability {percent(100 * part.loc['negative', 'p'])} and practically zero "
+        f"with probability {direction(part.loc['negative', 'p'])} and practically zero "
         f"({rope['words'].partition('between ')[2].replace('-', '−')}) with probability "
-        f"{percent(100 * rope['p'])}."
+        f"{direction(rope['p'])}."
     )
 
 

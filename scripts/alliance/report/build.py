@@ -17,6 +17,7 @@ from alliance.small_cells import is_small, step_words
 from alliance.study import Measure
 from alliance.tables import ApaTable, TableInputs, make_tables, table_html
 from alliance.tables.format import counted
+from alliance.tables.models import BAYESIAN, family
 
 _RATERS = {
     "client": "rated by client", "therapist": "rated by therapist",
@@ -180,6 +181,8 @@ def _associations(x: ReportInputs, place: _Numbering) -> list[Section]:
 
 
 def _bayes(x: ReportInputs, place: _Numbering) -> Section:
+    if not any(family(name) in BAYESIAN for name in x.estimates["estimator"].unique()):
+        return Section("bayes", "Bayesian models", ("No Bayesian model was fitted.",))
     items = place.figures("posterior") + place.tables("diagnostics")
     bullets: list[str] = []
     checked = () if x.bayes_checks is None else tuple(x.bayes_checks["analysis"].unique())
@@ -189,8 +192,7 @@ def _bayes(x: ReportInputs, place: _Numbering) -> Section:
         items += place.figures("predictive_checks", "client_slopes")
         items += place.tables(f"bayes_checks_{key}")
         bullets = bayes_sentences(x.bayes_checks, key, x.study.models[key].label)
-    words = _BAYES_EXPLAINED if items else "No Bayesian model was fitted."
-    return Section("bayes", "Bayesian models", (words,), tuple(bullets), items)
+    return Section("bayes", "Bayesian models", (_BAYES_EXPLAINED,), tuple(bullets), items)
 
 
 def _dynamics(x: ReportInputs, place: _Numbering) -> Section:

@@ -23,9 +23,9 @@ EXPLAINED = (
     "session to session. It sets apart how clients differ in level and course, and asks whether a "
     "session's deviation from the client's own course goes with a deviation of the other at the "
     "next occasion, given the earlier values of both. It is fitted by full-information maximum "
-    "likelihood, so the bias of centring by hand with a lagged outcome does not arise, and by its "
-    "Bayesian twin."
+    "likelihood, so the bias of centring by hand with a lagged outcome does not arise."
 )
+TWIN = " The Bayesian twin is the same model with priors."
 NONE = "The study file asks for no dynamic model."
 
 
@@ -150,7 +150,8 @@ def section_words(estimates: pd.DataFrame, study: Study) -> tuple[str, ...]:
         for key, spec in study.dynamics.items()
         if cross_lags(estimates, key)["status"].ne("ok").any()
     ]
-    return (EXPLAINED, *absent)
+    twin = any(len(rows_by(estimates, key, NUTS)) for key in study.dynamics)
+    return (EXPLAINED + (TWIN if twin else ""), *absent)
 
 
 def _reason(estimates: pd.DataFrame, key: str) -> str:

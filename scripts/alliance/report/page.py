@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from alliance.tables import TABLE_STYLE
 
 _HERE = Path(__file__).parent
+_NAME = re.compile(r"(?<![\w-])(\(?[A-Z][\w.]*(?:-[A-Z0-9][\w.]*)+\)?)(?![\w-])")
 
 
 def render_page(template: str, **values: object) -> str:
@@ -38,11 +39,12 @@ def render_page(template: str, **values: object) -> str:
     return environment.get_template(template).render(style=Markup(style), **values)
 
 
-def keep_together(text: str) -> str:
-    """No line break inside ``b = 1``, ``p < .001`` or an interval."""
+def keep_together(text: str) -> Markup:
+    """No line break inside ``b = 1``, ``p < .001``, an interval, or a name such as ``WAI-SR``."""
     text = re.sub(r" ([=<>]) ", "\u00a0\\1\u00a0", text)
     text = text.replace("95% C", "95%\u00a0C").replace("CI [", "CI\u00a0[")
-    return re.sub(r"\[[^\]]*\]", lambda found: found[0].replace(" ", "\u00a0"), text)
+    text = re.sub(r"\[[^\]]*\]", lambda found: found[0].replace(" ", "\u00a0"), text)
+    return Markup(_NAME.sub(r'<span class="whole">\1</span>', str(escape(text))))
 
 
 def css_width(png: bytes) -> int:

@@ -316,11 +316,16 @@ def change_sentences(change: pd.DataFrame | None, labels: dict[str, str]) -> lis
     return [_change_sentence(row, labels) for row in change.itertuples()]
 
 
+_ORIGIN = {"published": "as published", "sample": "from this sample"}
+
+
 def _change_sentence(row: object, labels: dict[str, str]) -> str:
     label = labels.get(str(row.measure), str(row.measure))
     if not np.isfinite(row.limit):
         return f"{label}: no limit of reliable change ({row.note})."
-    limit = f"limit {number(row.limit, 1)} points, {row.origin}: {row.note}"
+    limit = (
+        f"limit {number(row.limit, 1)} points, {_ORIGIN.get(row.origin, row.origin)}: {row.note}"
+    )
     if not np.isfinite(row.n_improved):
         return (
             f"{label}: how many clients changed reliably is not shown, because one of the numbers "

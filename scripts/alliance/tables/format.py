@@ -63,9 +63,11 @@ def p_text(p: float) -> str:
 
 
 def direction(pd: float) -> str:
-    """Posterior probability of the sign, as a percentage: ``> 99.9%``."""
+    """Posterior probability, as a percentage: ``> 99.9%``, ``99.2%``, ``< 0.1%``."""
     if pd is None or not math.isfinite(pd):
         return ABSENT
+    if pd < 0.0005:
+        return "< 0.1%"
     return "> 99.9%" if pd > 0.9995 else percent(100 * pd)
 
 

@@ -252,11 +252,15 @@ def sample_words(row: pd.Series) -> str:
 
 
 def _unit_notes(used: pd.DataFrame) -> list[str]:
-    """Which terms are in which units, one sentence."""
+    """Which coefficients and SDs are in which units, one sentence.
+
+    What is made of them (contrasts, resamples) is in the same units; tests and shares have none.
+    """
     groups = []
-    for units, own in used[used["units"] != ""].groupby("units", sort=False):
+    plain = used["kind"].isin(["fixed", "standard_deviation"]) & used["units"].ne("")
+    for units, own in used[plain].groupby("units", sort=False):
         terms = [term_words(r.term, r.term) for r in own.drop_duplicates("term").itertuples()]
-        if units not in ("proportion", "correlation", "deviance", "%"):
+        if not str(units).startswith("own SDs"):  # the heading of these rows says so
             groups.append(f"{', '.join(terms)}: {units}")
     return [f"Units: {'; '.join(groups)}."] if groups else []
 

@@ -172,14 +172,18 @@ def _check_duplicates(look: Look) -> Iterable[Problem]:
     copies = repeated.duplicated(compared, keep="first")
     left = repeated[~copies]
     differing = left.duplicated(["client", "session"], keep=False)
-    for code, index, rule in (
-        ("EXACT_DUPLICATES", copies[copies].index, rules.exact_duplicates),
-        ("CONFLICTING_DUPLICATES", differing[differing].index, rules.conflicting_duplicates),
-    ):
+    for code, index, rule, words in (
+        ("EXACT_DUPLICATES", copies[copies].index, rules.exact_duplicates,
+         "that {} an earlier row"),
+        ("CONFLICTING_DUPLICATES", differing[differing].index, rules.conflicting_duplicates,
+         "with other values for the same client and session"),
+    ):  # fmt: skip
         if len(index):
             flawed = pd.Series(sessions.index.isin(index), index=sessions.index)
             file = origin_of(look.raw, "client")[0]
-            found = f"{len(index)} {'row' if len(index) == 1 else 'rows'}"
+            one = len(index) == 1
+            found = f"{len(index)} {'row' if one else 'rows'} "
+            found += words.format("repeats" if one else "repeat")
             severity = "error" if rule == "error" else None
             where = look.rows(sessions, flawed, file)
             yield tell(code, file, where, found, severity=severity, rule=rule)
