@@ -3,8 +3,8 @@
 Clients are contiguous blocks of rated sessions in order. A rupture opens when a score lies at
 least ``threshold`` units below its reference; the sessions of an open episode stay out of the
 baseline. The episode ends at the first session (of ``sustained`` in a row) back at the target, or,
-unrepaired, when the horizon has passed. Sessions after that are compared anew and may rupture again,
-but ratings that stay below the line without a break are one stretch and no second rupture.
+unrepaired, when the horizon has passed. Later sessions are compared anew and may rupture again, but
+ratings that stay below the line without a break are one stretch and no second rupture.
 """
 
 from __future__ import annotations
