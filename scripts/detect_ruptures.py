@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from alliance.describe import highest_score
+from alliance.instruments import load_instruments
 from alliance.reliability import coefficient_of
 from alliance.running import stage
 from alliance.ruptures import agreement_matrix, detect_all, load_rules, pooled_scale, summarise
 from alliance.ruptures.thresholds import with_thresholds
-from alliance.study import read_excerpt
+from alliance.study import instruments_of, read_excerpt
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -37,10 +39,13 @@ with stage("ruptures", snakemake.log[0]) as say:
     scores = sessions[["client", "session"]].assign(score=sessions[spec.score])
     reliability = pd.read_csv(snakemake.input.reliability)
     scale = (spec.measure, spec.component or "total")
+    measure = study.measures[spec.measure]
+    instruments = load_instruments("config/instruments", instruments_of(study))
     pooled = pooled_scale(
         scores,
         reliability_within=reliability_of(reliability, scale, "within_client", "Rcn"),
         reliability_total=reliability_of(reliability, scale, "total", "alpha"),
+        ceiling=highest_score(measure, instruments.get(str(measure.instrument)), scale[1]),
     )
     results = detect_all(scores, rules, pooled)
     for part in ("sessions", "episodes", "clients"):

@@ -92,13 +92,15 @@ def test_clients_belong_to_the_nearest_length_of_the_table():
     assert [np.flatnonzero(group).tolist() for group in groups] == [[1, 2], [3, 4], [5, 6]]
 
 
-def test_lengths_of_few_clients_get_no_threshold():
+def test_lengths_of_few_clients_get_the_published_threshold_scaled():
     deviations = np.random.default_rng(1).random((2000, 9))
     lengths = np.array([4, 4, 4, 4, 4, 8, 8, 8, 8])
     asked = OWN["mean_prior_study"]
-    told = list(rule_thresholds(asked, deviations, lengths, smallest_cell=5))
-    assert [row["n_sessions"] for row in told] == [4]
-    assert told[0]["threshold"] == pytest.approx(0.9, abs=0.01)
+    told = {row["n_sessions"]: row for row in rule_thresholds(asked, deviations, lengths, 5)}
+    assert told[4]["threshold"] == pytest.approx(0.9, abs=0.01)
+    assert [n for n, row in told.items() if row["origin"] == "null data sets"] == [4]
+    # Published 1.74 at 4 and 3.23 at 16 sessions: 16 gets 3.23 x .9 / 1.74.
+    assert told[16]["threshold"] == pytest.approx(told[4]["threshold"] * 3.23 / 1.74)
     nobody = list(rule_thresholds(asked, deviations, lengths, smallest_cell=6))
     assert "too few clients" in str(nobody[0]["reason"])
 
@@ -126,7 +128,7 @@ def test_thresholds_of_a_study_take_the_place_of_the_published_ones(table):
     rules = with_thresholds(OWN | {"mean_prior": RULES["mean_prior"]}, table)
     assert rules["mean_prior"] == RULES["mean_prior"]
     by_length_found = rules["mean_prior_study"].threshold
-    assert set(by_length_found) <= set(RULES["mean_prior_study"].threshold)
+    assert set(by_length_found) == set(RULES["mean_prior_study"].threshold)
     assert by_length_found[16] > by_length_found[8]
     assert isinstance(rules["mean_prior_study_fixed"].threshold, float)
     assert "noise alone flags about 10% of this study's clients" in definition(

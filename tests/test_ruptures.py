@@ -311,6 +311,35 @@ def test_ties_and_rounding():
     assert one([0.1 + 0.2, 0.1 + 0.2, 0.0, 0.3], back).episodes["status"].tolist() == ["repaired"]
 
 
+def test_share_of_ratings_at_the_ceiling():
+    # Two of ten ratings are 14 of 14 possible points, by two clients; nobody at 15.
+    scores = table([14, 10, 10, 10, 10], [10, 14, 10, 10, 10])
+    found = detect(scores, rule(), pooled_scale(scores, ceiling=14))
+    assert summarise(found, rule())["pct_ceiling"] == 20
+    assert np.isnan(summarise(found, rule(), smallest_cell=5)["pct_ceiling"])  # of two clients
+    assert (
+        summarise(detect(scores, rule(), pooled_scale(scores, ceiling=15)), rule(), 5)[
+            "pct_ceiling"
+        ]
+        == 0
+    )
+    assert np.isnan(summarise(detect(scores, rule(), SCALE), rule())["pct_ceiling"])  # not known
+
+
+def test_previous_rating_rules_start_at_the_second_rating():
+    # The first rating has none before it; the second is a drop of 3.
+    found = one([10, 7, 10], rule())
+    assert states(found) == ["not_evaluable", "ruptured", "intact"]
+    with pytest.raises(ValueError, match="greater than or equal to 2"):
+        rule(t_min=1)
+
+
+def test_rules_evaluate_from_their_own_first_session_on():
+    # t_min 4: the drop at the second rating is not looked at, that at the fourth is.
+    found = one([10, 5, 10, 5, 10], rule(t_min=4))
+    assert states(found) == ["not_evaluable"] * 3 + ["ruptured", "intact"]
+
+
 def test_absolute_floor_in_points():
     assert one([10, 10, 7.5], rule(minimum_drop=3)).sessions["flag"].sum() == 0
     assert one([10, 10, 7], rule(minimum_drop=3)).sessions["flag"].sum() == 1

@@ -68,7 +68,7 @@ def describe_measures(
                  "role": measure.role, "instrument": measure.instrument or "",
                  "verification": _verification(measure, instrument, scale),
                  "higher_is": measure.higher_is or (instrument.higher_is if instrument else ""),
-                 **_statistics(scored, column, _highest(measure, instrument, scale),
+                 **_statistics(scored, column, highest_score(measure, instrument, scale),
                                study.privacy.smallest_cell)}
             )  # fmt: skip
     return pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))
@@ -82,8 +82,8 @@ def _verification(measure: Measure, instrument: Instrument | None, scale: str) -
     return str(instrument.verification_subscales)
 
 
-def _highest(measure: Measure, instrument: Instrument | None, scale: str) -> float:
-    """Highest possible score; NaN where it is not known."""
+def highest_score(measure: Measure, instrument: Instrument | None, scale: str) -> float:
+    """Highest possible score of ``scale`` (``total`` or a subscale); NaN where it is not known."""
     if measure.range is not None:
         return float(measure.range[1])
     if instrument is None:
@@ -326,7 +326,7 @@ def ceiling_by_session(
     smallest = study.privacy.smallest_cell
     tables = [pd.DataFrame(columns=list(CEILING_COLUMNS))]
     for name, measure in study.measures.items():
-        highest = _highest(measure, instruments.get(str(measure.instrument)), "total")
+        highest = highest_score(measure, instruments.get(str(measure.instrument)), "total")
         if not np.isfinite(highest):
             continue
         present = _present(scored, name)

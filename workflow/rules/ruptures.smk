@@ -34,6 +34,7 @@ rule detect_ruptures:
         reliability=rules.estimate_reliability.output.reliability,
         thresholds=rules.calibrate_thresholds.output.thresholds,
         rules=rule_files,
+        instruments=instrument_files,
     output:
         sessions="results/{study}/data/ruptures/{rupture}/sessions.parquet",
         episodes="results/{study}/data/ruptures/{rupture}/episodes.parquet",

@@ -127,7 +127,10 @@ def largest_deviation(
 def rule_thresholds(
     rule: RuptureRule, deviations: FloatArray, lengths: IntArray, smallest_cell: int
 ) -> Iterator[dict[str, object]]:
-    """``n_sessions, threshold, published, reason`` of one rule: per length, or one for all.
+    """``n_sessions, threshold, published, origin, reason`` of one rule: per length, or one for all.
+
+    Lengths of which the study has too few clients get the published threshold, changed by as much
+    as that of the nearest length that was found.
 
     Parameters
     ----------
@@ -139,20 +142,32 @@ def rule_thresholds(
         if usable.size < FEWEST_DRAWN:
             yield {"reason": "too few clients with enough ratings"}
             return
-        yield {"threshold": threshold_of(usable, share), "published": rule.threshold, "reason": ""}
+        value = threshold_of(usable, share)
+        yield {"threshold": value, "published": rule.threshold, "reason": "",
+               "origin": "null data sets"}  # fmt: skip
         return
+    found: dict[int, float] = {}
     grid = sorted(rule.threshold)
-    found = 0
     for length, members in zip(grid, by_length(lengths, grid), strict=True):
         usable = deviations[:, members][np.isfinite(deviations[:, members])]
-        if members.sum() < smallest_cell or usable.size < FEWEST_DRAWN:
-            continue
-        found += 1
-        value = threshold_of(usable, share)
-        published = rule.threshold[length]
-        yield {"n_sessions": length, "threshold": value, "published": published, "reason": ""}
+        if members.sum() >= smallest_cell and usable.size >= FEWEST_DRAWN:
+            found[length] = threshold_of(usable, share)
     if not found:
         yield {"reason": "too few clients with as many ratings as any length of the rule's table"}
+    for length in grid if found else ():
+        scaled = rule.threshold[length] * _ratio(length, found, rule.threshold)
+        yield {
+            "n_sessions": length, "threshold": found.get(length, scaled),
+            "published": rule.threshold[length], "reason": "",
+            "origin": "null data sets" if length in found else "published, scaled",
+        }  # fmt: skip
+
+
+def _ratio(length: int, found: Mapping[int, float], published: Mapping[int, float]) -> float:
+    """Found by published threshold at the lengths that were found, interpolated as thresholds."""
+    known = sorted(found)
+    ratios = [found[k] / published[k] for k in known]
+    return float(np.interp(np.log(length), np.log(known), ratios))
 
 
 def by_length(lengths: IntArray, grid: list[int]) -> Iterator[NDArray[np.bool_]]:

@@ -268,8 +268,17 @@ def _hidden(result: RuptureResult, smallest_cell: int) -> set[str]:
         "median_depth": episodes["client"].nunique(),
         "median_latency": episodes.loc[episodes["status"] == "repaired", "client"].nunique(),
         "n_gap_sessions": result.sessions.loc[state == "gap", "client"].nunique(),
+        "pct_ceiling": _clients_at_ceiling(result),
     }
     return hidden | {name for name, n in people.items() if is_small(n, smallest_cell)}
+
+
+def _clients_at_ceiling(result: RuptureResult) -> int:
+    """Clients with a rating at the highest possible score; that is then the highest there is."""
+    if not result.pct_ceiling > 0:
+        return 0
+    score = result.sessions["score"].astype(float)
+    return int(result.sessions.loc[score >= score.max() - kernel.TIE, "client"].nunique())
 
 
 def _counts(result: RuptureResult, rule: RuptureRule) -> dict[str, float]:

@@ -9,7 +9,8 @@ import pandas as pd
 from alliance.ruptures.rules import RuptureRule
 
 THRESHOLD_COLUMNS: tuple[str, ...] = (
-    "rule", "n_sessions", "threshold", "published", "false_alarm", "n_null", "reason",
+    "rule", "n_sessions", "threshold", "published", "origin", "false_alarm", "n_null",
+    "reason",
 )  # fmt: skip
 
 

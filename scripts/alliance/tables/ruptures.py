@@ -81,12 +81,20 @@ def rupture_rules_table(summary: pd.DataFrame, name: str, label: str) -> ApaTabl
         f"Measure: {label}. All counts are clients, each counted once by the label the rule gives. "
         "Latency: rated sessions until repair; depth: in units of the rule. Not seen: treatment or "
         "data ended before it could be decided. Rules differ in what they call a rupture; ratings "
-        "that vary by chance alone also produce some.",
+        f"that vary by chance alone also produce some.{_at_ceiling(summary)}",
     )
     return ApaTable(
         f"ruptures_{name}", "Ruptures and Repairs by Rule", tuple(Column(*h) for h in headings),
         tuple(rows), notes, summary,
     )  # fmt: skip
+
+
+def _at_ceiling(summary: pd.DataFrame) -> str:
+    """Share of ratings that cannot be any higher, from which only drops can follow."""
+    if "pct_ceiling" not in summary or summary["pct_ceiling"].isna().all():
+        return ""
+    share = percent(float(summary["pct_ceiling"].dropna().iloc[0]), 1)
+    return f" {share} of the ratings are at the highest possible score."
 
 
 def rupture_outcome_table(
