@@ -12,6 +12,8 @@ from alliance.running import stage
 from alliance.rupture_null import NullResults, NullStudy, further_rows, null_study, with_null
 from alliance.rupture_null.calibrate import reason_of
 from alliance.ruptures import load_rules, rupture_analysis, rupture_outcomes, rupture_rows
+from alliance.ruptures.repair_correlation import all_repair_rows
+from alliance.ruptures.study_rows import results_of
 from alliance.ruptures.thresholds import with_thresholds
 from alliance.study import instruments_of, read_excerpt
 
@@ -39,6 +41,13 @@ with stage("ruptures and outcome", snakemake.log[0]) as say:
     outcomes = rupture_outcomes(study, name, instruments, tables["sessions"], tables["clients"])
     rows = with_null(
         rupture_rows(rules, tables["found"], tables["labels"], summary, outcomes, analysis), null
+    )
+    rows += all_repair_rows(
+        results_of(rules, tables["found"], tables["labels"], summary),
+        rules,
+        outcomes,
+        analysis,
+        pd.read_csv(snakemake.input.published),
     )
     reliability = pd.read_csv(snakemake.input.reliability)
     scale = spec.component or "total"

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 from synthetic_dynamics import dynamics_rows
 
-from alliance.estimates import to_frame
+from alliance.estimates import Estimate, to_frame
 from alliance.figures import FigureInputs
 from alliance.report import ReportInputs
 from alliance.study import Study
@@ -294,6 +294,21 @@ def _rupture_rows() -> list[dict[str, object]]:
     return rows
 
 
+def repair_rows() -> pd.DataFrame:
+    """Repair and last outcome as correlations, beside the published one."""
+    base = {"analysis": "client_rated", "level": "client", "predictor": "alliance_client",
+            "outcome": "symptoms", "n_clients": 140.0, "kind": "correlation"}  # fmt: skip
+    return to_frame([
+        Estimate(**base, term=term, estimand="Correlation of repair and last outcome",
+                 estimator=by, units="correlation", estimate=r, ci_low=r - 0.18, ci_high=r + 0.18)
+        for term, r, by in (
+            ("r_repair_baseline[own_mean]", -0.21, "partial correlation"),
+            ("r_repair[own_mean]", -0.05, "partial correlation"),
+            ("r_repair_published", -0.29, "meta-analysis: Eubanks, Muran & Safran 2018"),
+        )
+    ])  # fmt: skip
+
+
 def noise(summary: pd.DataFrame) -> pd.DataFrame:
     """Rates held against null data sets, as ``rupture_null.noise_table`` gives them."""
     rows = [
@@ -494,7 +509,8 @@ def figure_inputs(**changes: object) -> FigureInputs:
     parts = {
         "study": study(), "flow": flow(), "measures": measures(), "missingness": missingness(),
         "trajectories": trajectories(), "reliability": reliability(), "sessions": sessions(),
-        "estimates": estimates(), "frame": model_frame(), "draws": draws(), "priors": priors(),
+        "estimates": pd.concat([estimates(), repair_rows()], ignore_index=True),
+        "frame": model_frame(), "draws": draws(), "priors": priors(),
         "published": published(), "predictive": predictive(), "bayes_checks": bayes_checks(),
         "slopes": slopes(), **ruptures(),
     }  # fmt: skip

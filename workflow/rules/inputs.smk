@@ -176,8 +176,9 @@ def table_files(wildcards):
         files["slopes"] = f"{base}/bayes/{shown}_slopes.csv"
     if study.ruptures:
         files["rupture_summary"] = rupture_summaries(wildcards)
-        first = next(iter(study.ruptures))
-        files["rupture_noise"] = f"{base}/tables/ruptures/{first}/noise.csv"
+        files["rupture_noise"] = [
+            f"{base}/tables/ruptures/{name}/noise.csv" for name in study.ruptures
+        ]
         for part in ("sessions", "episodes", "clients"):
             files[f"rupture_{part}"] = [
                 f"{base}/data/ruptures/{name}/{part}.parquet" for name in study.ruptures

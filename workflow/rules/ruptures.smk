@@ -123,6 +123,7 @@ rule test_ruptures:
         model=rules.calibrate_ruptures.output.model,
         statistics=rules.calibrate_ruptures.output.statistics,
         thresholds=rules.calibrate_thresholds.output.thresholds,
+        published="data/published/effects.csv",
         rules=rule_files,
         instruments=instrument_files,
     output:

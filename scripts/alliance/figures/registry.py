@@ -21,6 +21,7 @@ from alliance.figures import (
     reliability,
     rupture_agreement,
     rupture_noise,
+    rupture_repair,
     ruptures,
     slopes,
     trajectories,
@@ -229,6 +230,12 @@ def _dynamics(name: str) -> Callable[[FigureInputs], Drawn]:
     return make
 
 
+def _rule_names(x: FigureInputs) -> dict[str, str]:
+    """Rule -> its name for readers."""
+    summary = x.rupture_summary if x.rupture_summary is not None else pd.DataFrame()
+    return dict(zip(summary["rule"], summary["label"], strict=True)) if len(summary) else {}
+
+
 def _timelines(x: FigureInputs) -> Drawn:
     first = {
         name: (x.study.rupture_label(name), spec.rules[0])
@@ -238,8 +245,7 @@ def _timelines(x: FigureInputs) -> Drawn:
         x.rupture_sessions, x.rupture_episodes, x.rupture_clients, first,
         smallest_cell=x.study.privacy.smallest_cell,
     )  # fmt: skip
-    summary = x.rupture_summary if x.rupture_summary is not None else pd.DataFrame()
-    labels = dict(zip(summary["rule"], summary["label"], strict=True)) if len(summary) else {}
+    labels = _rule_names(x)
     picture = ruptures.draw_rupture_timelines(numbers)
     words = ruptures.describe_rupture_timelines(numbers, labels)
     return Drawn("rupture_timelines", picture, numbers, words)
@@ -253,9 +259,22 @@ def _rules(x: FigureInputs) -> Drawn:
 
 
 def _noise(x: FigureInputs) -> Drawn:
-    numbers = rupture_noise.numbers_rupture_noise(x.rupture_noise)
+    ratings = {name: x.study.rupture_label(name) for name in x.study.ruptures}
+    numbers = rupture_noise.numbers_rupture_noise(x.rupture_noise, ratings)
     picture = rupture_noise.draw_rupture_noise(numbers)
     return Drawn("rupture_noise", picture, numbers, rupture_noise.describe_rupture_noise(numbers))
+
+
+def _repair(x: FigureInputs) -> Drawn:
+    ratings = {name: x.study.rupture_label(name) for name in x.study.ruptures}
+    summary = x.rupture_summary
+    labels = (
+        dict(zip(summary["rule"], summary["label"], strict=True)) if summary is not None else {}
+    )
+    numbers = rupture_repair.numbers_rupture_repair(x.estimates, ratings, labels)
+    picture = rupture_repair.draw_rupture_repair(numbers)
+    words = rupture_repair.describe_rupture_repair(numbers)
+    return Drawn("rupture_repair", picture, numbers, words)
 
 
 def _rupture_agreement(x: FigureInputs) -> Drawn:
@@ -345,6 +364,10 @@ _SPECS: tuple[FigureSpec, ...] = (
     FigureSpec(
         "rupture_noise", "Ruptures and what noise alone gives", "ruptures",
         ("rupture_noise",), _NO_RUPTURES, _noise,
+    ),
+    FigureSpec(
+        "rupture_repair", "Repair and last outcome, beside the field", "ruptures",
+        ("estimates", "rupture_summary"), _NO_RUPTURES, _repair,
     ),
     FigureSpec(
         "rupture_agreement", "Do rules, reports and behaviour agree on ruptures?", "ruptures",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -21,7 +23,8 @@ from alliance.figures.style import (
 )
 
 NOISE_NUMBERS: tuple[str, ...] = (
-    "rule", "label", "panel", "observed", "null_mean", "null_low", "null_high", "p", "n_clients",
+    "rating", "rule", "label", "panel", "observed", "null_mean", "null_low", "null_high", "p",
+    "n_clients",
 )  # fmt: skip
 _PANELS: dict[str, str] = {
     "prevalence": "Ruptures",
@@ -30,21 +33,24 @@ _PANELS: dict[str, str] = {
 _CLEAR = 0.05
 
 
-def numbers_rupture_noise(noise: pd.DataFrame) -> pd.DataFrame:
-    """Rates of ruptures and of surges, one row per rule and panel.
+def numbers_rupture_noise(
+    noise: pd.DataFrame, ratings: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Rates of ruptures and of surges, one row per rating, rule and panel.
 
     Parameters
     ----------
-    noise : ``rupture_null.noise.NOISE_COLUMNS``; rules that were not run, or whose shares are
-        hidden, give no row.
+    noise : ``rupture_null.noise.NOISE_COLUMNS``, and ``analysis`` where there are several; rules
+        that were not run, or whose shares are hidden, give no row.
+    ratings : analysis -> name of the rating it searches.
     """
     known = noise[noise["quantity"].isin(list(_PANELS)) & (noise["n_null"] > 0)]
     known = known.dropna(subset=["observed", "null_mean"])
     ahead = known["lookahead"].astype(bool)
     label = known["label"].astype(str) + np.where(ahead, " (looks ahead)", "")
-    return known.assign(label=label, panel=known["quantity"])[list(NOISE_NUMBERS)].reset_index(
-        drop=True
-    )
+    rating = known["analysis"].map(dict(ratings or {})) if "analysis" in known else ""
+    named = known.assign(label=label, panel=known["quantity"], rating=rating)
+    return named[list(NOISE_NUMBERS)].reset_index(drop=True)
 
 
 def draw_rupture_noise(numbers: pd.DataFrame) -> Figure | NotDrawn:
@@ -54,24 +60,30 @@ def draw_rupture_noise(numbers: pd.DataFrame) -> Figure | NotDrawn:
             "there are no null data sets, or no share of clients that may be shown (few clients)"
         )
     with sheet():
-        rules = numbers.drop_duplicates("rule")
+        lines = numbers.drop_duplicates(["rating", "rule"])
+        several = len(set(lines["rating"])) > 1
+        new_rating = (lines["rating"] != lines["rating"].shift()).to_numpy()
+        place = np.arange(len(lines)) + (0.7 * np.cumsum(new_rating) if several else 0.0)
         panels = [name for name in _PANELS if name in set(numbers["panel"])]
-        figure = new_figure(FULL_WIDTH_MM, 30 + 9 * len(rules))
+        figure = new_figure(FULL_WIDTH_MM, 30 + 9 * (place[-1] + 1))
         grid = figure.subplots(1, len(panels), sharey=True, sharex=True, squeeze=False)[0]
-        order = list(rules["rule"])
+        order = dict(zip(zip(lines["rating"], lines["rule"], strict=True), place, strict=True))
         for axes, panel in zip(grid, panels, strict=True):
             _panel(axes, numbers[numbers["panel"] == panel], order)
             axes.set_title(_PANELS[panel])
-        names = [wrap(str(label), 38) for label in rules["label"]]
-        grid[0].set_yticks(range(len(order)), names)
-        grid[0].set(ylim=(len(order) - 0.5, -0.5), xlim=(0, 100))
+        names = [wrap(str(label), 38) for label in lines["label"]]
+        grid[0].set_yticks(place, names)
+        grid[0].set(ylim=(place[-1] + 0.5, place[0] - (1.0 if several else 0.5)), xlim=(0, 100))
+        if several:
+            for at, rating in zip(place[new_rating], lines["rating"][new_rating], strict=True):
+                grid[0].text(1, at - 0.66, wrap(str(rating), 50), va="center", weight="bold")
         _legend(figure, grid[0])
         return figure
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, order: list[str]) -> None:
+def _panel(axes: Axes, rows: pd.DataFrame, order: dict[tuple[str, str], float]) -> None:
     for row in rows.itertuples():
-        at = order.index(row.rule)
+        at = order[(row.rating, row.rule)]
         axes.barh(at, row.null_high - row.null_low, left=row.null_low, height=0.5,
                   color="#dde3e8", lw=0, zorder=1)  # fmt: skip
         axes.plot([row.null_mean] * 2, [at - 0.25, at + 0.25], color=MUTED, lw=1.2, zorder=2)
@@ -104,7 +116,8 @@ def describe_rupture_noise(numbers: pd.DataFrame) -> FigureText:
         "noise gives surges as it gives drops."
     )
     parts = [
-        f"{row.label}: {row.observed:.0f}% observed, {row.null_mean:.0f}% by noise alone "
+        f"{row.rating + ', ' if row.rating else ''}{row.label}: {row.observed:.0f}% observed, "
+        f"{row.null_mean:.0f}% by noise alone "
         f"({row.null_low:.0f} to {row.null_high:.0f}%)."
         for row in numbers[numbers["panel"] == "prevalence"].itertuples()
     ]

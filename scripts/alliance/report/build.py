@@ -210,6 +210,7 @@ def _ruptures(x: ReportInputs, place: _Numbering) -> Section:
         "ruptures_", "rupture_noise_", "rupture_outcome_", "rupture_landmark_",
         "rupture_session_", "rupture_hazard_",
     )  # fmt: skip
+    items += place.figures("rupture_repair") + place.tables("rupture_repair")
     items += place.tables("rupture_components", "rupture_sources")
     items += place.figures("rupture_agreement") + place.tables("rupture_agreement")
     words = _RUPTURES_EXPLAINED if x.study.ruptures else _NO_RUPTURES

@@ -184,9 +184,8 @@ def client_outcome_rows(
     """
     if result.refused:
         return [_refused_row(result, rule, analysis, c, result.refused, {}) for c in CONTRASTS]
-    frame = _test_frame(result, outcomes)
-    sizes = {str(k): int(v) for k, v in frame["group"].value_counts().items()}
-    kept = sorted(name for name, size in sizes.items() if size >= smallest_group)
+    frame = outcome_frame(result, outcomes)
+    kept = _large_groups(frame, smallest_group)
     used = frame[frame["group"].isin(kept)]
     told = _told_sizes(result, frame, kept, analysis.smallest_cell)
     described = _describe_sample(result, used, told, kept, analysis.smallest_cell)
@@ -202,7 +201,21 @@ def client_outcome_rows(
     return rows
 
 
-def _test_frame(result: RuptureResult, outcomes: pd.DataFrame) -> pd.DataFrame:
+def _large_groups(frame: pd.DataFrame, smallest_group: int) -> list[str]:
+    sizes = {str(k): int(v) for k, v in frame["group"].value_counts().items()}
+    return sorted(name for name, size in sizes.items() if size >= smallest_group)
+
+
+def shown_groups(
+    result: RuptureResult, frame: pd.DataFrame, smallest_group: int, smallest_cell: int
+) -> set[str]:
+    """Groups of :func:`outcome_frame` whose size may be told."""
+    kept = _large_groups(frame, smallest_group)
+    told = _told_sizes(result, frame, kept, smallest_cell)
+    return {name for name in kept if told.get(name, NOT_SHOWN) != NOT_SHOWN}
+
+
+def outcome_frame(result: RuptureResult, outcomes: pd.DataFrame) -> pd.DataFrame:
     """Clients with everything the regression needs; no variance means no drop: group none."""
     labels = result.clients[["client", "label"]].assign(
         group=result.clients["label"].astype(str).replace("no_variance", "none")
@@ -297,10 +310,11 @@ def _fit(used: pd.DataFrame, kept: list[str]) -> tuple[Any, str]:
     if np.linalg.matrix_rank(design.to_numpy()) < design.shape[1]:
         return None, "the groups cannot be told apart from the covariates (rank deficiency)"
     model = sm.OLS(used["last"].astype(float), design)
-    return _with_robust_errors(model, used), ""
+    return robust_fit(model, used), ""
 
 
-def _with_robust_errors(model: Any, used: pd.DataFrame) -> Any:
+def robust_fit(model: Any, used: pd.DataFrame) -> Any:
+    """Fit with HC3 errors, or clustered by therapist where there are enough of them."""
     if "therapist" in used and used["therapist"].nunique() >= FEWEST_CLUSTERS:
         alone = "alone: " + used["client"].astype(str)  # no known therapist
         names = used["therapist"].astype(object).where(used["therapist"].notna(), alone)

@@ -68,6 +68,26 @@ def rupture_outcomes(
     return table
 
 
+def results_of(
+    rules: Mapping[str, RuptureRule],
+    found: pd.DataFrame,
+    labels: pd.DataFrame,
+    summary: pd.DataFrame,
+) -> dict[str, RuptureResult]:
+    """What each rule found, from the tables of all rules; without episodes."""
+    refused = summary.set_index("rule")["reason"].fillna("").astype(str)
+    return {
+        name: RuptureResult(
+            rule=name,
+            sessions=found[found["rule"] == name],
+            episodes=pd.DataFrame(),
+            clients=labels[labels["rule"] == name],
+            refused=refused[name],
+        )
+        for name in rules
+    }
+
+
 def rupture_rows(
     rules: Mapping[str, RuptureRule],
     found: pd.DataFrame,
@@ -82,16 +102,9 @@ def rupture_rows(
     ----------
     found, labels, summary : sessions, clients and summary of all rules, by ``rule``.
     """
-    refused = summary.set_index("rule")["reason"].fillna("").astype(str)
     rows: list[Estimate] = []
-    for name, rule in rules.items():
-        result = RuptureResult(
-            rule=name,
-            sessions=found[found["rule"] == name],
-            episodes=pd.DataFrame(),
-            clients=labels[labels["rule"] == name],
-            refused=refused[name],
-        )
+    for name, result in results_of(rules, found, labels, summary).items():
+        rule = rules[name]
         rows += prevalence_rows(result, rule, analysis)
         if outcomes is not None:
             smallest = max(SMALLEST_GROUP, analysis.smallest_cell)

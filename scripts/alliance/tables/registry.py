@@ -21,6 +21,7 @@ from alliance.tables.dynamics import (
 from alliance.tables.models import diagnostics_table, model_table, triangulation_table, truth_table
 from alliance.tables.recovery import recovery_table
 from alliance.tables.rupture_noise import rupture_noise_table, rupture_test_table
+from alliance.tables.rupture_repair import rupture_repair_table
 from alliance.tables.rupture_sources import (
     fallen_components_table,
     source_agreement_table,
@@ -174,6 +175,10 @@ def _rupture_tables(x: TableInputs) -> list[ApaTable | None]:
                 rupture_test_table(x.estimates, name, label, named, kind)
                 for kind in ("landmark", "session", "hazard")
             ]
+    if _present(x.estimates) and x.study.ruptures:
+        ratings = {name: x.study.rupture_label(name) for name in x.study.ruptures}
+        named = {k: v for name in ratings for k, v in _rule_labels(x, name).items()}
+        tables.append(rupture_repair_table(x.estimates, ratings, named))
     return tables
 
 
