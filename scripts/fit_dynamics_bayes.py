@@ -12,6 +12,7 @@ import yaml
 from alliance.estimates import to_frame, write_estimates
 from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_bayes import bayes_rows, fit_var_bayes
+from alliance.estimation.dynamics_loo import trend_comparison
 from alliance.estimation.dynamics_priors import draws_table, priors_table, var_priors_from_mapping
 from alliance.estimation.dynamics_study import dynamic_analysis, fit_for_sampling
 from alliance.estimation.random_dynamics import RandomDynamicsPriors, fit_random_dynamics
@@ -59,6 +60,16 @@ with stage("dynamics, Bayes", snakemake.log[0]) as say:
         out.priors, index=False, float_format="%.10g", lineterminator="\n"
     )
     rows = bayes_rows(fitted, analysis.context)
+    if analysis.asked.compare_trends:
+        say(f"{name}: the other course of clients, for comparison")
+        rows += trend_comparison(
+            fitted,
+            priors,
+            snakemake.params.effort,
+            analysis.context,
+            seed=derive_seed(study.seed, "compare_trends", name),
+            cores=snakemake.threads,
+        )
     if analysis.asked.random_dynamics:
         say(f"{name}: coefficients of clients")
         varying = fit_random_dynamics(

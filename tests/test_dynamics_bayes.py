@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from test_dynamics import CONTEXT, RECURSIVE, sample
 
+from alliance.estimation import dynamics_loo
 from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import VarSpec, fit_var
 from alliance.estimation.dynamics_bayes import (
@@ -24,6 +25,7 @@ from alliance.estimation.dynamics_loo import (
     client_log_likelihoods,
     leave_one_client_out,
     loo_rows,
+    trend_comparison,
 )
 from alliance.estimation.dynamics_op import value_and_gradients
 from alliance.likelihood.random_intercept_var import log_likelihood_and_gradient, pack
@@ -194,6 +196,20 @@ def test_leaving_clients_out_costs_about_the_number_of_parameters(posterior):
     assert rows["elpd_loo_1"].estimate == pytest.approx(found.elpd)
     assert rows["elpd_loo_difference"].estimate == 0
     assert "undecided" in rows["elpd_loo_difference"].estimand
+
+
+def test_the_other_course_of_clients_is_sampled_and_compared(posterior, monkeypatch):
+    *_, sampled = posterior
+    asked = []
+
+    def same(start, *_, **__):
+        asked.append(start.spec.random_trend)
+        return sampled
+
+    monkeypatch.setattr(dynamics_loo, "fit_var_bayes", same)
+    rows = trend_comparison(sampled, VarPriors(), "draft", CONTEXT, seed=1)
+    assert asked == [not sampled.fit.spec.random_trend]
+    assert [row.term for row in rows][-1] == "elpd_loo_difference"
 
 
 def test_too_many_bad_clients_are_said():

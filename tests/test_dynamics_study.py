@@ -14,16 +14,19 @@ from pydantic import ValidationError
 
 from alliance.estimates import to_frame
 from alliance.estimation.dynamics import VarFit, VarSpec, fit_var
+from alliance.estimation.dynamics_loo import trend_comparison
 from alliance.estimation.dynamics_maker import ESTIMATOR
 from alliance.estimation.dynamics_power import detectable_effect, power
 from alliance.estimation.dynamics_priors import VarPriors, var_priors_from_mapping
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.estimation.dynamics_study import (
+    DynamicAnalysis,
     analysis_rows,
     dynamic_analysis,
     fit_for_sampling,
     own_reliabilities,
 )
+from alliance.figures import dynamics as figures
 from alliance.problems import StudyError
 from alliance.reliability import alpha, client_sums, covariances, generalizability
 from alliance.report.dynamics import dynamic_questions
@@ -58,7 +61,7 @@ def scored(n: int, sessions: int, seed: int = 3) -> pd.DataFrame:
     )
 
 
-def rows_of(frame: pd.DataFrame, **changes: object) -> pd.DataFrame:
+def analysis_of(frame: pd.DataFrame, **changes: object) -> DynamicAnalysis:
     asked = study(**changes)
     instruments = {"ors": None, "srs_v3": None}
     asked = asked.model_copy(
@@ -72,8 +75,11 @@ def rows_of(frame: pd.DataFrame, **changes: object) -> pd.DataFrame:
         }
     )
     clients = pd.DataFrame({"client": frame["client"].unique(), "therapist": None})
-    analysis = dynamic_analysis(asked, "next_session", instruments, frame, clients)
-    return to_frame(analysis_rows(analysis, seed=1))
+    return dynamic_analysis(asked, "next_session", instruments, frame, clients)
+
+
+def rows_of(frame: pd.DataFrame, **changes: object) -> pd.DataFrame:
+    return to_frame(analysis_rows(analysis_of(frame, **changes), seed=1))
 
 
 # Keys
@@ -255,7 +261,7 @@ def test_the_name_of_the_estimator_is_the_same_in_rows_and_tables():
 
 def test_both_directions_are_answered_with_what_the_sample_can_show():
     estimates = to_frame(synthetic_dynamics.dynamics_rows())
-    answers = dynamic_questions(estimates, synthetic.study())
+    answers = dynamic_questions(estimates, synthetic.study())[:2]  # of the first model
     assert ["at the next session" in q for q, _, _ in answers] == [True, False]
     assert all(verdict.startswith("Yes") for _, verdict, _ in answers)
     said = " ".join(answers[0][2])
@@ -279,3 +285,86 @@ def test_tables_show_no_number_of_a_failed_assumption():
     assert any(note.startswith("Pooled OLS: levels") for note in others.notes)
     phases = phases_table(estimates, "next_session", "Dynamics", labels)
     assert [column.heading for column in phases.columns][1] == "Sessions before 8"
+
+
+# Several series, several models
+
+
+def test_a_further_series_is_asked_for_by_its_key():
+    base = study()
+    therapist = base.measures["alliance"].model_copy(
+        update={"instrument": None, "rater": "therapist", "label": "Alliance, therapist"}
+    )
+    asked = study(further=["therapist_view"], phase_from=None, reliability=[])
+    measures = {
+        "alliance": asked.measures["alliance"].model_copy(update={"instrument": None}),
+        "distress": asked.measures["distress"].model_copy(
+            update={"instrument": None, "higher_is": "better", "range": (0, 40)}
+        ),
+        "therapist_view": therapist,
+    }
+    asked = asked.model_copy(update={"measures": measures})
+    frame = scored(150, 8)
+    noise = np.random.default_rng(1).normal(size=len(frame))
+    frame["therapist_view"] = 10.0 + 0.5 * frame["alliance"] + noise
+    clients = pd.DataFrame({"client": frame["client"].unique(), "therapist": None})
+    analysis = dynamic_analysis(asked, "next_session", {}, frame, clients)
+    assert analysis.spec.occasions == (1, 0, 1)  # both alliances after, the outcome before
+    table = to_frame(analysis_rows(analysis, seed=1))
+    own = table[table["estimator"] == ESTIMATOR].set_index("term")
+    for source in ("alliance", "therapist_view"):
+        assert own.loc[f"cross_lag_{source}_outcome", "status"] == "ok"
+        assert own.loc[f"cross_lag_outcome_{source}", "lag"] == 0
+    assert own.loc["cross_lag_therapist_view_outcome", "rater"] == "therapist"
+    assert own.loc["cross_lag_alliance_therapist_view", "outcome"] == "therapist_view"
+    labels = {key: measure.label for key, measure in asked.measures.items()}
+    others = estimators_table(table, "next_session", "Dynamics", labels)
+    carried = own.loc["autoregression_therapist_view", "estimate"]
+    rows = [row.cells for row in others.rows]
+    start = next(i for i, cells in enumerate(rows) if cells[0].endswith("→ Alliance, therapist"))
+    assert rows[start + 1][-1] == f"{carried:.2f}".replace("-", "−")
+
+
+def test_continuous_time_stands_beside_the_other_estimators():
+    table = rows_of(scored(150, 8), random_trend=False)
+    labels = {"alliance": "Alliance", "distress": "Distress"}
+    others = estimators_table(table, "next_session", "Dynamics", labels)
+    rows = [row.cells for row in others.rows if row.cells[0].startswith("Continuous time")]
+    assert [cells[0] for cells in rows] == ["Continuous time, one session later"] * 2  # no dates
+    curve = table.set_index("term").loc["after_1_session_cross_lag_alliance_outcome"]
+    assert rows[0][1].startswith(f"{curve['estimate']:.3f}".replace("-", "−"))
+    assert sum(note.startswith("Continuous time: both series") for note in others.notes) == 1
+
+
+MEASURES = {"alliance_client": "Alliance", "symptoms": "Symptoms"}
+
+
+def test_every_model_is_drawn_and_answered():
+    estimates = to_frame(synthetic_dynamics.dynamics_rows())
+    second = estimates.assign(analysis="other", estimate=estimates["estimate"] / 2)
+    asked = synthetic.study()
+    first = asked.dynamics["next_session"]
+    models = {"next_session": first, "other": first.model_copy(update={"label": "Other"})}
+    asked = asked.model_copy(update={"dynamics": models})
+    both = pd.concat([estimates, second], ignore_index=True)
+    questions = [question for question, *_ in dynamic_questions(both, asked)]
+    assert len(set(questions)) == 4
+    assert questions[2].endswith("(Other)")
+    labels = {key: model.label for key, model in models.items()}
+    for name in ("dynamics_paths", "impulse_responses", "dynamics_estimators"):
+        numbers = getattr(figures, f"numbers_{name}")(both, labels, MEASURES)
+        assert list(dict.fromkeys(numbers["model"])) == list(labels.values())
+        picture = getattr(figures, f"draw_{name}")(numbers)
+        assert len(picture.subfigs) == 2
+        assert "Other: " in getattr(figures, f"describe_{name}")(numbers).alt
+        alone = getattr(figures, f"draw_{name}")(numbers[numbers["model"] == "Other"])
+        assert not alone.subfigs
+
+
+def test_a_comparison_of_courses_that_cannot_be_made_says_why():
+    refused = fit_for_sampling(analysis_of(scored(40, 2)))
+    context = analysis_of(scored(40, 8)).context
+    (row,) = trend_comparison(refused, VarPriors(), "draft", context, seed=1)
+    assert row.term == "elpd_loo_difference"
+    assert row.status == "not_estimated"
+    assert "ewer than 10 clients" in row.reason

@@ -145,7 +145,7 @@ def test_an_estimated_share_is_never_all_or_none(estimates, study):
 
 def test_dynamic_answers_say_better_and_worse_whatever_the_scale(estimates, study):
     """A higher ORS is better, but is turned for the models: "lower" would mislead."""
-    forward, reverse = dynamic_questions(estimates, study)
+    forward, reverse = dynamic_questions(estimates, study)[:2]  # of the first model
     assert forward[1] == "Yes: a higher rating goes with a better outcome."
     assert reverse[1] == "Yes: a worse outcome goes with a lower rating."
     said = " ".join([*forward[2], *reverse[2]])

@@ -11,8 +11,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from alliance.estimates import Estimate
+from alliance.estimation.bayes import EffortName
 from alliance.estimation.bayes_loo import BAD_PARETO_K, LeaveOneOut, compare
-from alliance.estimation.dynamics_bayes import ESTIMATOR, VarBayes, filled_units
+from alliance.estimation.design import Refusal
+from alliance.estimation.dynamics import fit_var
+from alliance.estimation.dynamics_bayes import (
+    ESTIMATOR,
+    VarBayes,
+    VarPriors,
+    filled_units,
+    fit_var_bayes,
+)
 from alliance.estimation.dynamics_maker import RowMaker, VarContext, trend_in_words
 from alliance.likelihood.client_densities import client_densities
 from alliance.likelihood.partial_correlation import factor_from_partial
@@ -143,6 +152,42 @@ def loo_rows(first: VarBayes, second: VarBayes, context: VarContext) -> list[Est
         **_reliable(worst, first.fit.series.n_clients),
     )
     return [*rows, last]
+
+
+def trend_comparison(
+    fitted: VarBayes | Refusal,
+    priors: VarPriors,
+    effort: EffortName,
+    context: VarContext,
+    *,
+    seed: int,
+    cores: int = 2,
+) -> list[Estimate]:
+    """Does the model predict new clients better with or without clients' own courses?
+
+    Parameters
+    ----------
+    fitted : model 1, with or without random trends; the other one (model 2) is sampled here.
+    """
+    if isinstance(fitted, Refusal):
+        return [_no_comparison(context, f"{fitted.reason}. {fitted.advice}")]
+    spec = fitted.fit.spec
+    start = fit_var(fitted.fit.series, replace(spec, random_trend=not spec.random_trend))
+    if not isinstance(start, Refusal) and start.problems:
+        return [_no_comparison(context, "; ".join(start.problems))]
+    other = fit_var_bayes(start, priors, effort, seed=seed, cores=cores)
+    if isinstance(other, Refusal):
+        return [_no_comparison(context, f"{other.reason}. {other.advice}")]
+    failed = [reason for fit in (fitted, other) for reason in fit.diagnostics.failures]
+    if failed:
+        return [_no_comparison(context, "; ".join(failed))]
+    return loo_rows(fitted, other, context)
+
+
+def _no_comparison(context: VarContext, reason: str) -> Estimate:
+    maker = RowMaker(replace(context, estimator=ESTIMATOR), None)
+    words = "Model 1 minus model 2 in predicting a new client's scores"
+    return maker.absent("elpd_loo_difference", "fit", words, reason, level="total")
 
 
 def _reliable(n_bad: int, n_clients: int) -> dict[str, object]:

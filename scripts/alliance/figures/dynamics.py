@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
@@ -36,26 +37,53 @@ FORWARD, REVERSE = PATHS[2], PATHS[3]
 HORIZON = 6
 
 
-def _rows(estimates: pd.DataFrame, analysis: str, estimator: str) -> pd.DataFrame:
-    own = (estimates["analysis"] == analysis) & (estimates["estimator"] == estimator)
-    return estimates[own & estimates["estimate"].notna()]
+def _rows(estimates: pd.DataFrame, models: Mapping[str, str], estimator: str) -> pd.DataFrame:
+    """Rows of the models by one estimator, models in their order, with ``model``, its label."""
+    own = estimates[(estimates["estimator"] == estimator) & estimates["estimate"].notna()]
+    parts = [own[own["analysis"] == key].assign(model=label) for key, label in models.items()]
+    return pd.concat(parts)
+
+
+def _panels(
+    numbers: pd.DataFrame, height_mm: float
+) -> tuple[Figure, list[tuple[Figure | SubFigure, pd.DataFrame]]]:
+    """A figure with one part per model, and each part with its numbers; titles where several."""
+    models = [own for _, own in numbers.groupby("model", sort=False)]
+    figure = new_figure(FULL_WIDTH_MM, height_mm * len(models))
+    if len(models) == 1:
+        return figure, [(figure, models[0])]
+    parts = figure.subfigures(len(models), 1)
+    for part, own in zip(parts, models, strict=True):
+        part.suptitle(wrap(str(own["model"].iloc[0]), 90), x=0.01, ha="left", fontsize=8.5)
+    return figure, list(zip(parts, models, strict=True))
+
+
+def _of_models(numbers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Words to put before what is said of a model (none where there is one), and its numbers."""
+    several = len(set(numbers["model"])) > 1
+    for model, own in numbers.groupby("model", sort=False):
+        yield f"{model}: " if several else "", own
 
 
 # Paths
 
 
 def numbers_dynamics_paths(
-    estimates: pd.DataFrame, analysis: str, labels: dict[str, str]
+    estimates: pd.DataFrame, models: Mapping[str, str], labels: dict[str, str]
 ) -> pd.DataFrame:
     """The four paths between alliance and outcome, standardised within clients.
+
+    Parameters
+    ----------
+    models : key of each dynamic model -> its label. labels : measure -> its label.
 
     Returns
     -------
     DataFrame
-        ``term, source, target, lag, std, std_low, std_high, estimate, ci_low, ci_high, units,
-        n_obs, n_clients, timing_order, status``; empty where the model was not estimated.
+        ``model, term, source, target, lag, std, std_low, std_high, estimate, ci_low, ci_high,
+        units, n_obs, n_clients, timing_order, status``; empty where the model was not estimated.
     """
-    own = _rows(estimates, analysis, ML)
+    own = _rows(estimates, models, ML)
     own = own[own["term"].isin(PATHS) & own["std_within"].notna()]
     named = own.assign(
         source=own["predictor"].map(labels).fillna(own["predictor"]),
@@ -63,8 +91,8 @@ def numbers_dynamics_paths(
         std=own["std_within"], std_low=own["std_within_low"], std_high=own["std_within_high"],
     )  # fmt: skip
     columns = [
-        "term", "source", "target", "lag", "std", "std_low", "std_high", "estimate", "ci_low",
-        "ci_high", "units", "n_obs", "n_clients", "timing_order", "status",
+        "model", "term", "source", "target", "lag", "std", "std_low", "std_high", "estimate",
+        "ci_low", "ci_high", "units", "n_obs", "n_clients", "timing_order", "status",
     ]  # fmt: skip
     return named[columns].reset_index(drop=True)
 
@@ -98,24 +126,29 @@ def _places(numbers: pd.DataFrame) -> _Places:
 
 def draw_dynamics_paths(numbers: pd.DataFrame) -> Figure | NotDrawn:
     """Two sessions side by side; each arrow carries its standardised coefficient and interval."""
-    if not set(PATHS) <= set(numbers["term"]):
+    complete = numbers.groupby("model", sort=False).filter(lambda m: set(PATHS) <= set(m["term"]))
+    if complete.empty:
         return NotDrawn("the dynamic model was not estimated")
     with sheet():
-        figure = new_figure(FULL_WIDTH_MM, 84)
-        axes = figure.add_subplot()
-        axes.set_axis_off()
-        axes.set_aspect("equal")
-        places = _places(numbers)
-        names = _series_names(numbers)
-        for session, words in enumerate(("Session t", "Session t + 1")):
-            _session(axes, places, session, words)
-            for series, name in names.items():
-                _node(axes, places.at(series, session), name)
-        for row in numbers.itertuples():
-            _path(axes, row, places)
-        axes.set_xlim(-0.85, places.step + 2.1)
-        axes.set_ylim(-0.95, 2.75)
+        figure, parts = _panels(complete, 84)
+        for part, own in parts:
+            _path_diagram(part.add_subplot(), own)
         return figure
+
+
+def _path_diagram(axes: Axes, numbers: pd.DataFrame) -> None:
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    places = _places(numbers)
+    names = _series_names(numbers)
+    for session, words in enumerate(("Session t", "Session t + 1")):
+        _session(axes, places, session, words)
+        for series, name in names.items():
+            _node(axes, places.at(series, session), name)
+    for row in numbers.itertuples():
+        _path(axes, row, places)
+    axes.set_xlim(-0.85, places.step + 2.1)
+    axes.set_ylim(-0.95, 2.75)
 
 
 def _series_names(numbers: pd.DataFrame) -> dict[str, str]:
@@ -221,27 +254,34 @@ def describe_dynamics_paths(numbers: pd.DataFrame) -> FigureText:
         "random-intercept VAR(1) by maximum likelihood with 95% confidence intervals; dashed "
         f"where the interval holds zero. Order of measurement: {first['timing_order']}. The "
         "outcome is oriented so that higher is worse. "
-        f"{first['n_obs']:,.0f} scores of {first['n_clients']:,.0f} clients. Arrows say what "
-        "predicts what, not what brings what about."
+        f"{_samples(numbers)} Arrows say what predicts what, not what brings what about."
     )
     parts = [
-        f"{r.source} to {r.target}, {'same' if r.lag == 0 else 'next'} session: {r.std:.2f} "
+        f"{words}{r.source} to {r.target}, {'same' if r.lag == 0 else 'next'} session: {r.std:.2f} "
         f"({r.std_low:.2f} to {r.std_high:.2f})."
-        for r in numbers.itertuples()
+        for words, own in _of_models(numbers)
+        for r in own.itertuples()
     ]
     return FigureText(title, caption, "Path diagram. " + " ".join(parts))
+
+
+def _samples(numbers: pd.DataFrame) -> str:
+    return " ".join(
+        f"{words}{own['n_obs'].iloc[0]:,.0f} scores of {own['n_clients'].iloc[0]:,.0f} clients."
+        for words, own in _of_models(numbers)
+    )
 
 
 # Responses
 
 
 def numbers_impulse_responses(
-    estimates: pd.DataFrame, analysis: str, labels: dict[str, str]
+    estimates: pd.DataFrame, models: Mapping[str, str], labels: dict[str, str]
 ) -> pd.DataFrame:
     """Responses over six sessions in both directions, by both estimators, in raw points."""
     parts = []
     for estimator, name in ((ML, "ML"), (NUTS, "Bayesian")):
-        own = _rows(estimates, analysis, estimator)
+        own = _rows(estimates, models, estimator)
         found = own["term"].str.extract(r"^response_(alliance_outcome|outcome_alliance)_(\d)$")
         own = own.assign(direction=found[0], step=pd.to_numeric(found[1]))
         parts.append(own[own["direction"].notna()].assign(by=name))
@@ -251,8 +291,8 @@ def numbers_impulse_responses(
         target=own["outcome"].map(labels).fillna(own["outcome"]),
     )
     columns = [
-        "direction", "source", "target", "by", "step", "estimate", "ci_low", "ci_high", "units",
-        "n_clients",
+        "model", "direction", "source", "target", "by", "step", "estimate", "ci_low", "ci_high",
+        "units", "n_clients",
     ]  # fmt: skip
     return own[columns].reset_index(drop=True)
 
@@ -262,13 +302,15 @@ def draw_impulse_responses(numbers: pd.DataFrame) -> Figure | NotDrawn:
     if numbers.empty:
         return NotDrawn("there is no response to draw: the dynamic model was not estimated")
     with sheet():
-        directions = list(dict.fromkeys(numbers["direction"]))
-        figure = new_figure(FULL_WIDTH_MM, 74)
-        panels = figure.subplots(1, len(directions), squeeze=False)[0]
-        for axes, name in zip(panels, directions, strict=True):
-            _response_panel(axes, numbers[numbers["direction"] == name])
-        handles, words = panels[0].get_legend_handles_labels()
-        figure.legend(handles, words, loc="outside upper right", ncols=2)
+        figure, parts = _panels(numbers, 74)
+        for part, own in parts:
+            directions = list(dict.fromkeys(own["direction"]))
+            panels = part.subplots(1, len(directions), squeeze=False)[0]
+            for axes, name in zip(panels, directions, strict=True):
+                _response_panel(axes, own[own["direction"] == name])
+            handles, words = panels[0].get_legend_handles_labels()
+            edge = "upper" if len(parts) == 1 else "lower"  # the top holds the name of the model
+            part.legend(handles, words, loc=f"outside {edge} right", ncols=2)
         return figure
 
 
@@ -306,9 +348,10 @@ def describe_impulse_responses(numbers: pd.DataFrame) -> FigureText:
     )
     shown = numbers[numbers["step"].isin((0, 1, 3, HORIZON))]
     parts = [
-        f"{r.source} to {r.target}, {r.by}, {r.step} later: {r.estimate:.3g} "
+        f"{words}{r.source} to {r.target}, {r.by}, {r.step} later: {r.estimate:.3g} "
         f"({r.ci_low:.3g} to {r.ci_high:.3g})."
-        for r in shown.itertuples()
+        for words, own in _of_models(shown)
+        for r in own.itertuples()
     ]
     return FigureText(title, caption, "Line chart. " + " ".join(parts))
 
@@ -325,19 +368,25 @@ def _from_zero(numbers: pd.DataFrame) -> str:
 
 
 def numbers_dynamics_estimators(
-    estimates: pd.DataFrame, analysis: str, labels: dict[str, str]
+    estimates: pd.DataFrame, models: Mapping[str, str], labels: dict[str, str]
 ) -> pd.DataFrame:
-    """Both cross-lags by every estimator; ``biased`` where theory predicts a bias."""
-    own = estimates[(estimates["analysis"] == analysis) & estimates["term"].isin(PATHS[2:])]
-    own = own[own["kind"].eq("fixed") & own["estimate"].notna()]
+    """Both cross-lags by every estimator, continuous time after one unit of its clock; ``biased``
+    where theory predicts a bias."""
+    own = estimates[estimates["kind"].isin(("fixed", "contrast")) & estimates["estimate"].notna()]
+    parts = own["term"].str.extract(r"^(?:after_1_([a-z]+)_)?(cross_lag_\w+)$")
+    own = own.assign(term=parts[1], unit=parts[0])
+    own = own[own["term"].isin(PATHS[2:]) & (own["unit"].notna() | own["kind"].eq("fixed"))]
+    own = pd.concat([own[own["analysis"] == k].assign(model=label) for k, label in models.items()])
+    timed = "Continuous time, one " + own["unit"].astype(object) + " later"
     own = own.assign(
         source=own["predictor"].map(labels).fillna(own["predictor"]),
         target=own["outcome"].map(labels).fillna(own["outcome"]),
-        biased=own["estimator"].str.contains("OLS"),
-        later=~own["estimator"].isin((ML, NUTS)),
-    ).sort_values("later", kind="stable")
+        biased=own["estimator"].str.contains("OLS") | own["unit"].notna(),
+        place=2 * own["unit"].notna() + ~own["estimator"].isin((ML, NUTS)),
+        estimator=timed.fillna(own["estimator"]),
+    ).sort_values("place", kind="stable")
     columns = [
-        "term", "source", "target", "estimator", "estimate", "ci_low", "ci_high", "units",
+        "model", "term", "source", "target", "estimator", "estimate", "ci_low", "ci_high", "units",
         "biased", "status", "n_clients",
     ]  # fmt: skip
     return own[columns].reset_index(drop=True)
@@ -349,14 +398,20 @@ def draw_dynamics_estimators(numbers: pd.DataFrame) -> Figure | NotDrawn:
         return NotDrawn("there are no two estimators of the dynamic model to compare")
     with sheet():
         names = list(dict.fromkeys(numbers["estimator"]))
-        terms = [term for term in PATHS[2:] if term in set(numbers["term"])]
-        figure = new_figure(FULL_WIDTH_MM, 26 + 8.5 * len(names))
-        panels = figure.subplots(1, len(terms), sharey=True, squeeze=False)[0]
-        for axes, term in zip(panels, terms, strict=True):
-            _forest_panel(axes, numbers[numbers["term"] == term], names)
-        panels[0].set_yticks(range(len(names)), [wrap(name, 36) for name in names])
-        panels[0].set_ylim(len(names) - 0.5, -0.5)
+        figure, parts = _panels(numbers, 26 + 8.5 * len(names))
+        for part, own in parts:
+            _estimator_panels(part, own)
         return figure
+
+
+def _estimator_panels(part: Figure | SubFigure, numbers: pd.DataFrame) -> None:
+    names = list(dict.fromkeys(numbers["estimator"]))
+    terms = [term for term in PATHS[2:] if term in set(numbers["term"])]
+    panels = part.subplots(1, len(terms), sharey=True, squeeze=False)[0]
+    for axes, term in zip(panels, terms, strict=True):
+        _forest_panel(axes, numbers[numbers["term"] == term], names)
+    panels[0].set_yticks(range(len(names)), [wrap(name, 36) for name in names])
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
 
 
 def _forest_panel(axes: Axes, own: pd.DataFrame, names: list[str]) -> None:
@@ -382,12 +437,13 @@ def describe_dynamics_estimators(numbers: pd.DataFrame) -> FigureText:
     caption = (
         "Within clients, from one series to the other, raw points per point with 95% intervals. "
         "Filled: estimators without a known bias when their model holds. Open and grey: usual "
-        "shortcuts with a known bias, named in the table; they are shown for comparison and are "
-        "no results."
+        "shortcuts, and continuous time, which does not know the order within a session; what is "
+        "known of their bias stands in the table. They are shown for comparison and are no results."
     )
     parts = [
-        f"{r.source} to {r.target}, {r.estimator}: {r.estimate:.3g} "
+        f"{words}{r.source} to {r.target}, {r.estimator}: {r.estimate:.3g} "
         f"({r.ci_low:.3g} to {r.ci_high:.3g})."
-        for r in numbers.itertuples()
+        for words, own in _of_models(numbers)
+        for r in own.itertuples()
     ]
     return FigureText(title, caption, "Forest plot. " + " ".join(parts))

@@ -216,14 +216,14 @@ def _client_slopes(x: FigureInputs) -> Drawn:
 
 
 def _dynamics(name: str) -> Callable[[FigureInputs], Drawn]:
-    """Makes one of the figures of the first dynamic model of the study file."""
+    """Makes one of the figures of the dynamic models of the study file, one below the other."""
 
     def make(x: FigureInputs) -> Drawn:
-        key = next(iter(x.study.dynamics), None)
-        if key is None:
+        if not x.study.dynamics:
             reason = NotDrawn(_NO_DYNAMICS)
             return Drawn(name, reason, pd.DataFrame(), FigureText("", "", ""))
-        numbers = getattr(dynamics, f"numbers_{name}")(x.estimates, key, x.labels)
+        models = {key: model.label for key, model in x.study.dynamics.items()}
+        numbers = getattr(dynamics, f"numbers_{name}")(x.estimates, models, x.labels)
         picture = getattr(dynamics, f"draw_{name}")(numbers)
         return Drawn(name, picture, numbers, getattr(dynamics, f"describe_{name}")(numbers))
 

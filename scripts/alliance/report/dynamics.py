@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 
@@ -30,11 +32,17 @@ NONE = "The study file asks for no dynamic model."
 
 
 def dynamic_questions(estimates: pd.DataFrame, study: Study) -> list[tuple[str, str, list[str]]]:
-    """Question, verdict and sentences for both directions of the first dynamic model."""
-    key = next(iter(study.dynamics), None)
-    if key is None:
-        return []
-    return [_answer(estimates, study, key, term) for term in (FORWARD, REVERSE)]
+    """Question, verdict and sentences for both directions of every dynamic model."""
+    found = [
+        (key, *_answer(estimates, study, key, term))
+        for key in study.dynamics
+        for term in (FORWARD, REVERSE)
+    ]
+    asked = Counter(question for _, question, *_ in found)
+    return [
+        (f"{question} ({study.dynamics[key].label})" if asked[question] > 1 else question, *rest)
+        for key, question, *rest in found
+    ]
 
 
 def _answer(
@@ -42,6 +50,8 @@ def _answer(
 ) -> tuple[str, str, list[str]]:
     spec = study.dynamics[key]
     measures = [study.measures[name].label for name in (spec.alliance, spec.outcome)]
+    if spec.component:
+        measures[0] += f", {spec.component.replace('_', ' ')}"
     source, target = measures if term == FORWARD else measures[::-1]
     row = _row(estimates, key, term, ML)
     question = f"Beyond the client's own course: does {source} predict {target} {_when(row)}?"

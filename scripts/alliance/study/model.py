@@ -528,6 +528,11 @@ class DynamicsSpec(Section):
         "client); 0 for none, 1,000 for publication.",
     )
     bayes: bool = Field(True, description="Fit the Bayesian twin too.")
+    compare_trends: bool = Field(
+        False,
+        description="Also sample the Bayesian twin without (or with) clients' own courses, and "
+        "say which of the two predicts the scores of a client left out better (needs ``bayes``).",
+    )
     random_dynamics: bool = Field(
         False,
         description="Let cross-lags, autoregressions and innovation variances differ between "

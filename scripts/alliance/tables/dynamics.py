@@ -20,6 +20,8 @@ from alliance.tables.models import sample_words
 
 ML = "Random-intercept VAR(1), ML"
 NUTS = "Random-intercept VAR(1), NUTS"
+TIMED_FULL = "Continuous-time random-intercept VAR, ML"
+TIMED = "Continuous time"
 TARGETS = ("cross_lag_", "autoregression_")
 _OWN = "autoregression_"
 
@@ -75,7 +77,7 @@ def dynamics_table(
         ),
         *_standardised(left, right, labels),
         *_spreads(left),
-        *_tests(left, labels),
+        *_tests(left, right, labels),
     ]
     columns = [
         Column("Effect"),
@@ -163,7 +165,7 @@ def _digits(row: pd.Series) -> int:
     return 2 if size >= 0.1 or size == 0 else min(4, 1 - int(np.floor(np.log10(size))))
 
 
-def _tests(left: pd.DataFrame, labels: Mapping[str, str]) -> list[Row]:
+def _tests(left: pd.DataFrame, right: pd.DataFrame, labels: Mapping[str, str]) -> list[Row]:
     tests = left[left["units"].eq("chi-squared") & left["estimate"].notna()]
     rows = []
     for _, row in tests.iterrows():
@@ -171,6 +173,11 @@ def _tests(left: pd.DataFrame, labels: Mapping[str, str]) -> list[Row]:
         rows.append(
             Row((_test_words(row, labels), value, "", p_value(row["p"]), "", ""), indent=True)
         )
+    loo = right[right["term"].eq("elpd_loo_difference") & right["estimate"].notna()]
+    for _, row in loo.iterrows():
+        value = f"{number(row['estimate'])} (SE {number(row['se'])})"
+        name = f"{row['estimand']}: {row['trend']}"
+        rows.append(Row((name, "", "", "", value, ""), indent=True))
     radius = left[left["term"] == "spectral_radius"]
     for _, row in radius[radius["estimate"].notna()].iterrows():
         rows.append(Row((row["estimand"], number(row["estimate"]), "", "", "", ""), indent=True))
@@ -222,33 +229,52 @@ def estimators_table(
     if lags["estimator"].nunique() < 2:
         return None
     rows: list[Row] = []
-    for _, group in lags.groupby("term", sort=False):
+    timed = timed_effects(own)
+    for term, group in lags.groupby("term", sort=False):
         rows.append(section(arrow(group.iloc[0], labels)))
         for _, row in group.iterrows():
             rows.append(Row((row["estimator"], *_estimator_cells(row, own)), indent=True))
+        for _, row in timed[timed["of"] == term].iterrows():
+            name = f"{TIMED}, one {row['unit']} later"
+            rows.append(Row((name, *_estimator_cells(row, own)), indent=True))
     columns = (
         Column("Estimator"), Column("Estimate [95% interval]"), Column("SE"),
         Column("Carry-over of the target"),
     )  # fmt: skip
-    bias = lags[lags["known_bias"].ne("")].drop_duplicates("estimator")
+    lags = pd.concat([lags, timed[estimates.columns]])
+    named = lags.assign(estimator=lags["estimator"].replace(f"^{TIMED_FULL}.*", TIMED, regex=True))
+    bias = named[named["known_bias"].ne("")].drop_duplicates("estimator")
     notes = (
         "Shortcuts stand here to show what they would have said; they are no results. Raw points "
         "per point, within clients.",
         *(f"{row['estimator']}: {row['known_bias']}." for _, row in bias.iterrows()),
         *(
             f"{row['estimator']}: {str(row['reason']).rstrip('.')}."
-            for _, row in lags[lags["reason"].ne("")].drop_duplicates("estimator").iterrows()
+            for _, row in named[named["reason"].ne("")].drop_duplicates("estimator").iterrows()
         ),
     )
     title = f"{label}: Other Estimators"
     return ApaTable(f"dynamics_estimators_{analysis}", title, columns, tuple(rows), notes, lags)
 
 
+def timed_effects(own: pd.DataFrame) -> pd.DataFrame:
+    """What continuous time comes to after one unit of its clock, beside the other estimators.
+
+    Returns
+    -------
+    DataFrame
+        The rows, with ``of`` (the cross-lag they stand beside) and ``unit`` of the clock.
+    """
+    parts = own["term"].str.extract(r"^after_1_([a-z]+)_(cross_lag_\w+)$")
+    return own.assign(unit=parts[0], of=parts[1])[parts[1].notna()]
+
+
 def _estimator_cells(row: pd.Series, own: pd.DataFrame) -> tuple[str, str, str]:
     if not np.isfinite(row["estimate"]):
         return "not estimated", ABSENT, ABSENT
-    target = str(row["term"]).split("_")[-1]
-    carry = own[(own["estimator"] == row["estimator"]) & (own["term"] == f"{_OWN}{target}")]
+    stem = str(row["term"]).partition("cross_lag_")[0] + _OWN
+    alike = (own["estimator"] == row["estimator"]) & (own["outcome"] == row["outcome"])
+    carry = own[alike & own["term"].str.startswith(stem)]
     carried = number(carry["estimate"].iloc[0]) if len(carry) else ABSENT
     value, se, _ = _by_ml(row)
     return value, se, carried
