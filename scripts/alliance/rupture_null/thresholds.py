@@ -64,11 +64,26 @@ def study_thresholds(
         return _without(wanted, model.reason)
     run = {name: rule for name, rule in wanted.items() if name in prepared.plan.rules}
     n_sets = n_data_sets(len(prepared.courses.clients))
-    deviations = null_deviations(prepared.courses, run, prepared.plan.known, model, n_sets, seed)
-    lengths = np.diff(prepared.courses.start)
+    return thresholds_of_courses(
+        prepared.courses, run, prepared.plan.known, model, n_sets, seed, smallest_cell
+    )
+
+
+def thresholds_of_courses(
+    courses: Courses,
+    rules: Mapping[str, RuptureRule],
+    known: PooledScale,
+    model: NullModel,
+    n_sets: int,
+    seed: int,
+    smallest_cell: int,
+) -> pd.DataFrame:
+    """``THRESHOLD_COLUMNS`` of rules that ask for their own, from ``n_sets`` null data sets."""
+    deviations = null_deviations(courses, rules, known, model, n_sets, seed)
+    lengths = np.diff(courses.start)
     rows = [
         {"rule": name, **row, "false_alarm": rule.false_alarm, "n_null": n_sets}
-        for name, rule in run.items()
+        for name, rule in rules.items()
         for row in rule_thresholds(rule, deviations[name], lengths, smallest_cell)
     ]
     return pd.DataFrame(rows, columns=list(THRESHOLD_COLUMNS))

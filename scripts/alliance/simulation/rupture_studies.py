@@ -23,9 +23,11 @@ from alliance.rupture_null.null_tests import (
     plan_tests,
 )
 from alliance.rupture_null.rows import nominal_p
+from alliance.rupture_null.thresholds import thresholds_of_courses
 from alliance.ruptures.outcome_tests import SMALLEST_GROUP
 from alliance.ruptures.result import PooledScale
 from alliance.ruptures.rules import RuptureRule
+from alliance.ruptures.thresholds import asking, with_thresholds
 from alliance.simulation.clinic import CORE_10, PROCESS, WAI_SR, draw_attendance
 from alliance.simulation.items import answer
 from alliance.simulation.planted import PlantingPlan
@@ -34,7 +36,8 @@ from alliance.simulation.streams import stream
 
 NO_RUPTURES = PlantingPlan(0.0, 0.0, (2.5, 4.5))
 PLANTED = PlantingPlan(0.18, 0.13, (2.5, 4.5))
-TRIED_RULES = ("mean_prior", "mean_prior_fixed", "previous_drop", "own_mean")
+TRIED_RULES = ("mean_prior_study", "mean_prior_study_fixed", "previous_drop", "own_mean")
+THRESHOLD_SETS, SMALLEST_CELL = 150, 5
 N_CLIENTS, N_THERAPISTS = 240, 30
 
 
@@ -103,6 +106,8 @@ def try_one_study(
 ) -> pd.DataFrame:
     """Nominal and null-calibrated p of every outcome test in one simulated study.
 
+    Rules that ask for thresholds of the study get them from ``THRESHOLD_SETS`` null data sets.
+
     Returns
     -------
     DataFrame
@@ -115,11 +120,15 @@ def try_one_study(
         raise ValueError(made.reason)
     courses, series = made
     known = PooledScale(np.nan, np.nan)
-    tests = plan_tests(courses, rules, known, SMALLEST_GROUP)
-    found = find(courses, rules, known)
     model = fit_null_model(series, (1, 0), seed + number)
     if isinstance(model, Refusal):
         raise ValueError(model.reason)
+    table = thresholds_of_courses(
+        courses, asking(rules), known, model, THRESHOLD_SETS, seed - 1 - number, SMALLEST_CELL
+    )  # as in the workflow: other null data sets than those of the tests
+    rules = with_thresholds(rules, table)
+    tests = plan_tests(courses, rules, known, SMALLEST_GROUP)
+    found = find(courses, rules, known)
     null = null_distributions(courses, tests, model, n_sets, seed + number)
     grouped = dict(list(null.statistics.groupby(["rule", "test", "term"], observed=True)))
     rows = []
