@@ -57,6 +57,18 @@ def report(project: Project, study: str) -> str:
     return (project.root / f"results/{study}/report.html").read_text(encoding="utf-8")
 
 
+def test_sgdata_gives_the_sudden_gains_of_the_tutorial(real: Project):
+    """24 gains in 15 of 43 clients, 8 with several; 4 were reversed, too few clients to be told."""
+    table = pd.read_csv(real.root / "results/sgdata/estimates.csv")
+    found = table[table["analysis"] == "depression_gains"].set_index("term")
+    numbers = found["estimate"] * found["n_clients"]
+    assert found.loc["gains", "estimate"] == 24
+    assert numbers["clients_with_gain"] == pytest.approx(15)
+    assert numbers["clients_with_several_gains"] == pytest.approx(8)
+    assert found.loc["reversed_gains", "status"] == "not_estimated"
+    assert "24 sudden gains were found in 15 of 43 clients" in report(real, "sgdata")
+
+
 @pytest.mark.parametrize(
     ("term", "value", "se"),
     [("time", -0.806, 0.075), ("within", 0.660, 0.034), ("between", 0.722, 0.050)],

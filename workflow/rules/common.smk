@@ -24,6 +24,7 @@ from alliance.study import (
     parts_of_association,
     parts_of_dynamics,
     parts_of_model,
+    parts_of_gains,
     parts_of_rupture,
     parts_of_variants,
     read_run_config,
@@ -171,6 +172,18 @@ def sections_of_rupture(*names, labels=True):
     def excerpt(wildcards):
         study = study_of(wildcards)
         parts = parts_of_rupture(study, wildcards.rupture)
+        only = {name: parts[name] for name in names if name in parts}
+        return write_excerpt(study, *names, labels=labels, only=only)
+
+    return excerpt
+
+
+def sections_of_gains(*names, labels=True):
+    """The same for one search for sudden gains."""
+
+    def excerpt(wildcards):
+        study = study_of(wildcards)
+        parts = parts_of_gains(study, wildcards.gains)
         only = {name: parts[name] for name in names if name in parts}
         return write_excerpt(study, *names, labels=labels, only=only)
 

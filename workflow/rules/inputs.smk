@@ -23,6 +23,8 @@ def instrument_files(wildcards):
         measures = parts_of_dynamics(study, wildcards.dynamics)["measures"]
     if "rupture" in wildcards.keys():
         measures = parts_of_rupture(study, wildcards.rupture)["measures"]
+    if "gains" in wildcards.keys():
+        measures = parts_of_gains(study, wildcards.gains)["measures"]
     return [
         f"config/instruments/{name}.yaml" for name in instruments_of(study, measures)
     ]
@@ -121,6 +123,7 @@ def parts_of_estimates(wildcards):
             for name, spec in study.ruptures.items()
             if spec.discrete_drops
         ),
+        *(f"{folder}/sudden_gains/{name}.csv" for name in study.sudden_gains),
         *([f"{folder}/rupture_sources.csv"] if compares_ruptures(study) else []),
     ]
 

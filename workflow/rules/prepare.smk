@@ -29,6 +29,7 @@ SECTIONS_OF_VALIDATION = (
     "privacy",
     "models",
     "ruptures",
+    "sudden_gains",
     "dynamics",
 )
 
@@ -79,6 +80,7 @@ rule accept_data:
             only={
                 "models": [],
                 "ruptures": [],
+                "sudden_gains": [],
                 "dynamics": [],
                 "cleaning": [],
                 "privacy": ["pseudonyms"],

@@ -119,6 +119,7 @@ rule write_tables:
             "associations",
             "dynamics",
             "ruptures",
+            "sudden_gains",
             "privacy",
             "covariates",
         ),

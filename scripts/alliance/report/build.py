@@ -18,6 +18,7 @@ from alliance.study import Measure
 from alliance.tables import ApaTable, TableInputs, make_tables, table_html
 from alliance.tables.format import counted
 from alliance.tables.models import BAYESIAN, family
+from alliance.text.sudden_gains import gain_sentences
 
 _RATERS = {
     "client": "rated by client", "therapist": "rated by therapist",
@@ -130,6 +131,7 @@ def _sections(x: ReportInputs, place: _Numbering) -> list[Section]:
         _bayes(x, place),
         _dynamics(x, place),
         _ruptures(x, place),
+        *_sudden_gains(x, place),
     ]
     if x.truth is not None and len(x.truth):
         truth = place.tables("truth", "recovery_")
@@ -217,6 +219,18 @@ def _ruptures(x: ReportInputs, place: _Numbering) -> Section:
     labels = {name: x.study.rupture_label(name) for name in x.study.ruptures}
     defined = tuple(sentences.rule_definitions(x.ruptures, labels))
     return Section("ruptures", "Ruptures and repairs", (words,), defined, items=items)
+
+
+def _sudden_gains(x: ReportInputs, place: _Numbering) -> list[Section]:
+    if not x.study.sudden_gains:
+        return []
+    said = [
+        f"{x.study.gains_label(name)}: {' '.join(gain_sentences(rows))}"
+        for name in x.study.sudden_gains
+        if len(rows := x.estimates[x.estimates["analysis"] == name])
+    ]
+    items = place.tables("sudden_gains_")
+    return [Section("sudden_gains", "Sudden gains and losses", tuple(said), (), items)]
 
 
 _LEVELS_EXPLAINED = (

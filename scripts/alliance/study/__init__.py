@@ -4,6 +4,7 @@ from alliance.study.collect import absent_open_data, collect_studies, instrument
 from alliance.study.excerpt import (
     parts_of_association,
     parts_of_dynamics,
+    parts_of_gains,
     parts_of_model,
     parts_of_rupture,
     parts_of_variants,
@@ -25,6 +26,7 @@ from alliance.study.model import (
     Residuals,
     RuptureSpec,
     Study,
+    SuddenGainsSpec,
     Table,
     Timing,
 )
@@ -45,6 +47,7 @@ __all__ = [
     "RunConfig",
     "RuptureSpec",
     "Study",
+    "SuddenGainsSpec",
     "Table",
     "Timing",
     "absent_open_data",
@@ -56,6 +59,7 @@ __all__ = [
     "load_yaml_with_lines",
     "parts_of_association",
     "parts_of_dynamics",
+    "parts_of_gains",
     "parts_of_model",
     "parts_of_rupture",
     "parts_of_variants",

@@ -105,6 +105,11 @@ def parts_of_dynamics(study: Study, dynamics: str) -> dict[str, list[str]]:
     }
 
 
+def parts_of_gains(study: Study, gains: str) -> dict[str, list[str]]:
+    """The entries that one search for sudden gains depends on."""
+    return {"sudden_gains": [gains], "measures": [study.sudden_gains[gains].measure]}
+
+
 def parts_of_rupture(study: Study, rupture: str) -> dict[str, list[str]]:
     """The entries that one rupture analysis depends on, for ``only`` of :func:`write_excerpt`."""
     spec = study.ruptures[rupture]

@@ -229,6 +229,11 @@ def _check_references(
             rupture.get("outcome"), names.outcomes, "a measure with role outcome",
             name, (*at, "outcome"), lines,
         )  # fmt: skip
+    for key, gains in entries_of(content, "sudden_gains").items():
+        yield from _unless_declared(
+            gains.get("measure"), list(entries_of(content, "measures")), "a measure",
+            name, ("sudden_gains", key, "measure"), lines,
+        )  # fmt: skip
     for key, dynamics in entries_of(content, "dynamics").items():
         yield from _check_dynamics(names, key, dynamics, name, lines)
     yield from _check_same_ids(content, name, lines)
@@ -240,6 +245,7 @@ _OTHER_ANALYSES = {
     "associations": "association",
     "dynamics": "dynamic model",
     "ruptures": "rupture analysis",
+    "sudden_gains": "search for sudden gains",
 }
 
 
@@ -446,7 +452,7 @@ def _check_residuals(
 def _check_reserved(
     content: Mapping[str, Any], name: str, lines: Mapping[KeyPath, int]
 ) -> Iterable[Problem]:
-    for section in ("models", "dynamics", "ruptures"):
+    for section in ("models", "dynamics", "ruptures", "sudden_gains"):
         if RESERVED in entries_of(content, section):
             yield Problem(
                 "SAME_ID", "error", name, where_in((section, RESERVED), lines), f"'{RESERVED}'",

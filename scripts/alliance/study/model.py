@@ -588,6 +588,35 @@ class RuptureSpec(Section):
         return f"{self.measure}_{self.component}" if self.component else self.measure
 
 
+class SuddenGainsSpec(Section):
+    """Which scores are searched for sudden gains and losses (Tang & DeRubeis)."""
+
+    measure: Identifier = Field(description="A measure of any role.")
+    component: Identifier | None = Field(
+        None, description="A subscale of the measure instead of its total."
+    )
+    cutoff: Annotated[float, Field(gt=0)] = Field(
+        description="First criterion: smallest change between two neighbouring sessions, in points "
+        "of the measure, for example its reliable change. The second (a quarter of the score "
+        "before) and the third (up to three sessions on each side differ) are those of the "
+        "publication."
+    )
+    sessions: tuple[int, int] | None = Field(
+        None, description="First and last session that are searched; left out, all."
+    )
+
+    @property
+    def score(self) -> str:
+        """The column of the scored sessions that is searched."""
+        return f"{self.measure}_{self.component}" if self.component else self.measure
+
+    @model_validator(mode="after")
+    def _in_order(self) -> SuddenGainsSpec:
+        if self.sessions is not None and self.sessions[0] >= self.sessions[1]:
+            raise ValueError("sessions must be [first, last]")
+        return self
+
+
 class Study(Section):
     """One study, complete in itself."""
 
@@ -623,6 +652,15 @@ class Study(Section):
     ruptures: dict[Identifier, RuptureSpec] = Field(
         default_factory=dict, description="The rupture-repair analyses."
     )
+    sudden_gains: dict[Identifier, SuddenGainsSpec] = Field(
+        default_factory=dict, description="Sudden gains and losses, of any measure."
+    )
+
+    def gains_label(self, name: str) -> str:
+        """What a search for sudden gains is about, for readers: the measure and its subscale."""
+        spec = self.sudden_gains[name]
+        label = self.measures[spec.measure].label
+        return f"{label}, {spec.component.replace('_', ' ')}" if spec.component else label
 
     def rupture_label(self, name: str) -> str:
         """What a rupture analysis searches, for readers: the measure and its subscale."""

@@ -66,6 +66,7 @@ _SECTIONS: tuple[tuple[str, str], ...] = (
     ("AssociationSpec", "`associations: <name>:`"),
     ("DynamicsSpec", "`dynamics: <name>:`"),
     ("RuptureSpec", "`ruptures: <name>:`"),
+    ("SuddenGainsSpec", "`sudden_gains: <name>:`"),
 )
 
 

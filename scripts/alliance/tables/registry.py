@@ -29,6 +29,7 @@ from alliance.tables.rupture_sources import (
 )
 from alliance.tables.ruptures import rupture_outcome_table, rupture_rules_table
 from alliance.tables.sample import flow_table, sample_table
+from alliance.tables.sudden_gains import sudden_gains_table
 from alliance.tables.variants import (
     association_table,
     components_table,
@@ -77,6 +78,11 @@ def make_tables(x: TableInputs) -> dict[str, ApaTable]:
     """Every table that has something to show, by name."""
     tables = [*_data_tables(x), *_model_tables(x), *_dynamic_tables(x), *_rupture_tables(x)]
     tables += _source_tables(x)
+    if _present(x.estimates):
+        tables += [
+            sudden_gains_table(x.estimates, name, x.study.gains_label(name))
+            for name in x.study.sudden_gains
+        ]
     return {table.name: table for table in tables if table is not None and table.rows}
 
 

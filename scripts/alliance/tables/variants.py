@@ -19,6 +19,7 @@ def analysis_words(study: Study, analysis: str) -> str:
     """The name of an analysis for readers; ``main.by_arm`` is a variant of the model ``main``."""
     labels = {name: model.label for name, model in study.models.items()}
     labels |= {name: spec.label for name, spec in study.associations.items()}
+    labels |= {name: f"Sudden gains, {study.gains_label(name)}" for name in study.sudden_gains}
     model, _, variant = analysis.partition(".")
     label = labels.get(model, model)
     if not variant:

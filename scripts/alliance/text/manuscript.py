@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from alliance.text import bayes, dynamics, measures, models, ruptures, sample, software, variants
+from alliance.text import (
+    bayes,
+    dynamics,
+    measures,
+    models,
+    ruptures,
+    sample,
+    software,
+    sudden_gains,
+    variants,
+)
 from alliance.text.document import Passage, TextDocument, with_references
 from alliance.text.inputs import TextInputs
 from alliance.text.references import (
@@ -24,6 +34,7 @@ def methods_text(x: TextInputs) -> TextDocument:
         dynamics.association_methods(x),
         bayes.bayes_methods(x),
         ruptures.ruptures_methods(x),
+        sudden_gains.sudden_gains_methods(x),
         software.software_methods(x),
     ]
     return with_references(f"Methods: {x.study.title}", passages, known_references(x))
@@ -41,6 +52,7 @@ def results_text(x: TextInputs) -> TextDocument:
         dynamics.association_results(x),
         bayes.bayes_results(x),
         ruptures.ruptures_results(x),
+        sudden_gains.sudden_gains_results(x),
         models.limits(x),
     ]
     return with_references(f"Results: {x.study.title}", passages, known_references(x))

@@ -111,6 +111,7 @@ def _check_components(
         *((f"models.{n}", m.predictor, m.component) for n, m in study.models.items()),
         *((f"dynamics.{n}", d.alliance, d.component) for n, d in study.dynamics.items()),
         *((f"ruptures.{n}", r.measure, r.component) for n, r in study.ruptures.items()),
+        *((f"sudden_gains.{n}", g.measure, g.component) for n, g in study.sudden_gains.items()),
     ]
     for key, measure, component in asked:
         if component is None or measure is None:
