@@ -54,7 +54,12 @@ rule validate_ruptures:
     input:
         rules=expand(
             "config/ruptures/{rule}.yaml",
-            rule=["mean_prior_study", "mean_prior_study_fixed", "previous_drop", "own_mean"],
+            rule=[
+                "mean_prior_study",
+                "mean_prior_study_fixed",
+                "previous_drop",
+                "own_mean",
+            ],
         ),
     output:
         summary="results/validation/ruptures/{design}.csv",
