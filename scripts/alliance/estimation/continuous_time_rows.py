@@ -21,7 +21,7 @@ KNOWN_BIAS = (
     "both series are placed at the session itself: what one does to the other within a session is "
     "not seen as an effect"
 )
-TREND_BIAS = "; trends of clients' own are left in"
+TREND_BIAS = "trends of clients' own are left in"
 
 
 def continuous_time_rows(series: VarSeries, spec: VarSpec, context: VarContext) -> list[Estimate]:
@@ -48,7 +48,7 @@ def _clock_rows(
 ) -> Iterator[Estimate]:
     used = series if isinstance(fit, Refusal) else fit.series
     maker = _maker(used, spec, context, CLOCKS[clock])
-    bias = KNOWN_BIAS + (TREND_BIAS if spec.random_trend else "")
+    bias = known_bias(spec)
     k = len(maker.names)
     cells = [*maker.pairs(), *((j, j) for j in range(k))]
     for target, source in cells:
@@ -69,6 +69,12 @@ def _clock_rows(
         more = {"estimate": fit.aic, "level": "total"} | _verdict(fit)
         words = f"Akaike's information criterion with the {clock} as the clock"
         yield maker.row(f"aic_{clock}", "fit", words, "", **more)
+
+
+def known_bias(spec: VarSpec) -> str:
+    """What continuous time leaves out of this model; empty where nothing."""
+    parts = [KNOWN_BIAS] if len(set(spec.occasions)) > 1 else []
+    return "; ".join([*parts, *([TREND_BIAS] if spec.random_trend else [])])
 
 
 def _rate_name(maker: RowMaker, target: int, source: int) -> str:

@@ -28,6 +28,7 @@ EXPLAINED = (
     "likelihood, so the bias of centring by hand with a lagged outcome does not arise."
 )
 TWIN = " The Bayesian twin is the same model with priors."
+ENOUGH_POWER = 0.8
 NONE = "The study file asks for no dynamic model."
 
 
@@ -143,11 +144,17 @@ def _can_show(estimates: pd.DataFrame, key: str, term: str) -> str:
     share = _row(estimates, key, f"power_{term}", ML)
     if least is None or share is None:
         return ""
-    return (
+    text = (
         f"What {counted(least['n_clients'], 'client')} can show: a slope of "
         f"{number(least['estimate'])} within-client SDs per SD or more is found in four of five "
-        f"such studies; one of .10, as often published, in {share_words(share['estimate'])} of "
-        "them."
+        "such studies"
+    )
+    found = share_words(share["estimate"])
+    if share["estimate"] >= ENOUGH_POWER:
+        return f"{text}; one of .10, as often published, in {found} of them."
+    return (
+        f"{text}. What they cannot show: a slope of .10, as often published, is found in only "
+        f"{found} of such studies, so that not finding one says little about it."
     )
 
 
