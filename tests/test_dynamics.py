@@ -13,16 +13,9 @@ import statsmodels.api as sm
 
 from alliance.estimates import to_frame
 from alliance.estimation.design import Refusal
-from alliance.estimation.dynamics import (
-    VarSpec,
-    bootstrap,
-    fit_var,
-    likelihood_ratio,
-    objective,
-    observed_information,
-    without,
-)
+from alliance.estimation.dynamics import fit_var
 from alliance.estimation.dynamics_comparators import compare
+from alliance.estimation.dynamics_descent import objective, observed_information
 from alliance.estimation.dynamics_effects import (
     coefficients,
     equilibrium_effects,
@@ -34,6 +27,7 @@ from alliance.estimation.dynamics_effects import (
     standardised,
     within_sd,
 )
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_maker import RowMaker, SeriesLabel, VarContext, order_in_words
 from alliance.estimation.dynamics_rows import (
     dynamics_rows,
@@ -42,6 +36,7 @@ from alliance.estimation.dynamics_rows import (
     var_rows,
 )
 from alliance.estimation.dynamics_series import VarSeries, occasions, var_series
+from alliance.estimation.dynamics_tests import bootstrap, likelihood_ratio, without
 from alliance.likelihood.random_intercept_var import pack
 from alliance.simulation.recovery import NAMES, Cell, Truth, replicate, simulate, summarise
 from alliance.study import Timing

@@ -9,7 +9,7 @@ from test_dynamics import CONTEXT, RECURSIVE, sample
 
 from alliance.estimation import dynamics_loo
 from alliance.estimation.design import Refusal
-from alliance.estimation.dynamics import VarSpec, fit_var
+from alliance.estimation.dynamics import fit_var
 from alliance.estimation.dynamics_bayes import (
     VarPriors,
     bayes_rows,
@@ -20,6 +20,7 @@ from alliance.estimation.dynamics_bayes import (
     sample_var,
 )
 from alliance.estimation.dynamics_effects import coefficients
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_loo import (
     _reliable,
     client_log_likelihoods,

@@ -13,7 +13,8 @@ import yaml
 from pydantic import ValidationError
 
 from alliance.estimates import to_frame
-from alliance.estimation.dynamics import VarFit, VarSpec, fit_var
+from alliance.estimation.dynamics import VarFit, fit_var
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_loo import trend_comparison
 from alliance.estimation.dynamics_maker import ESTIMATOR
 from alliance.estimation.dynamics_power import detectable_effect, power

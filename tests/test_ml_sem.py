@@ -10,7 +10,8 @@ import pytest
 from test_dynamics import CONTEXT, GOLDEN, RECURSIVE, sample, series_of
 
 from alliance.estimation.design import Refusal
-from alliance.estimation.dynamics import VarSpec, fit_var
+from alliance.estimation.dynamics import fit_var
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.ml_sem import PanelFit, _Problem, fit_ml_sem
 from alliance.estimation.ml_sem_rows import ml_sem_rows
 from alliance.likelihood.predetermined import PanelStructure

@@ -9,7 +9,8 @@ import pytest
 from test_dynamics import CONTEXT, RECURSIVE, sample, series_of
 
 from alliance.estimation.design import Refusal
-from alliance.estimation.dynamics import VarSpec, fit_var
+from alliance.estimation.dynamics import fit_var
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.random_dynamics import (
     client_coefficients,
     fit_random_dynamics,

@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from alliance.estimation.continuous_time import fit_timed  # noqa: E402
-from alliance.estimation.dynamics import VarSpec, fit_var  # noqa: E402
+from alliance.estimation.dynamics import fit_var  # noqa: E402
 from alliance.estimation.dynamics_bayes import VarPriors, compile_var, sample_var  # noqa: E402
+from alliance.estimation.dynamics_layout import VarSpec  # noqa: E402
 from alliance.estimation.dynamics_series import VarSeries  # noqa: E402
 from alliance.estimation.ml_sem import fit_ml_sem  # noqa: E402
 from alliance.estimation.random_dynamics import fit_random_dynamics  # noqa: E402

@@ -10,7 +10,7 @@ import numpy as np
 from alliance.estimates import Estimate
 from alliance.estimation.continuous_time import Clock, TimedFit, fit_timed
 from alliance.estimation.design import Refusal
-from alliance.estimation.dynamics import VarSpec
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_maker import TRENDS, RowMaker, VarContext, numbers, term_name
 from alliance.estimation.dynamics_series import VarSeries
 

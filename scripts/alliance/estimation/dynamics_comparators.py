@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from alliance.estimation.design import Refusal
-from alliance.estimation.dynamics import VarSpec, layout_of
+from alliance.estimation.dynamics_layout import VarSpec, layout_of
 from alliance.estimation.dynamics_series import VarSeries
 
 FloatArray = NDArray[np.float64]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from alliance.estimates import Estimate
-from alliance.estimation.dynamics import VarFit, VarSpec
+from alliance.estimation.dynamics import VarFit
 from alliance.estimation.dynamics_effects import Effects
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.instruments import Instrument, scale_name
 from alliance.study import Study

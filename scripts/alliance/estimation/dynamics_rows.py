@@ -12,16 +12,7 @@ from scipy import stats
 from alliance.estimates import Estimate
 from alliance.estimation.continuous_time_rows import continuous_time_rows
 from alliance.estimation.design import Refusal
-from alliance.estimation.dynamics import (
-    MIN_CLIENTS,
-    VarBootstrap,
-    VarFit,
-    VarSpec,
-    bootstrap,
-    fit_var,
-    likelihood_ratio,
-    without,
-)
+from alliance.estimation.dynamics import MIN_CLIENTS, VarFit, fit_var
 from alliance.estimation.dynamics_comparators import ESTIMATORS, KNOWN_BIAS, Comparator, compare
 from alliance.estimation.dynamics_effects import (
     HORIZON,
@@ -37,6 +28,7 @@ from alliance.estimation.dynamics_effects import (
     standardised,
     within_sd,
 )
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_maker import (
     TRENDS,
     RowMaker,
@@ -50,6 +42,7 @@ from alliance.estimation.dynamics_maker import (
 )
 from alliance.estimation.dynamics_power import power_rows
 from alliance.estimation.dynamics_series import VarSeries
+from alliance.estimation.dynamics_tests import VarBootstrap, bootstrap, likelihood_ratio, without
 from alliance.estimation.ml_sem_rows import ml_sem_rows
 
 FloatArray = NDArray[np.float64]

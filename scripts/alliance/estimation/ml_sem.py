@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from alliance.estimation.design import Refusal
-from alliance.estimation.dynamics import VarFit, VarSpec, fit_var
+from alliance.estimation.dynamics import VarFit, fit_var
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.likelihood.descent import minimise
 from alliance.likelihood.predetermined import (

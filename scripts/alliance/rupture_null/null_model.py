@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alliance.estimation.design import Refusal
-from alliance.estimation.dynamics import VarFit, VarSpec, fit_var
+from alliance.estimation.dynamics import VarFit, fit_var
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_series import VarSeries
 
 FloatArray = NDArray[np.float64]

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from alliance.estimation.design import Refusal
-from alliance.estimation.dynamics import VarFit, VarSpec, fit_var
+from alliance.estimation.dynamics import VarFit, fit_var
 from alliance.estimation.dynamics_comparators import KNOWN_BIAS, compare
 from alliance.estimation.dynamics_effects import (
     HORIZON,
@@ -28,6 +28,7 @@ from alliance.estimation.dynamics_effects import (
     long_run,
     responses_of,
 )
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.estimation.ml_sem import fit_ml_sem
 

@@ -16,13 +16,14 @@ import nutpie
 from numpy.typing import NDArray
 
 from alliance.estimation.design import Refusal
-from alliance.estimation.dynamics import VarFit, VarSpec, fit_var
+from alliance.estimation.dynamics import VarFit, fit_var
 from alliance.estimation.dynamics_bayes import (
     VarPriors,
     build_model,
     coefficient_priors,
     filled_units,
 )
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_maker import term_name
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.likelihood.partial_correlation import factor_from_partial
