@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -82,17 +83,28 @@ def environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(leaking)}
 
 
-def copy_project(root: Path) -> Project:
-    """Code and configuration as they are, with the one small study ``mini``."""
-    for folder in ("workflow", "scripts", "config"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
+def copy_code(root: Path, compiled: Project | None = None) -> Project:
+    """Code and configuration as they are, and what was compiled of the code so far.
+
+    Compiling anew in every folder took almost half the time of a small study. A project that ran
+    before (``compiled``) has compiled all of it; copies keep the time stamps by which Python and
+    numba tell that what is compiled is up to date.
+    """
+    source = compiled.root if compiled else ROOT
+    being_written = shutil.ignore_patterns("*.pyc.*", "*.tmp.*")
+    for folder in ("workflow", "scripts", "config", "data/published"):
+        shutil.copytree(source / folder, root / folder, ignore=being_written)
     for file in ("requirements.lock", "environment.yml"):
         shutil.copy(ROOT / file, root / file)
-    shutil.copytree(ROOT / "data/published", root / "data/published")
+    return Project(root)
+
+
+def copy_project(root: Path, compiled: Project | None = None) -> Project:
+    """The same with the one small study ``mini``."""
+    project = copy_code(root, compiled)
     write_mini_data(root / "data/mini")
     write_mini_study(root)
-    return Project(root)
+    return project
 
 
 def write_mini_data(folder: Path) -> None:
@@ -125,18 +137,26 @@ def write_mini_study(root: Path) -> None:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project nobody has run yet."""
-    return copy_project(tmp_path / "project")
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A project nobody has run yet, its code compiled."""
+    return copy_project(tmp_path / "project", finished)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project that ran to its end once; tests copy it before they change it."""
-    project = copy_project(tmp_path_factory.mktemp("finished") / "project")
-    done = project.snakemake()
-    assert done.returncode == 0, done.stdout
-    return project
+    """A project that ran to its end once, for all processes of pytest-xdist: never changed."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with (folder / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / "finished.mark").exists():
+            return Project(folder / "finished")
+        project = copy_project(folder / "finished")
+        done = project.snakemake()
+        assert done.returncode == 0, done.stdout
+        (folder / "finished.mark").touch()
+        return project
 
 
 @pytest.fixture

@@ -65,8 +65,8 @@ def start(project: Project, *files: str) -> str:
     return done.stdout
 
 
-def test_an_unknown_workbook_becomes_a_report(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "project")
+def test_an_unknown_workbook_becomes_a_report(finished: Project, tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project", finished)
     folder = project.root / "data/praxis"
     folder.mkdir()
     write_workbook(folder / "praxis.xlsx")
@@ -89,8 +89,8 @@ def test_an_unknown_workbook_becomes_a_report(tmp_path: Path) -> None:
     assert np.allclose(merged, naive)
 
 
-def test_marks_that_were_left_reach_the_report(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "project")
+def test_marks_that_were_left_reach_the_report(finished: Project, tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project", finished)
     file = project.root / "config/studies/mini.yaml"
     with file.open("a", encoding="utf-8") as handle:
         handle.write(f"{CHECK} one more look\n")

@@ -168,8 +168,8 @@ def leaks(project: Project, screen: str, secret: set[str]) -> set[tuple[str, str
     return found
 
 
-def test_names_as_ids_are_refused_and_stand_in_no_byte(tmp_path):
-    project = copy_project(tmp_path / "project")
+def test_names_as_ids_are_refused_and_stand_in_no_byte(finished, tmp_path):
+    project = copy_project(tmp_path / "project", finished)
     secret = plant(project, named=True)
     done = run(project, KEY)
     assert done.returncode != 0
@@ -178,8 +178,8 @@ def test_names_as_ids_are_refused_and_stand_in_no_byte(tmp_path):
     assert leaks(project, done.stdout, secret) == set()
 
 
-def test_planted_identifiers_are_in_no_byte_of_what_is_written(tmp_path):
-    project = copy_project(tmp_path / "project")
+def test_planted_identifiers_are_in_no_byte_of_what_is_written(finished, tmp_path):
+    project = copy_project(tmp_path / "project", finished)
     secret = plant(project, named=False)
     done = run(project, KEY)
     assert done.returncode == 0, done.stdout
@@ -194,8 +194,8 @@ def test_planted_identifiers_are_in_no_byte_of_what_is_written(tmp_path):
 
 
 @pytest.mark.parametrize("key", [None, "short"])
-def test_without_a_key_nothing_is_let_in_and_nothing_told(tmp_path, key):
-    project = copy_project(tmp_path / "project")
+def test_without_a_key_nothing_is_let_in_and_nothing_told(finished, tmp_path, key):
+    project = copy_project(tmp_path / "project", finished)
     secret = plant(project, named=False)
     done = run(project, key)
     assert done.returncode != 0
@@ -210,9 +210,9 @@ FEW = 3
 
 
 @pytest.fixture(scope="module")
-def with_few(tmp_path_factory) -> Project:
+def with_few(finished, tmp_path_factory) -> Project:
     """The small study with three clients of a rare modality, who have a sudden drop at the end."""
-    project = copy_project(tmp_path_factory.mktemp("few") / "project")
+    project = copy_project(tmp_path_factory.mktemp("few") / "project", finished)
     path = project.root / "data/mini/clients.csv"
     clients = pd.read_csv(path, dtype=str)
     clients.loc[: FEW - 1, "modality"] = "hypnosis"

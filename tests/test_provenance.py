@@ -41,7 +41,7 @@ def hash_after(project: Path, file: str, text: str) -> tuple[str, str]:
 def fresh_hash(project: Path) -> str:
     from alliance import provenance  # noqa: PLC0415
 
-    provenance._syntax_tree.cache_clear()
+    provenance._read.cache_clear()
     provenance._imports_of.cache_clear()
     return code_hash(project / "run.py", project / "lock.txt")
 

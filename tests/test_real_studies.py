@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, Project
+from conftest import ROOT, Project, copy_code
 
 SHARED = ROOT.parent / "shared/data"
 STUDIES = ("sgdata", "reisby", "refra_med")
@@ -22,18 +22,12 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def real(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project beside the real data in which all three studies ran with short chains."""
     base = tmp_path_factory.mktemp("real")
     (base / "shared").symlink_to(SHARED.parent)
     root = base / "project"
-    for folder in ("workflow", "scripts", "config"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
-    shutil.copytree(ROOT / "data/published", root / "data/published")
-    for file in ("requirements.lock", "environment.yml"):
-        shutil.copy(ROOT / file, root / file)
-    project = Project(root)
+    project = copy_code(root, finished)
     (root / "config/config.yaml").write_text(
         f"studies: [{', '.join(STUDIES)}]\neffort: draft\nfigure_formats: [png]\n"
     )

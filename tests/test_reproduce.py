@@ -355,12 +355,12 @@ def test_the_table_is_read_back_as_it_was_written(compared, tmp_path):
 
 
 @pytest.fixture
-def reproducing(tmp_path) -> Project:
+def reproducing(finished, tmp_path) -> Project:
     """A project with the Reisby data only, given as the files that a download leaves."""
     source = ROOT.parent / "shared/data/reisby/riesby.dat.txt"
     if not source.is_file():
         pytest.skip("riesby.dat.txt is not here")
-    project = copy_project(tmp_path / "project")
+    project = copy_project(tmp_path / "project", finished)
     copy = project.root / "data/external/f8ca3ff55707-riesby.dat.txt"
     copy.parent.mkdir(parents=True)
     copy.write_bytes(source.read_bytes())

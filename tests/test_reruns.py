@@ -21,9 +21,9 @@ RUPTURES = {"detect_ruptures", "test_ruptures"}
 READ = {"collect_estimates", "draw_figure", "write_tables", "write_report"}
 
 
-def test_a_finished_study_has_nothing_to_do(finished: Project) -> None:
-    assert finished.planned() == set()
-    done = finished.snakemake()
+def test_a_finished_study_has_nothing_to_do(finished_copy: Project) -> None:
+    assert finished_copy.planned() == set()
+    done = finished_copy.snakemake()
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout
 
@@ -122,7 +122,7 @@ def test_a_rerun_after_an_edit_and_its_return_gives_the_same_bytes(
 
 
 def test_two_runs_in_two_folders_give_the_same_bytes(finished: Project, tmp_path: Path) -> None:
-    again = copy_project(tmp_path / "elsewhere")
+    again = copy_project(tmp_path / "elsewhere", finished)
     assert again.snakemake("--cores", "1").returncode == 0
     assert again.results() == finished.results()
 

@@ -19,7 +19,7 @@ ROOMS = (
     "problems", "small_cells", "provenance", "running", "seeds", "study", "instruments",
     "readers", "validation",
     "deidentification", "cleaning", "scoring", "reliable_change", "reliability", "describe",
-    "timing", "within_between", "estimates", "ruptures", "likelihood", "estimation",
+    "timing", "within_between", "stage_tables", "estimates", "ruptures", "likelihood", "estimation",
     "rupture_null", "verification", "published_run", "simulation", "drafting", "figures", "tables",
     "text", "report",
 )  # fmt: skip

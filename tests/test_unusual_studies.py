@@ -47,9 +47,9 @@ def without_items(content: dict, sessions: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def unusual(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def unusual(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Three studies in one project, made from the small one; two are run to their end."""
-    project = copy_project(tmp_path_factory.mktemp("unusual") / "project")
+    project = copy_project(tmp_path_factory.mktemp("unusual") / "project", finished)
     root = project.root
     mini = yaml.safe_load((root / "config/studies/mini.yaml").read_text("utf-8"))
     clients = pd.read_csv(root / "data/mini/clients.csv", dtype=str)

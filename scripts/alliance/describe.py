@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from alliance.instruments import Instrument
 from alliance.reliability import client_sums, covariances, one_way_reml
@@ -308,7 +308,7 @@ def _trajectory(scored: pd.DataFrame, name: str, smallest_cell: int) -> pd.DataF
     table = pd.DataFrame({"n_clients": groups.size(), "mean": groups.mean(), "sd": groups.std()})
     table = table[table["n_clients"] >= smallest_cell].reset_index()
     n = table["n_clients"].to_numpy(float)
-    half = stats.t.ppf(0.975, np.maximum(n - 1, 1)) * table["sd"] / np.sqrt(n)
+    half = scipy.stats.t.ppf(0.975, np.maximum(n - 1, 1)) * table["sd"] / np.sqrt(n)
     return table.assign(measure=name, ci_low=table["mean"] - half, ci_high=table["mean"] + half)
 
 

@@ -12,10 +12,19 @@ import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 PACKAGE = "alliance"
+
+
+@dataclass(frozen=True)
+class _Module:
+    """Dotted names that a module imports, and its code without comments and docstrings."""
+
+    imports: tuple[str, ...]
+    syntax: str
 
 
 def code_hash(script: str | Path, lock: str | Path | None = None) -> str:
@@ -30,7 +39,7 @@ def code_hash(script: str | Path, lock: str | Path | None = None) -> str:
     digest = hashlib.sha256()
     for file in sorted(_reached_from(script)):
         digest.update(file.relative_to(script.parent).as_posix().encode())
-        digest.update(_syntax_tree(file).encode())
+        digest.update(_read(file).syntax.encode())
     if lock is not None:
         digest.update(_without_comments(Path(lock)).encode())
     return digest.hexdigest()[:16]
@@ -64,15 +73,36 @@ def _reached_from(script: Path) -> set[Path]:
 @cache
 def _imports_of(file: Path, root: Path) -> tuple[Path, ...]:
     found: list[Path] = []
-    for name in _imported_names(ast.parse(file.read_text(encoding="utf-8"))):
+    for name in _read(file).imports:
         if name.split(".")[0] == PACKAGE:
             found.extend(_files_of(name, root))
     return tuple(found)
 
 
+@cache
+def _read(file: Path) -> _Module:
+    """What a hash needs of a module; it is parsed once for all scripts that reach it."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imports = tuple(dict.fromkeys(_imported_names(tree)))
+    for node in _statements(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            _drop_docstring(node)
+    return _Module(imports, ast.unparse(tree))  # the same in every version of Python
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """Every statement at any depth: a tenth of all nodes, the others are expressions."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting.extend(getattr(node, block, ()))
+        yield node
+
+
 def _imported_names(tree: ast.Module) -> Iterator[str]:
     """Dotted names of imports; of ``from a import b`` both ``a`` and ``a.b``."""
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -81,23 +111,13 @@ def _imported_names(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _files_of(name: str, root: Path) -> Iterator[Path]:
+@cache
+def _files_of(name: str, root: Path) -> tuple[Path, ...]:
     """The module file of a dotted name, and the ``__init__`` of every package on the way."""
     parts = name.split(".")
-    for depth in range(1, len(parts) + 1):
-        place = root.joinpath(*parts[:depth])
-        for file in (place / "__init__.py", place.with_suffix(".py")):
-            if file.is_file():
-                yield file
-
-
-@cache
-def _syntax_tree(file: Path) -> str:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            _drop_docstring(node)
-    return ast.unparse(tree)  # the same in every version of Python, unlike ast.dump
+    places = [root.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
+    files = [f for place in places for f in (place / "__init__.py", place.with_suffix(".py"))]
+    return tuple(file for file in files if file.is_file())
 
 
 def _drop_docstring(

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.optimize import minimize
 
 from alliance.instruments import Instrument
 from alliance.scoring import item_columns, reversed_items, scales_of
@@ -187,7 +186,7 @@ def fit_one_factor(covariance: Array) -> OneFactor:
                   np.full(p, 0.5)]  # fmt: skip
     start[:p] = np.clip(start[:p], -0.95, 0.95)
     bounds = [(None, None)] * p + [(SMALLEST_UNIQUENESS, 10.0)] * p
-    result = minimize(
+    result = scipy.optimize.minimize(
         _discrepancy, start, args=(r,), jac=True, method="L-BFGS-B", bounds=bounds,
         options={"ftol": 1e-14, "gtol": 1e-8, "maxiter": 2000},
     )  # fmt: skip
@@ -552,7 +551,7 @@ def _with_interval(estimate: float, many: Array, n_clients: int) -> Coefficient:
         low, high = np.quantile(good, [0.025, 0.975])
         return Coefficient(estimate, float(low), float(high))
     se = np.log1p(-good).std(ddof=1) * np.sqrt(n_clients / (n_clients - 1))
-    half = float(stats.t.ppf(0.975, n_clients - 1) * se)
+    half = float(scipy.stats.t.ppf(0.975, n_clients - 1) * se)
     middle = float(np.log1p(-estimate))
     low, high = -np.expm1(middle + half), -np.expm1(middle - half)
     # A coefficient that cannot be negative has no negative end either.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import scipy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import gaussian_kde, norm
 
 from alliance.figures.saving import FigureText, NotDrawn
 from alliance.figures.style import (
@@ -73,10 +73,12 @@ def _curves(values: np.ndarray, prior: pd.DataFrame) -> pd.DataFrame:
     x = np.linspace(min(low - margin, -margin / 2), max(high + margin, margin / 2), _POINTS)
     step = max(1, values.size // _MOST_DRAWS)
     curves = [
-        pd.DataFrame({"curve": "posterior", "x": x, "density": gaussian_kde(values[::step])(x)})
+        pd.DataFrame(
+            {"curve": "posterior", "x": x, "density": scipy.stats.gaussian_kde(values[::step])(x)}
+        )
     ]
     if len(prior):
-        density = norm.pdf(x, prior["mean"].iloc[0], prior["sd"].iloc[0])
+        density = scipy.stats.norm.pdf(x, prior["mean"].iloc[0], prior["sd"].iloc[0])
         curves.append(pd.DataFrame({"curve": "prior", "x": x, "density": density}))
     return pd.concat(curves, ignore_index=True)
 

@@ -29,7 +29,7 @@ from alliance.figures import (
     variance,
 )
 from alliance.figures.saving import Drawn, FigureText, NotDrawn
-from alliance.figures.words import fill_words
+from alliance.stage_tables import fill_words
 from alliance.study import ModelSpec, Study
 
 

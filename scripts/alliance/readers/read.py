@@ -7,25 +7,11 @@ from pathlib import Path
 
 from alliance.problems import Problem, StudyError, suggest
 from alliance.readers.broken import kind_of, unreadable
-from alliance.readers.columnar import read_parquet
-from alliance.readers.excel import read_excel
-from alliance.readers.labelled import read_spss, read_stata
-from alliance.readers.r_data import read_r
 from alliance.readers.raw import RawTable
 from alliance.readers.resolve import Format, format_of, resolve_path
-from alliance.readers.text import read_text
 from alliance.study import Study, Table
 
 Reader = Callable[[str, Table, Path], RawTable]
-READERS: dict[Format, Reader] = {
-    "csv": read_text,
-    "xlsx": read_excel,
-    "sav": read_spss,
-    "dta": read_stata,
-    "rds": read_r,
-    "rdata": read_r,
-    "parquet": read_parquet,
-}
 TEXT_FILE = "a text file (.csv, .tsv, .txt, .dat)"
 
 
@@ -50,10 +36,24 @@ def read_table(name: str, table: Table, root: Path) -> RawTable:
     kind, formats = kind_of(path)
     if format_name == "csv" and kind and "csv" not in formats:
         raise StudyError([unreadable(table.path, path, "csv", TEXT_FILE)])
-    return READERS[format_name](name, table, path)
+    return _reader_of(format_name)(name, table, path)
 
 
-TEXT_FILE = "a text file (.csv, .tsv, .txt, .dat)"
+def _reader_of(format_name: Format) -> Reader:
+    """The reader of a format; the libraries of the other formats are not loaded."""
+    if format_name == "xlsx":
+        from alliance.readers.excel import read_excel as reader  # noqa: PLC0415
+    elif format_name == "sav":
+        from alliance.readers.labelled import read_spss as reader  # noqa: PLC0415
+    elif format_name == "dta":
+        from alliance.readers.labelled import read_stata as reader  # noqa: PLC0415
+    elif format_name in ("rds", "rdata"):
+        from alliance.readers.r_data import read_r as reader  # noqa: PLC0415
+    elif format_name == "parquet":
+        from alliance.readers.columnar import read_parquet as reader  # noqa: PLC0415
+    else:
+        from alliance.readers.text import read_text as reader  # noqa: PLC0415
+    return reader
 
 
 def read_tables(study: Study, root: Path) -> dict[str, RawTable]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from alliance.figures import Drawn, NotDrawn
-from alliance.figures.words import fill_words
 from alliance.instruments import Instrument
+from alliance.stage_tables import fill_words
 from alliance.study import Study
 
 

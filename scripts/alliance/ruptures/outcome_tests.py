@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
-from statsmodels.stats.proportion import proportion_confint
 
 from alliance.estimates import Estimate
 from alliance.ruptures.episodes import CLIENT_COUNTS, STATUSES, label_counts, shown_client_counts
@@ -147,6 +145,8 @@ def _proportion_row(
             status="not_estimated",
             reason=f"would tell a number of fewer than {analysis.smallest_cell} clients",
         )
+    from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415, slow to load
+
     low, high = proportion_confint(part, whole, method="wilson")
     return Estimate(
         **common, estimate=part / whole, ci_low=low, ci_high=high, interval="95% Wilson"
@@ -309,7 +309,9 @@ def _fit(used: pd.DataFrame, kept: list[str]) -> tuple[Any, str]:
     design = design.drop(columns=constant)  # e.g. treatments of one fixed length
     if np.linalg.matrix_rank(design.to_numpy()) < design.shape[1]:
         return None, "the groups cannot be told apart from the covariates (rank deficiency)"
-    model = sm.OLS(used["last"].astype(float), design)
+    from statsmodels.regression.linear_model import OLS  # noqa: PLC0415, slow to load
+
+    model = OLS(used["last"].astype(float), design)
     return robust_fit(model, used), ""
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 
 from alliance.estimates import Estimate
 from alliance.ruptures.outcome_tests import (
@@ -106,7 +105,9 @@ def _row(named: dict[str, Any], used: pd.DataFrame, columns: Iterable[str]) -> E
     if np.linalg.matrix_rank(design.to_numpy()) < design.shape[1] or len(used) <= design.shape[1]:
         reason = "the groups cannot be told apart from the covariates (rank deficiency)"
         return Estimate(**named, status="not_estimated", reason=reason)
-    model = sm.OLS(used["last"].astype(float), design)
+    from statsmodels.regression.linear_model import OLS  # noqa: PLC0415, slow to load
+
+    model = OLS(used["last"].astype(float), design)
     robust, plain = robust_fit(model, used), model.fit()
     low, high = robust.conf_int().loc["repaired"]
     limits = [_correlation(b, plain) for b in (robust.params["repaired"], low, high)]

@@ -6,7 +6,6 @@ from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
 
 from alliance.estimates import Estimate
 
@@ -92,6 +91,8 @@ def _client_share(source: object) -> Estimate:
     if not np.isfinite(source.pct_clients):
         reason = source.hidden or "the source says nothing of any client"
         return Estimate(**words, status="not_estimated", reason=reason)
+    from statsmodels.stats.proportion import proportion_confint  # noqa: PLC0415, slow to load
+
     low, high = proportion_confint(source.n_clients_marked, source.n_clients, method="wilson")
     return Estimate(
         **words,

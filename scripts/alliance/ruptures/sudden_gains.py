@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 WINDOW = 3  # sessions before and after that show whether a change is stable
 TIE = 1e-9
@@ -149,7 +149,7 @@ def _is_gain(
         return False
     degrees = before.size + after.size - 2
     squares = before.var(ddof=1) * (before.size - 1) + after.var(ddof=1) * (after.size - 1)
-    critical = stats.t.ppf(1 - alpha / 2, degrees) * np.sqrt(squares / degrees)
+    critical = scipy.stats.t.ppf(1 - alpha / 2, degrees) * np.sqrt(squares / degrees)
     return bool(sign * (before.mean() - after.mean()) > critical)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from alliance.figures.words import fill_words
+from alliance.stage_tables import fill_words
 from alliance.tables.apa import ApaTable, Column, Row, section
 from alliance.tables.format import ABSENT, interval, number, percent
 from alliance.tables.models import term_words

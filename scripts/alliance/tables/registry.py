@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from alliance.figures.words import fill_words
+from alliance.stage_tables import fill_words
 from alliance.study import Study
 from alliance.tables.apa import ApaTable
 from alliance.tables.bayes import bayes_checks_table

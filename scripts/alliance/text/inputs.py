@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from alliance.figures.words import fill_words
 from alliance.instruments import Instrument
 from alliance.ruptures import RuptureRule
+from alliance.stage_tables import fill_words
 from alliance.study import Study
 
 

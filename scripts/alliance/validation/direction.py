@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from alliance.instruments import Instrument, named_by, similar_instruments
 from alliance.problems import Problem, Severity
@@ -117,7 +117,7 @@ def _fisher(correlation: float, n_clients: int) -> tuple[float, float]:
 def _highest_alpha(alpha: float, n_items: int, n_clients: int) -> float:
     """Upper end of Feldt's (1965) 95 % interval, as sure as the number of clients allows."""
     between = max(n_clients - 1, 1)
-    return float(1 - (1 - alpha) * stats.f.ppf(0.025, between, between * (n_items - 1)))
+    return float(1 - (1 - alpha) * scipy.stats.f.ppf(0.025, between, between * (n_items - 1)))
 
 
 def _really(look: Look, measure: str, values: pd.DataFrame) -> str:

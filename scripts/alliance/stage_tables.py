@@ -1,4 +1,4 @@
-"""Absent words in tables read from text files: empty, not NaN."""
+"""Tables that one stage writes as text and another reads: absent words are empty, not NaN."""
 
 from __future__ import annotations
 
