@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from alliance.estimates import to_frame, write_estimates
+from alliance.instruments import load_instruments
 from alliance.reliability import coefficient_of
 from alliance.running import stage
-from alliance.ruptures import RuptureResult, detect, load_rules, pooled_scale
+from alliance.rupture_null import NullStudy, null_study
+from alliance.rupture_null.source_tests import source_outcome_rows
+from alliance.ruptures import RuptureResult, detect, load_rules, pooled_scale, rupture_analysis
 from alliance.ruptures.marks import compare_marks, mark_of_rule, mark_of_source
 from alliance.ruptures.source_rows import agreement_rows, source_rows
 from alliance.ruptures.source_tables import (
@@ -22,7 +25,7 @@ from alliance.ruptures.source_tables import (
 from alliance.ruptures.sources import SOURCES, report_cells, report_details, source_marks
 from alliance.ruptures.thresholds import with_thresholds
 from alliance.seeds import derive_seed
-from alliance.study import read_excerpt
+from alliance.study import instruments_of, read_excerpt
 
 if TYPE_CHECKING:
     from snakemake.script import snakemake
@@ -99,6 +102,20 @@ with stage("sources of ruptures", snakemake.log[0]) as say:
         *source_rows(sources, said, RESAMPLES, seed),
         *agreement_rows(agreement, {*primary, *names}),
     ]
+    with_outcome = [name for name, spec in study.ruptures.items() if spec.outcome is not None]
+    if with_outcome and names:  # the first rating that is searched is held equal
+        instruments = load_instruments("config/instruments", instruments_of(study))
+        clients = pd.read_parquet(snakemake.input.clients)
+        first = with_outcome[0]
+        prepared = null_study(study, first, instruments, sessions, clients, {})
+        if isinstance(prepared, NullStudy):
+            known = sources[["n_clients", "n_clients_marked"]].to_numpy(dtype=float).ravel()
+            rows += source_outcome_rows(
+                prepared.courses,
+                said,
+                rupture_analysis(study, first, instruments),
+                (len(clients), *known),
+            )
     frame = to_frame(rows).assign(code_hash=snakemake.params.code)
     write_estimates(frame, snakemake.output.estimates)
     say(f"{len(marks)} ways of marking ruptures, {len(agreement)} comparisons")

@@ -4,6 +4,8 @@
 rule compare_rupture_sources:
     input:
         sessions=rules.score.output.sessions,
+        clients=rules.clean.output.clients,
+        instruments=instrument_files,
         reliability=rules.estimate_reliability.output.reliability,
         found=of_all_ruptures("data/ruptures/{rupture}/sessions.parquet"),
         labels=of_all_ruptures("data/ruptures/{rupture}/clients.parquet"),
@@ -25,7 +27,9 @@ rule compare_rupture_sources:
     conda:
         ENVIRONMENT
     params:
-        study=sections("id", "columns", "measures", "ruptures", "privacy", "seed"),
+        study=sections(
+            "id", "columns", "measures", "ruptures", "privacy", "timing", "seed"
+        ),
         code=code_of("compare_rupture_sources.py"),
     message:
         "{wildcards.study}: sources of ruptures side by side"

@@ -168,14 +168,14 @@ def _contrast_fit(
     ]  # fmt: skip
     varying = [c for c in covariates if np.ptp(c) > 0]
     design = np.column_stack([*dummies, np.ones(int(used.sum())), *varying])
-    return least_squares(design, numbers.last[used], _clusters(therapist, used))
+    return least_squares(design, numbers.last[used], client_clusters(therapist, used))
 
 
 def _reference(kept: list[str]) -> str:
     return "none" if "none" in kept else sorted(kept)[0]
 
 
-def _clusters(therapist: IntArray | None, used: BoolArray) -> IntArray | None:
+def client_clusters(therapist: IntArray | None, used: BoolArray) -> IntArray | None:
     """Therapists where there are enough of them; a client without a known one stands alone."""
     if therapist is None:
         return None
@@ -259,7 +259,7 @@ def session_terms(
     fits = {"": None, "curve": None}
     if kept and used.any():
         fits[""] = within_least_squares(base, y, client)
-        curve = np.column_stack([base, spline_columns(_deviations(a, client))])
+        curve = np.column_stack([base, spline_columns(deviations(a, client))])
         fits["curve"] = within_least_squares(curve, y, client)
     terms = {name: _mark_term(name, kept, fits[""], counts, client) for name in MARKS}
     terms["onset_beyond_curve"] = _mark_term("onset", kept, fits["curve"], counts, client)
@@ -292,7 +292,7 @@ def _mark_term(
     return Term(*fit.contrast(weights), fit.df, client.size, n, cells)
 
 
-def _deviations(values: FloatArray, client: IntArray) -> FloatArray:
+def deviations(values: FloatArray, client: IntArray) -> FloatArray:
     """Deviations from the clients' means."""
     count = np.bincount(client)
     mean = np.bincount(client, values) / np.maximum(count, 1)

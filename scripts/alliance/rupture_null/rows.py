@@ -151,10 +151,10 @@ def further_rows(
                 continue
             own = {key: term for key, term in terms.items() if key[:2] == (name, test)}
             rows += [_term_row(key, term, rule, analysis, null) for key, term in own.items()]
-    return _without_telling_sizes(rows, told, analysis.smallest_cell)
+    return without_telling_sizes(rows, told, analysis.smallest_cell)
 
 
-def _without_telling_sizes(
+def without_telling_sizes(
     rows: Iterable[Estimate], told: Iterable[float], smallest_cell: int
 ) -> list[Estimate]:
     """Sizes only where no small number of clients follows by subtracting one from another."""
@@ -181,24 +181,25 @@ def _term_row(
     if term.reason or not term.se > 0:
         reason = term.reason or "the standard error is zero"
         return Estimate(**words, **size, status="not_estimated", reason=reason)
-    reach = stats.norm.ppf(0.975) if np.isinf(term.df) else stats.t.ppf(0.975, term.df)
     numbers = {} if null.reason else null_numbers(key, term.statistic, null)
     bias = words.pop("known_bias")
     if not null.reason:
         bias = bias.replace(NOMINAL_P, CALIBRATED_P + few_nulls(numbers["n_null"]))
-    return Estimate(
-        **words,
-        **size,
-        **numbers,
-        known_bias=bias,
-        estimate=term.estimate,
-        se=term.se,
-        df=np.nan if np.isinf(term.df) else term.df,
-        ci_low=term.estimate - reach * term.se,
-        ci_high=term.estimate + reach * term.se,
-        interval="95% Wald (z)" if np.isinf(term.df) else "95% Wald (t)",
-        p=nominal_p(term),
-    )
+    return Estimate(**words, **size, **numbers, **term_numbers(term), known_bias=bias)
+
+
+def term_numbers(term: Term) -> dict[str, Any]:
+    """Estimate, error, interval and nominal p of a term, for a row of the estimates table."""
+    reach = stats.norm.ppf(0.975) if np.isinf(term.df) else stats.t.ppf(0.975, term.df)
+    return {
+        "estimate": term.estimate,
+        "se": term.se,
+        "df": np.nan if np.isinf(term.df) else term.df,
+        "ci_low": term.estimate - reach * term.se,
+        "ci_high": term.estimate + reach * term.se,
+        "interval": "95% Wald (z)" if np.isinf(term.df) else "95% Wald (t)",
+        "p": nominal_p(term),
+    }
 
 
 def nominal_p(term: Term) -> float:

@@ -22,6 +22,7 @@ from alliance.tables.models import diagnostics_table, model_table, triangulation
 from alliance.tables.recovery import recovery_table
 from alliance.tables.rupture_noise import rupture_noise_table, rupture_test_table
 from alliance.tables.rupture_repair import rupture_repair_table
+from alliance.tables.rupture_source_outcomes import source_outcome_table
 from alliance.tables.rupture_sources import (
     fallen_components_table,
     source_agreement_table,
