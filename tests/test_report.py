@@ -234,7 +234,7 @@ def test_every_row_that_is_not_ok_is_listed(estimates, study):
         "cross_lag_alliance_outcome; reliabilities taken as alliance 0.7, symptoms 0.7, "
         "cross_lag_outcome_alliance; reliabilities taken as alliance 0.7, symptoms 0.7: estimated, "
         "but diagnostics failed. The data contradict so much error.",
-        "Ruptures, Alliance, client (WAI-SR) (OLS), repaired minus not repaired "
+        "Ruptures, Alliance, client (WAI-SR), repaired minus not repaired "
         "(rule 'mean prior study'): not estimated. Fewer than 10 clients: unrepaired (8).",
     ]
 

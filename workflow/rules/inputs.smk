@@ -232,7 +232,7 @@ def rules_of_study(wildcards):
 def rupture_source_tables(wildcards):
     """Ruptures by other sources, where the study has any."""
     folder = f"results/{wildcards.study}/tables/rupture_sources"
-    parts = ("sources", "cells", "agreement", "components")
+    parts = ("sources", "details", "cells", "agreement", "components")
     known = compares_ruptures(study_of(wildcards))
     return [f"{folder}/{part}.csv" for part in parts] if known else []
 

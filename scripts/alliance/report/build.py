@@ -65,8 +65,10 @@ def build_report(inputs: ReportInputs) -> str:
 
 
 def rule_labels(inputs: ReportInputs) -> dict[str, str]:
-    """Rupture rule -> its name for readers, from the summaries."""
-    return {
+    """Rupture rule, or other source of ruptures -> its name for readers."""
+    sources = inputs.rupture_sources.get("sources")
+    named = {} if sources is None else zip(sources["source"], sources["label"], strict=True)
+    return dict(named) | {
         str(row.rule): str(row.label)
         for summary in inputs.ruptures.values()
         for row in summary.itertuples()
@@ -213,7 +215,9 @@ def _ruptures(x: ReportInputs, place: _Numbering) -> Section:
         "rupture_session_", "rupture_hazard_",
     )  # fmt: skip
     items += place.figures("rupture_repair") + place.tables("rupture_repair")
-    items += place.tables("rupture_components", "rupture_sources")
+    items += place.tables(
+        "rupture_components", "rupture_sources", "rupture_details", "rupture_source_outcomes"
+    )
     items += place.figures("rupture_agreement") + place.tables("rupture_agreement")
     words = _RUPTURES_EXPLAINED if x.study.ruptures else _NO_RUPTURES
     labels = {name: x.study.rupture_label(name) for name in x.study.ruptures}

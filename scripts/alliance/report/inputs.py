@@ -57,7 +57,7 @@ class ReportInputs:
         against noise.
     truth : ``analysis, term, value, mc_se`` (``tables.truth_frame``), simulated studies only.
     recoveries : key of each rupture analysis -> planted ruptures found; simulated studies only.
-    rupture_sources : ``sources, cells, agreement, components``: ruptures by other sources.
+    rupture_sources : ``sources, details, cells, agreement, components``: ruptures by other sources.
     versions : software -> version. hashes : file as the user knows it -> sha256.
     run_times : address of the page of run times, relative to the report; empty: none.
     citation : how to cite the pipeline. bayes_checks : checks of all Bayesian models.

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.report.dynamics import dynamic_questions
+from alliance.report.rupture_left_out import refused_of_rules, refused_of_sources
 from alliance.report.rupture_sentences import (
     contrast_sentences,
     prevalence_sentences,
@@ -34,7 +35,8 @@ from alliance.tables.format import (
     share_words,
 )
 from alliance.tables.models import BAYESIAN, FREQUENTIST, family, rows_of, term_words
-from alliance.tables.ruptures import split_term, term_in_words
+from alliance.tables.rupture_source_outcomes import ANALYSIS as SOURCES
+from alliance.tables.ruptures import split_term
 from alliance.tables.variants import analysis_words
 from alliance.timing import lag_rule
 
@@ -439,31 +441,29 @@ def left_out(
     bad = estimates[estimates["status"] != "ok"]
     names = {name: model.label for name, model in study.models.items()}
     names |= {name: dynamic.label for name, dynamic in study.dynamics.items()}
-    names |= {name: f"Ruptures, {study.rupture_label(name)}" for name in study.ruptures}
+    ruptures = {name: f"Ruptures, {study.rupture_label(name)}" for name in study.ruptures}
     sentences = []
-    for (analysis, estimator, status, reason), own in bad.groupby(
-        ["analysis", "estimator", "status", "reason"], sort=False
-    ):
-        terms = ", ".join(
-            dict.fromkeys(
-                _quantity_words(r, analysis in study.ruptures, rule_labels or {})
-                for r in own.itertuples()
-            )
-        )
-        said = "not estimated" if status == "not_estimated" else "estimated, but diagnostics failed"
-        name = names.get(str(analysis)) or analysis_words(study, str(analysis))
-        by = f" ({estimator})" if estimator else ""
-        sentences.append(f"{name}{by}, {terms}: {said}. {_sentence(str(reason))}")
+    for key, rows in bad.groupby("analysis", sort=False):
+        analysis = str(key)
+        if analysis in ruptures:
+            sentences += refused_of_rules(rows, ruptures[analysis], rule_labels or {})
+        elif analysis == SOURCES:
+            sentences += refused_of_sources(rows, rule_labels or {})
+        else:
+            name = names.get(analysis) or analysis_words(study, analysis)
+            sentences += _refused(rows, name)
     return sentences
 
 
-def _quantity_words(row: object, of_ruptures: bool, rule_labels: Mapping[str, str]) -> str:
-    if not of_ruptures:
-        return term_words(row.term, row.estimand).lower()
-    quantity, rule = split_term(row.term)
-    words = term_in_words(quantity).lower()
-    name = rule_labels.get(rule, rule.replace("_", " "))
-    return f"{words} (rule '{name}')" if rule else words
+def _refused(bad: pd.DataFrame, name: str) -> Iterable[str]:
+    for (estimator, status, reason), own in bad.groupby(
+        ["estimator", "status", "reason"], sort=False
+    ):
+        words = (term_words(r.term, r.estimand).lower() for r in own.itertuples())
+        terms = ", ".join(dict.fromkeys(words))
+        said = "not estimated" if status == "not_estimated" else "estimated, but diagnostics failed"
+        by = f" ({estimator})" if estimator else ""
+        yield f"{name}{by}, {terms}: {said}. {_sentence(str(reason))}"
 
 
 def absent_bayes(study: Study, estimates: pd.DataFrame) -> list[str]:

@@ -26,6 +26,7 @@ from alliance.tables.rupture_source_outcomes import source_outcome_table
 from alliance.tables.rupture_sources import (
     fallen_components_table,
     source_agreement_table,
+    source_details_table,
     sources_table,
 )
 from alliance.tables.ruptures import rupture_outcome_table, rupture_rules_table
@@ -50,7 +51,7 @@ class TableInputs:
         :func:`alliance.tables.models.truth_frame`. recoveries : key of each rupture analysis ->
         planted ruptures found; simulated studies only. bayes_checks : of all Bayesian models.
         noise : key of each rupture analysis -> its rates held against noise.
-        rupture_sources : ``sources, cells, agreement, components`` of all sources.
+        rupture_sources : ``sources, details, cells, agreement, components`` of all sources.
     """
 
     study: Study
@@ -92,6 +93,11 @@ def _source_tables(x: TableInputs) -> list[ApaTable | None]:
     parts = x.rupture_sources
     if _present(parts.get("sources")):
         found.append(sources_table(parts["sources"], parts.get("cells")))
+        labels = dict(zip(parts["sources"]["source"], parts["sources"]["label"], strict=True))
+        if _present(parts.get("details")):
+            found.append(source_details_table(parts["details"], labels))
+        if _present(x.estimates):
+            found.append(source_outcome_table(x.estimates, labels))
     if _present(parts.get("agreement")):
         found.append(source_agreement_table(parts["agreement"]))
     if _present(parts.get("components")):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from alliance.ruptures.sources import SOURCES
 from alliance.tables.apa import ApaTable, Column, Row, section
 from alliance.tables.format import ABSENT, count, digits_for, p_value, with_interval
 from alliance.tables.ruptures import split_term
@@ -17,15 +16,20 @@ CELLS = {
 }  # fmt: skip
 
 
-def source_label(name: str) -> str:
+def source_label(name: str, labels: Mapping[str, str]) -> str:
     """A source, or a cell of two reports, for readers."""
     if name in CELLS:
         return f"{CELLS[name]} reported a rupture (against neither)"
-    return SOURCES[name].label if name in SOURCES else name.replace("_", " ")
+    return labels.get(name, name.replace("_", " "))
 
 
-def source_outcome_table(estimates: pd.DataFrame) -> ApaTable | None:
-    """One row per source, and one per cell of two reports; None without any estimate."""
+def source_outcome_table(estimates: pd.DataFrame, labels: Mapping[str, str]) -> ApaTable | None:
+    """One row per source, and one per cell of two reports; None without any estimate.
+
+    Parameters
+    ----------
+    labels : source -> its name for readers, in the order of the rows.
+    """
     own = estimates[
         (estimates["analysis"] == ANALYSIS) & estimates["kind"].isin(["session", "contrast"])
     ]
@@ -33,12 +37,12 @@ def source_outcome_table(estimates: pd.DataFrame) -> ApaTable | None:
         return None
     parts = own["term"].map(split_term)
     by = {key: row for key, (_, row) in zip(parts, own.iterrows(), strict=True)}
-    names = [name for name in SOURCES if ("session", name) in by]
-    rows = [_row(by, name) for name in names]
+    names = [name for name in labels if ("session", name) in by]
+    rows = [_row(by, name, labels[name]) for name in names]
     cells = [name for name in CELLS if ("session", name) in by]
     if cells:
         rows.append(section("Client and therapist on the same session, against neither"))
-        rows += [_row(by, name, indent=True) for name in cells]
+        rows += [_row(by, name, CELLS[name], indent=True) for name in cells]
     headings = (
         ("Source", ""), ("difference [95% CI]", "Next outcome, within clients"),
         ("p", "Next outcome, within clients"), ("beside a curve", "Next outcome, within clients"),
@@ -47,16 +51,18 @@ def source_outcome_table(estimates: pd.DataFrame) -> ApaTable | None:
     )  # fmt: skip
     return ApaTable(
         "rupture_source_outcomes", "Next and Last Outcome by Ruptures of Other Sources",
-        tuple(Column(*h) for h in headings), tuple(rows), tuple(_notes(own)), own,
+        tuple(Column(*h) for h in headings), tuple(rows), tuple(_notes(own, labels)), own,
     )  # fmt: skip
 
 
-def _row(by: dict[tuple[str, str], pd.Series], name: str, *, indent: bool = False) -> Row:
+def _row(
+    by: dict[tuple[str, str], pd.Series], name: str, label: str, *, indent: bool = False
+) -> Row:
     after = by[("session", name)]
     curve = by.get(("session", f"{name}_beyond_curve"))
     last = by.get(("client", name))
     return Row((
-        CELLS.get(name) or source_label(name), _shown(after), p_value(after["p"]), _shown(curve),
+        label, _shown(after), p_value(after["p"]), _shown(curve),
         count(after["n_clients"]), _shown(last), ABSENT if last is None else p_value(last["p"]),
         ABSENT if last is None else count(last["n_clients"]),
     ), indent=indent)  # fmt: skip
@@ -70,7 +76,7 @@ def _shown(row: pd.Series | None) -> str:
     return with_interval(row["estimate"], row["ci_low"], row["ci_high"], digits_for(row["se"]))
 
 
-def _notes(own: pd.DataFrame) -> Iterator[str]:
+def _notes(own: pd.DataFrame, labels: Mapping[str, str]) -> Iterator[str]:
     units = own["units"].iloc[0]
     yield (
         f"{units}; higher is worse. Next outcome: after a marked session, beside the linear (or "
@@ -87,5 +93,5 @@ def _notes(own: pd.DataFrame) -> Iterator[str]:
     refused = own[own["status"] == "not_estimated"]
     for reason, rows in refused.groupby("reason", sort=False):
         names = [name.removesuffix("_beyond_curve") for _, name in rows["term"].map(split_term)]
-        labels = dict.fromkeys(source_label(name) for name in names)
-        yield f"Not estimated, {'; '.join(labels)}: {reason}."
+        told = dict.fromkeys(source_label(name, labels) for name in names)
+        yield f"Not estimated, {'; '.join(told)}: {reason}."

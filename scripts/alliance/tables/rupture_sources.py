@@ -51,6 +51,46 @@ def sources_table(sources: pd.DataFrame, cells: pd.DataFrame | None = None) -> A
     )  # fmt: skip
 
 
+_QUANTITY_WORDS: dict[str, str] = {
+    "intensity": "Intensity of the rupture (1 to 5)",
+    "resolution": "How far it was resolved (1 to 5)",
+    "withdrawal_impact": "Impact on the alliance (1 to 5)",
+    "confrontation_impact": "Impact on the alliance (1 to 5)",
+    "contribution": "Contribution of the therapist (1 to 5)",
+}
+_ALL_CODES = "Observer: the whole session"
+
+
+def source_details_table(details: pd.DataFrame, labels: dict[str, str]) -> ApaTable | None:
+    """Intensity, resolution and impact as rated; None where nothing was rated.
+
+    Parameters
+    ----------
+    details : ``ruptures.source_tables.DETAIL_COLUMNS``. labels : source -> its name.
+    """
+    if details.empty:
+        return None
+    rows: list[Row] = []
+    for source, own in details.groupby("source", sort=False):
+        rows.append(section(labels.get(str(source), _ALL_CODES)))
+        rows += [
+            Row((_QUANTITY_WORDS.get(str(r.quantity), str(r.quantity)), count(r.n),
+                 count(r.n_clients), number(r.mean), number(r.sd)), indent=True)
+            for r in own.itertuples()
+        ]  # fmt: skip
+    columns = (
+        Column("Rating"), Column("Sessions"), Column("Clients"), Column("Mean"), Column("SD"),
+    )  # fmt: skip
+    notes = (
+        "Of reports, only sessions in which the same form reports a rupture. SD over sessions, "
+        "within and between clients together. A dash: few clients.",
+    )
+    return ApaTable(
+        "rupture_details", "Intensity, Resolution and Impact of Ruptures as Rated", columns,
+        tuple(rows), notes, details,
+    )  # fmt: skip
+
+
 def source_agreement_table(agreement: pd.DataFrame) -> ApaTable | None:
     """Agreement of the first rule of each rating with the other ratings and sources."""
     first = _first_rules(agreement)

@@ -35,6 +35,16 @@ _FURTHER_WORDS: dict[str, str] = {
     "session_onset_beyond_curve": "Onset of a rupture, beside a curved effect of the rating",
     "drop_out_onset": "Drop-out after the onset of a rupture",
     "drop_out_in_rupture": "Drop-out inside an open rupture",
+    "prevalence": "Share of clients with a rupture",
+    "repaired_share": "Share of clients with repair",
+    "indeterminate_share": "Share of clients with an undecided rupture",
+    "r_repair_baseline": "Repair and last outcome as a correlation",
+    "r_repair": "Repair and last outcome as a correlation",
+    "discrete_drops_vs_student": "Discrete drops against a symmetric heavy tail",
+    "discrete_drops_vs_skewed": "Discrete drops against a skewed heavy tail",
+    "discrete_drops_vs_gaussian": "Discrete drops against normal changes",
+    "drop_share": "Share of ratings with a discrete drop",
+    "drop_size": "Size of a discrete drop",
 }
 
 
