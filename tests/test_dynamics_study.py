@@ -286,6 +286,7 @@ def test_tables_show_no_number_of_a_failed_assumption():
     assert any(note.startswith("Pooled OLS: levels") for note in others.notes)
     phases = phases_table(estimates, "next_session", "Dynamics", labels)
     assert [column.heading for column in phases.columns][1] == "Sessions before 8"
+    assert phases.notes[1].endswith("χ²(4) = 6.00, p = .200.")
 
 
 # Several series, several models

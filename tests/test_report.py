@@ -60,6 +60,8 @@ def test_the_within_answer_word_by_word(estimates, study):
         "When a client rated Alliance, client (WAI-SR) one WAI-SR point above the own mean, "
         "Symptoms (CORE-10) at the next session was 1.21 CORE-10 points better on average "
         "(b = −1.21, 95% CI [−1.64, −0.78], p < .001, REML; 2,190 observations of 228 clients).",
+        "Earlier Symptoms (CORE-10) is not held equal here: what carries over from it is part of "
+        "this number.",
         "Standardised within clients: −0.12 [−0.16, −0.07] SDs of the outcome per SD of the "
         "predictor.",
         "The Bayesian twin: b = −1.20, 95% CrI [−1.63, −0.77], probability of the direction 99.9%.",

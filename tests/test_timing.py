@@ -27,6 +27,12 @@ def test_the_order_is_told_in_words() -> None:
     same = lag_rule(usual, "same_session")
     assert same.concurrent
     assert "outcome rated first" in same.order
+    for when in ("pre", "post"):  # one occasion: neither before nor after the other
+        one = Timing(alliance_when=when, outcome_when=when)
+        assert lag_rule(one, "forward").order == (
+            "predictor of session t, outcome of session t+1 (order within a session not known)"
+        )
+        assert "same occasion: no order" in lag_rule(one, "same_session").order
     assert not lag_rule(Timing(alliance_when="pre", outcome_when="post"), 0).concurrent
 
 

@@ -50,16 +50,38 @@ def lag_rule(timing: Timing, lag: str | int) -> LagRule:
     return LagRule(sessions, _order_in_words(timing, sessions, concurrent), concurrent)
 
 
+_PLACE = {"pre": "before", "post": "after"}
+
+
+def one_occasion(timing: Timing) -> bool:
+    """Whether process measures and outcomes carry the same time, so that no order is known."""
+    return timing.alliance_when == timing.outcome_when
+
+
+def occasions_in_words(timing: Timing) -> str:
+    """When the forms of a session are filled in, as one sentence."""
+    if one_occasion(timing):
+        return (
+            "Process measures and outcomes of a session are rated on one occasion; which comes "
+            "first is not known."
+        )
+    return (
+        f"Process measures are rated {_PLACE[timing.alliance_when]} the session, outcomes "
+        f"{_PLACE[timing.outcome_when]} it."
+    )
+
+
 def _order_in_words(timing: Timing, lag: int, concurrent: bool) -> str:
-    place = {"pre": "before", "post": "after"}
-    when = f"predictor {place[timing.alliance_when]} session t"
     later = "session t" if lag == 0 else f"session t+{lag}"
-    words = f"{when}, outcome {place[timing.outcome_when]} {later}"
+    if one_occasion(timing):
+        if concurrent:
+            return "predictor and outcome of session t (same occasion: no order in time)"
+        return f"predictor of session t, outcome of {later} (order within a session not known)"
+    when = f"predictor {_PLACE[timing.alliance_when]} session t"
+    words = f"{when}, outcome {_PLACE[timing.outcome_when]} {later}"
     if not concurrent:
         return words
-    if (timing.alliance_when, timing.outcome_when) == ("post", "pre"):
-        return f"{words} (outcome rated first: a reverse or concurrent association)"
-    return f"{words} (same occasion: no order in time)"
+    return f"{words} (outcome rated first: a reverse or concurrent association)"
 
 
 def pair_with_outcome(

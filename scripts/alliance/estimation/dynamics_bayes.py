@@ -35,6 +35,7 @@ from alliance.estimation.dynamics_maker import (
     VarContext,
     coefficient_estimand,
     first_response,
+    long_run_estimand,
     response_estimand,
     term_name,
 )
@@ -394,11 +395,9 @@ def _rows_of_cell(fitted: VarBayes, maker: RowMaker, target: int, source: int) -
         (f"response_{pair}_{h}", later.format(h=h), {"lag": float(h)})
         for h in range(first_response(maker, target, source), HORIZON + 1)
     ]
-    held = f"Within clients: lasting change in {to.label} when {by.label} is held one point higher"
-    pushed = f"Within clients: lasting change in {to.label} when {by.label} is pushed up each time"
     derived += [
-        (f"long_run_held_{pair}", f"{held} for good", {"lag": np.nan}),
-        (f"long_run_equilibrium_{pair}", pushed, {"lag": np.nan}),
+        (f"long_run_{kind}_{pair}", long_run_estimand(maker, target, source, kind), {"lag": np.nan})
+        for kind in ("held", "equilibrium")
     ]
     for term, estimand, lag in derived:
         rows.append(

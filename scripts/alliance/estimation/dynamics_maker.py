@@ -14,6 +14,7 @@ from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.instruments import Instrument, scale_name
 from alliance.study import Study
+from alliance.timing import one_occasion
 
 ESTIMATOR = "Random-intercept VAR(1), ML"
 MISSING_RULE = "all observed scores; exact likelihood under missing at random"
@@ -89,9 +90,12 @@ def order_in_words(study: Study) -> str:
     """The order of measurement that the dynamic model follows."""
     place = {"pre": "before", "post": "after"}
     timing = study.timing
+    if one_occasion(timing):
+        return (
+            "outcome and alliance on the same occasion, which first is not known (the session "
+            "before predicts, innovations of a session correlate)"
+        )
     words = f"outcome {place[timing.outcome_when]}, alliance {place[timing.alliance_when]} session"
-    if timing.outcome_when == timing.alliance_when:
-        return f"{words} (same occasion: effects of the previous session, innovations correlate)"
     first, second = (
         ("outcome", "alliance") if timing.outcome_when == "pre" else ("alliance", "outcome")
     )
@@ -239,6 +243,16 @@ def response_estimand(maker: RowMaker, target: int, source: int) -> str:
     """An impulse response in words, ``{h}`` being the number of sessions."""
     to, by = maker.labels(target, source)
     return f"Within clients: {to.label} {{h}} session(s) after {by.label} was one point higher"
+
+
+def long_run_estimand(maker: RowMaker, target: int, source: int, kind: str) -> str:
+    """A long-run effect in words; ``kind`` is ``held`` or ``equilibrium``."""
+    to, by = maker.labels(target, source)
+    when = {
+        "held": "lastingly one point higher, other ratings at the client's own course",
+        "equilibrium": "one point more at every session, all that follows from it included",
+    }
+    return f"Within clients: long-run difference in {to.label} with {by.label} {when[kind]}"
 
 
 def absent_cross_lags(maker: RowMaker, reason: str, suffix: str = "") -> Iterator[Estimate]:

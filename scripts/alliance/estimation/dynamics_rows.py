@@ -36,6 +36,7 @@ from alliance.estimation.dynamics_maker import (
     absent_cross_lags,
     coefficient_estimand,
     first_response,
+    long_run_estimand,
     numbers,
     response_estimand,
     term_name,
@@ -163,17 +164,14 @@ def _person_row(fit: VarFit, maker: RowMaker, raw: Effects, target: int, source:
 
 
 def _lasting_rows(fit: VarFit, maker: RowMaker) -> Iterator[Estimate]:
-    """Long-run effects: the source held higher; the source pushed at every session."""
-    kinds = (
-        ("held", held_effects, "is held one point higher for good"),
-        ("equilibrium", equilibrium_effects, "is pushed up by one point at every session"),
-    )
-    for name, function, when in kinds:
+    """Long-run effects: the source lastingly higher; one unit more of it at every session."""
+    kinds = (("held", held_effects), ("equilibrium", equilibrium_effects))
+    for name, function in kinds:
         effects = None if fit.problems else long_run(fit, function)
         for target, source in maker.pairs():
             to, by = maker.labels(target, source)
             term = f"long_run_{name}_{maker.names[source]}_{maker.names[target]}"
-            words = f"Within clients: lasting change in {to.label} when {by.label} {when}"
+            words = long_run_estimand(maker, target, source, name)
             if effects is None:
                 reason = "there is no long run: " + "; ".join(fit.problems)
                 yield maker.absent(term, "contrast", words, reason, **maker.ends(target, source))

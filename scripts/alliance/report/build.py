@@ -19,6 +19,7 @@ from alliance.tables import ApaTable, TableInputs, make_tables, table_html
 from alliance.tables.format import counted
 from alliance.tables.models import BAYESIAN, family
 from alliance.text.sudden_gains import gain_sentences
+from alliance.timing import occasions_in_words
 
 _RATERS = {
     "client": "rated by client", "therapist": "rated by therapist",
@@ -318,14 +319,7 @@ def _clients(n: int, smallest_cell: int) -> str:
 
 
 def _instrument_words(x: ReportInputs) -> tuple[str, ...]:
-    timing = {"pre": "before", "post": "after"}
-    t = x.study.timing
-    if t.alliance_when == t.outcome_when:
-        return (f"Process measures and outcomes are rated {timing[t.outcome_when]} the session.",)
-    return (
-        f"Process measures are rated {timing[t.alliance_when]} the session, outcomes "
-        f"{timing[t.outcome_when]} it.",
-    )
+    return (occasions_in_words(x.study.timing),)
 
 
 def _instrument_lines(x: ReportInputs) -> list[str]:

@@ -20,15 +20,8 @@ from alliance.tables.format import (
 )
 
 FORWARD, REVERSE = "cross_lag_alliance_outcome", "cross_lag_outcome_alliance"
-EXPLAINED = (
-    "The dynamic model (random-intercept VAR(1)) follows alliance and outcome together from "
-    "session to session. It sets apart how clients differ in level and course, and asks whether a "
-    "session's deviation from the client's own course goes with a deviation of the other at the "
-    "next occasion, given the earlier values of both. It is fitted by full-information maximum "
-    "likelihood, so the bias of centring by hand with a lagged outcome does not arise."
-)
-TWIN = " The Bayesian twin is the same model with priors."
 ENOUGH_POWER = 0.8
+SECOND = "ML-SEM with predetermined predictor"
 NONE = "The study file asks for no dynamic model."
 
 
@@ -46,23 +39,51 @@ def dynamic_questions(estimates: pd.DataFrame, study: Study) -> list[tuple[str, 
     ]
 
 
+def leads(estimates: pd.DataFrame, study: Study, predictor: str | None, outcome: str) -> bool:
+    """Whether the first dynamic model answers for two measures and was estimated.
+
+    It then stands before the multilevel model, which does not hold the earlier outcome equal
+    (methods specification, 1.3 and 1.4).
+    """
+    key = next(iter(study.dynamics), None)
+    if key is None:
+        return False
+    spec, row = study.dynamics[key], _row(estimates, key, FORWARD, ML)
+    same = (spec.alliance, spec.outcome) == (predictor, outcome) and not spec.component
+    return same and row is not None and row["status"] == "ok"
+
+
 def _answer(
     estimates: pd.DataFrame, study: Study, key: str, term: str
 ) -> tuple[str, str, list[str]]:
-    spec = study.dynamics[key]
-    measures = [study.measures[name].label for name in (spec.alliance, spec.outcome)]
-    if spec.component:
-        measures[0] += f", {spec.component.replace('_', ' ')}"
+    measures = _series_labels(study, key)[:2]
     source, target = measures if term == FORWARD else measures[::-1]
     row = _row(estimates, key, term, ML)
-    question = f"Beyond the client's own course: does {source} predict {target} {_when(row)}?"
+    question = (
+        f"Within clients, earlier {target} held equal: does {source} predict {target} {_when(row)}?"
+    )
     if row is None or row["status"] == "not_estimated":
         reason = str(row["reason"]) if row is not None else "there is no row for it"
         return question, "Not estimated.", [f"{reason[:1].upper()}{reason[1:].rstrip('.')}."]
-    sentences = [_found(row, source, target, term), _twin(_row(estimates, key, term, NUTS))]
-    sentences += [_lasting(estimates, key, term, source, target)]
-    sentences += [_can_show(estimates, key, term)]
-    return question, _verdict(row, term), [text for text in sentences if text]
+    second = _row(estimates, key, term, SECOND)
+    sentences = [
+        _found(row, source, target, term),
+        _same_occasion(study),
+        _twin(_row(estimates, key, term, NUTS)),
+        _second(row, second),
+        _lasting(estimates, key, term, source, target),
+        _can_show(estimates, key, term),
+    ]
+    return question, _verdict(row, second, term), [text for text in sentences if text]
+
+
+def _series_labels(study: Study, key: str) -> list[str]:
+    """Names for readers of the series of a dynamic model: alliance, outcome, further ones."""
+    spec = study.dynamics[key]
+    labels = [study.measures[name].label for name in spec.series.values()]
+    if spec.component:
+        labels[0] += f", {spec.component.replace('_', ' ')}"
+    return labels
 
 
 def _row(estimates: pd.DataFrame, key: str, term: str, estimator: str) -> pd.Series | None:
@@ -76,14 +97,45 @@ def _when(row: pd.Series | None) -> str:
     return "later in the same session" if same else "at the next session"
 
 
-def _verdict(row: pd.Series, term: str) -> str:
+def _same_occasion(study: Study) -> str:
+    if study.timing.alliance_when != study.timing.outcome_when:
+        return ""
+    return (
+        "Both are rated on one occasion and which comes first is not known, so that only ratings "
+        "of the session before predict."
+    )
+
+
+def _verdict(row: pd.Series, second: pd.Series | None, term: str) -> str:
     if row["status"] == "diagnostics_failed":
         return "Not to be relied on: diagnostics failed."
     if row["ci_low"] <= 0 <= row["ci_high"]:
         return "Not clear: the interval includes zero."
     source = "a higher rating" if term == FORWARD else "a worse outcome"
     target = "outcome" if term == FORWARD else "rating"
-    return f"Yes: {source} goes with a {_way(row, term)} {target}."
+    open_ = "; the second estimator leaves it open" if _doubt(row, second) else ""
+    return f"Yes: {source} goes with a {_way(row, term)} {target}{open_}."
+
+
+def _doubt(row: pd.Series, second: pd.Series | None) -> str:
+    """Why the second estimator does not bear out a clear effect; empty where it does."""
+    if second is None or second["status"] != "ok" or row["ci_low"] <= 0 <= row["ci_high"]:
+        return ""
+    if second["estimate"] * row["estimate"] < 0:
+        return "it has the other sign"
+    return "its interval includes zero" if second["ci_low"] <= 0 <= second["ci_high"] else ""
+
+
+def _second(row: pd.Series, second: pd.Series | None) -> str:
+    doubt = _doubt(row, second)
+    if not doubt or row["status"] != "ok":
+        return ""
+    digits = digits_for(second["se"])
+    return (
+        f"The second estimator ({SECOND}) does not bear this out: {doubt} (b = "
+        f"{number(second['estimate'], digits)}, 95% CI "
+        f"{interval(second['ci_low'], second['ci_high'], digits)})."
+    )
 
 
 def _way(row: pd.Series, term: str) -> str:
@@ -130,10 +182,12 @@ def _lasting(estimates: pd.DataFrame, key: str, term: str, source: str, target: 
     if row is None or row["status"] != "ok":
         return ""
     digits = digits_for(row["se"])
+    units, _, per = str(row["units"]).partition(" per ")
     return (
-        f"If {source} stayed one point {'higher' if term == FORWARD else 'worse'} for good, the "
-        f"model expects {target} to settle {number(abs(row['estimate']), digits)} points "
-        f"{_way(row, term)} (long-run b = {number(row['estimate'], digits)}, 95% CI "
+        f"Over the long run, {source} lastingly one {per or 'point'} "
+        f"{'higher' if term == FORWARD else 'worse'} goes with {target} "
+        f"{number(abs(row['estimate']), digits)} {units} {_way(row, term)} (long-run b = "
+        f"{number(row['estimate'], digits)}, 95% CI "
         f"{interval(row['ci_low'], row['ci_high'], digits)})."
     )
 
@@ -167,8 +221,34 @@ def section_words(estimates: pd.DataFrame, study: Study) -> tuple[str, ...]:
         for key, spec in study.dynamics.items()
         if cross_lags(estimates, key)["status"].ne("ok").any()
     ]
-    twin = any(len(rows_by(estimates, key, NUTS)) for key in study.dynamics)
-    return (EXPLAINED + (TWIN if twin else ""), *absent)
+    return (_explained(estimates, study), *absent)
+
+
+def _explained(estimates: pd.DataFrame, study: Study) -> str:
+    """What the models are and how they were fitted, of this study's measures and rows."""
+    series = {key: _series_labels(study, key) for key in study.dynamics}
+    followed = "; ".join(dict.fromkeys(f"{', '.join(s[:-1])} and {s[-1]}" for s in series.values()))
+    text = (
+        "The dynamic model (random-intercept VAR(1)) follows several ratings together from session "
+        f"to session: {followed}. It sets apart how clients differ in level and course, and asks "
+        "whether a session's deviation from the client's own course goes with a deviation of the "
+        "other at the next occasion, given the earlier values of both."
+    )
+    by_ml = [key for key in series if _estimated(estimates, key, ML)]
+    if not by_ml:
+        return text
+    twins = [study.dynamics[key].label for key in by_ml if _estimated(estimates, key, NUTS)]
+    text += (
+        " It is fitted by full-information maximum likelihood, so that the bias of centring by "
+        "hand with a lagged outcome does not arise."
+    )
+    if twins and len(twins) < len(by_ml):
+        return f"{text} By a Bayesian twin, the same model with priors, too: {'; '.join(twins)}."
+    return f"{text} The Bayesian twin is the same model with priors." if twins else text
+
+
+def _estimated(estimates: pd.DataFrame, key: str, estimator: str) -> bool:
+    return bool(cross_lags(estimates, key, estimator)["estimate"].notna().any())
 
 
 def _reason(estimates: pd.DataFrame, key: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from alliance.report.dynamics import dynamic_questions
+from alliance.report.dynamics import dynamic_questions, leads
 from alliance.report.rupture_left_out import refused_of_rules, refused_of_sources
 from alliance.report.rupture_sentences import (
     contrast_sentences,
@@ -67,12 +67,21 @@ def study_answers(
 ) -> list[Answer]:
     """The questions of the first screen: within and between clients, ruptures; then the others.
 
+    Within clients, the dynamic model comes first where it was estimated for the same measures: it
+    holds the earlier outcome equal, which the multilevel model does not.
+
     Parameters
     ----------
     rule_labels : rupture rule -> its name for readers.
     """
-    answers = []
+    answers: list[Answer] = []
+    dynamic = [
+        Answer(question, verdict, tuple(said))
+        for question, verdict, said in dynamic_questions(estimates, study)
+    ]
     for key, spec in _main_models(study):
+        if leads(estimates, study, spec.predictor, spec.outcome):
+            answers.append(dynamic.pop(0))
         terms = ("within", "between") if spec.kind == "within_between" else ("time",)
         answers += [model_answer(estimates, study, key, term) for term in terms]
     totals = [key for key, spec in study.ruptures.items() if not spec.component]
@@ -80,10 +89,7 @@ def study_answers(
         rupture_answer(estimates, study, key, rule_labels) for key in totals or study.ruptures
     ]
     answers += ruptures[:1]
-    answers += [
-        Answer(question, verdict, tuple(said))
-        for question, verdict, said in dynamic_questions(estimates, study)
-    ]
+    answers += dynamic
     answers += ruptures[1:]
     for key, spec in study.models.items():
         if spec.therapists and spec.kind == "within_between":
@@ -108,6 +114,8 @@ def model_answer(estimates: pd.DataFrame, study: Study, key: str, term: str) -> 
     if main is None or main["status"] == "not_estimated":
         return Answer(question, "Not estimated.", (_why_not(estimates, key, main),))
     sentences = [association_sentence(main, study, key, term)]
+    if term == "within":
+        sentences.append(not_held_equal(study, key))
     if np.isfinite(main["std_within"]):
         sentences.append(_standardised(main))
     if first is not None and twin is not None:
@@ -274,6 +282,15 @@ def _standardised(row: pd.Series) -> str:
     return (
         f"Standardised within clients: {number(row['std_within'])}{limits} SDs of the outcome per "
         "SD of the predictor."
+    )
+
+
+def not_held_equal(study: Study, key: str) -> str:
+    """The known limit of a within-client coefficient without the earlier outcome."""
+    outcome = study.measures[study.models[key].outcome].label
+    return (
+        f"Earlier {outcome} is not held equal here: what carries over from it is part of this "
+        "number."
     )
 
 

@@ -13,6 +13,7 @@ from alliance.tables.format import (
     digits_for,
     direction,
     number,
+    p_text,
     p_value,
     with_interval,
 )
@@ -71,9 +72,13 @@ def dynamics_table(
     rows = [
         *_effects(left, right, labels, "cross_lag_", "From one to the other"),
         *_effects(left, right, labels, _OWN, "Carry-over"),
-        *_effects(left, right, labels, "long_run_held_", "Lasting, held one point higher for good"),
+        *_effects(left, right, labels, "long_run_held_", "Long run, lastingly one point higher"),
         *_effects(
-            left, right, labels, "long_run_equilibrium_", "Lasting, pushed up at every session"
+            left,
+            right,
+            labels,
+            "long_run_equilibrium_",
+            "Long run, one point more at every session",
         ),
         *_standardised(left, right, labels),
         *_spreads(left),
@@ -354,7 +359,7 @@ def phases_table(
     for _, row in test[test["estimate"].notna()].iterrows():
         notes.append(
             f"{row['estimand']}: χ²({row['df']:.0f}) = {number(row['estimate'])}, "
-            f"p {p_value(row['p'])}."
+            f"{p_text(row['p'])}."
         )
     when_words = [_phase_words(phases, name) for name in ("1", "2")]
     columns = ("Effect", *when_words, "Later minus earlier", "p")

@@ -77,8 +77,8 @@ _DERIVED = (
 _DYNAMIC_TERMS = {
     "cross_lag_": "Cross-lag, {}",
     "autoregression_": "Carry-over, {}",
-    "long_run_held_": "Long run, held higher, {}",
-    "long_run_equilibrium_": "Long run, pushed up, {}",
+    "long_run_held_": "Long run, lastingly higher, {}",
+    "long_run_equilibrium_": "Long run, more at every session, {}",
     "sd_within_": "SD within clients, {}",
 }
 _SECTIONS = (

@@ -11,6 +11,7 @@ from alliance.tables.format import count, counted, number, percent
 from alliance.text.document import Passage, passage
 from alliance.text.inputs import TextInputs
 from alliance.text.words import listed, sentence
+from alliance.timing import one_occasion
 
 AUTHORS = "[Authors: setting, recruitment, treatment, therapists, consent, ethics approval.]"
 _LAYOUT = {
@@ -43,6 +44,11 @@ def participants_methods(x: TextInputs) -> Passage | None:
         f"Process measures were rated {place[study.timing.alliance_when]} and outcomes "
         f"{place[study.timing.outcome_when]} each session; every lag below follows from that order."
     )
+    if one_occasion(study.timing):
+        timing = (
+            "Process measures and outcomes of a session were rated on one occasion; which came "
+            "first is not known, so that only ratings of earlier sessions can predict."
+        )
     return passage(
         "Participants and data",
         [
