@@ -466,3 +466,13 @@ def test_rupture_answer_uses_the_p_against_noise(estimates, study):
         "Possibly: a difference in the last outcome goes beyond noise; read with care."
     )
     assert "observed was more than noise gives (p (null) = .010)" in clear.sentences[1]
+
+
+def test_long_tables_are_folded_but_never_that_of_the_main_model(study, estimates, monkeypatch):
+    monkeypatch.setattr("alliance.report.build.MOST_ROWS", 4)
+    page = build_report(synthetic.report_inputs(study=study, estimates=estimates))
+    folded = re.findall(r'<details class="long">\s*<summary>(.*?)</summary>', page)
+    assert any("<em>Sample</em>" in summary and "lines)" in summary for summary in folded)
+    label = study.models["main"].label
+    assert not any(f"<em>{label}</em>" in summary.replace("&#39;", "'") for summary in folded)
+    assert "details::details-content" in page  # paper shows them

@@ -25,11 +25,12 @@ _RATERS = {
     "client": "rated by client", "therapist": "rated by therapist",
     "observer": "rated by observer", "none": "not rated",
 }  # fmt: skip
+MOST_ROWS = 24  # of a table that stands open; the table of the main model always does
 
 
 @dataclass(frozen=True)
 class Item:
-    """A figure or a table as placed on the page."""
+    """A figure or a table as placed on the page; a folded one opens at a click."""
 
     label: str
     html: str = ""
@@ -37,6 +38,8 @@ class Item:
     source: str = ""
     title: str = ""
     width: int = 0
+    folded: bool = False
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class _Numbering:
         self._figures = {figure.name: figure for figure in inputs.figures}
         self._tables = make_tables(_table_inputs(inputs))
         self._n_figures = self._n_tables = 0
+        model = headline_model(inputs.study)
+        self._headline = f"model_{model[0]}" if model else ""
 
     def figures(self, *names: str) -> tuple[Item, ...]:
         return tuple(self._figure(self._figures[n]) for n in names if n in self._figures)
@@ -110,7 +115,8 @@ class _Numbering:
         self._n_tables += 1
         label = f"Table {self._n_tables}"
         html = Markup(table_html(table, label))
-        return Item(label, html=html, title=table.title)
+        folded = len(table.rows) > MOST_ROWS and table.name != self._headline
+        return Item(label, html=html, title=table.title, folded=folded, rows=len(table.rows))
 
 
 def _table_inputs(x: ReportInputs) -> TableInputs:
