@@ -14,6 +14,7 @@ from alliance.running import stage
 from alliance.ruptures import load_rules
 from alliance.study import instruments_of, read_excerpt
 from alliance.tables import document_bytes
+from alliance.tables.bayes import read_checks
 from alliance.text import (
     TextInputs,
     bibtex,
@@ -46,6 +47,7 @@ with stage("manuscript", snakemake.log[0]) as say:
             name: pd.read_csv(path)
             for name, path in zip(study.ruptures, given.ruptures, strict=True)
         },
+        bayes_checks=read_checks(given.bayes_checks),
         priors=yaml.safe_load(Path(given.priors).read_text("utf-8")),
         effort=snakemake.params.effort,
         versions=versions(*SOFTWARE),

@@ -38,8 +38,8 @@ from alliance.figures.client_slopes import (
     numbers_client_slopes,
 )
 from alliance.figures.predictive import describe_predictive, draw_predictive, numbers_predictive
-from alliance.report.bayes_words import bayes_sentences
 from alliance.tables.bayes import bayes_checks_table, bayes_factor, read_checks
+from alliance.text.bayes_words import bayes_sentences
 
 GIVEN = Given("main", "points", (0.0, 40.0), 5)
 SHORT = Effort(2, 600, 500, DRAFT)

@@ -292,3 +292,26 @@ def test_simulated_and_real_studies_are_called_what_they_are():
     assert "nothing below is a finding about people" in markdown(methods_text(x))
     real = replace(x, study=fixed_study(simulated=False, truth=None))
     assert "The design was observational." in markdown(methods_text(real))
+
+
+def test_checks_of_the_bayesian_models_are_told_and_ticked_off():
+    x = inputs(fixed_study(), bayes_checks=synthetic.bayes_checks())
+    told, ticked = markdown(methods_text(x)), markdown(checklists_text(x))
+    made = set(synthetic.bayes_checks()["check"])
+    assert {"prior_predictive", "posterior_predictive", "prior_sensitivity"} <= made
+    assert "against what the scale allows" in told
+    assert "power-scaling [@kallioinen2024]" in told
+    assert "Posterior predictive check: *Done*" in ticked
+    assert "Checks of: " in markdown(results_text(x))
+    without = inputs(fixed_study())
+    assert "Posterior predictive check: *Not done*. No row" in markdown(checklists_text(without))
+    assert "power-scaling" not in markdown(methods_text(without))
+
+
+def test_a_known_bias_of_several_estimators_is_told_once():
+    rows = synthetic.estimates()
+    rows["known_bias"] = "no lagged outcome"
+    rows.loc[rows["estimator"] == "REML", "known_bias"] = "no lagged outcome; short treatments"
+    text = markdown(results_text(inputs(fixed_study(), estimates=rows)))
+    assert text.count("no lagged outcome") == 1
+    assert "- REML: short treatments." in text

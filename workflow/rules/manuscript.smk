@@ -10,6 +10,7 @@ rule write_manuscript:
         change=rules.describe_change.output.change,
         estimates=rules.collect_estimates.output.estimates,
         triangulation=rules.collect_estimates.output.triangulation,
+        bayes_checks=bayes_checks,
         ruptures=rupture_summaries,
         table_numbers=rules.write_tables.output.numbers,
         instruments=instrument_files,

@@ -10,7 +10,6 @@ from markupsafe import Markup
 from alliance.figures.registry import headline_model
 from alliance.instruments import VERIFICATION_IN_WORDS, Instrument
 from alliance.report import dynamics, sentences
-from alliance.report.bayes_words import bayes_sentences
 from alliance.report.inputs import ReportFigure, ReportInputs
 from alliance.report.page import css_width, data_uri, render_page
 from alliance.small_cells import is_small, step_words
@@ -18,6 +17,7 @@ from alliance.study import Measure
 from alliance.tables import ApaTable, TableInputs, make_tables, table_html
 from alliance.tables.format import counted
 from alliance.tables.models import BAYESIAN, family
+from alliance.text.bayes_words import bayes_sentences
 from alliance.text.sudden_gains import gain_sentences
 from alliance.timing import occasions_in_words
 

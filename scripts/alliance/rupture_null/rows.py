@@ -20,12 +20,12 @@ from alliance.small_cells import is_small
 
 CALIBRATED_P = (
     "Nominal p and interval can reject too often: linearly linked alliance and symptoms alone "
-    "yield such contrasts without any effect of ruptures (methods specification 2.4). The p "
+    "yield such contrasts without any effect of ruptures. The p "
     "against the null is the one to be read: it compares with null data sets drawn from the "
     "study's own model, in which ruptures have no effect of their own."
 )
 CALIBRATED_RATE = (
-    "Score-based rates of this size also arise from noise alone (methods specification 2.3); the "
+    "Score-based rates of this size also arise from noise alone; the "
     "null data sets say how large they are in this study without any rupture."
 )
 LOOKS_AHEAD = (

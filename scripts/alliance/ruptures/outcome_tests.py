@@ -31,13 +31,10 @@ CONTRASTS: tuple[tuple[str, str], ...] = (
 NOMINAL_P = (
     "Nominal p and interval, which can reject too often: linearly linked alliance and symptoms "
     "alone yield such contrasts without any effect of ruptures, above all where number of sessions "
-    "and course of alliance are not held equal (methods specification 2.4). Not calibrated against "
+    "and course of alliance are not held equal. Not calibrated against "
     "a null."
 )
-NO_NULL = (
-    "Score-based rates of this size also arise from noise alone (methods specification 2.3); "
-    "not compared with a null."
-)
+NO_NULL = "Score-based rates of this size also arise from noise alone; not compared with a null."
 
 
 @dataclass(frozen=True)

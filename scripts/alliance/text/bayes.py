@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from alliance.tables.format import number
 from alliance.tables.models import BAYESIAN, family
+from alliance.text.bayes_words import bayes_sentences
 from alliance.text.document import Passage, passage
 from alliance.text.inputs import TextInputs
 from alliance.text.words import listed
@@ -18,7 +19,7 @@ def bayes_methods(x: TextInputs) -> Passage | None:
     """Why, which priors, how sampled, which gate; nothing when no model asks for it."""
     if not any(spec.bayes for spec in x.study.models.values()):
         return None
-    return passage("Bayesian models", [_model(), _priors(x), _sampling(x)])
+    return passage("Bayesian models", [_model(), _priors(x), _sampling(x), _checks(x)])
 
 
 def _model() -> str:
@@ -62,13 +63,39 @@ def _sampling(x: TextInputs) -> str:
     )
 
 
+def _checks(x: TextInputs) -> str:
+    """Which checks were made, each named by the rows that it left."""
+    made = set() if x.bayes_checks is None else set(x.bayes_checks["check"])
+    steps = {
+        "prior_predictive": "data drawn from the priors alone against what the scale allows",
+        "posterior_predictive": "statistics of the outcome in replicated data against the observed",
+        "leave_one_out": "the prediction of left-out clients by Pareto-smoothed importance "
+        "sampling [@vehtari2017]",
+        "prior_sensitivity": "the sensitivity to the priors by power-scaling [@kallioinen2024]",
+        "decision": "the posterior probability of a practically zero effect",
+        "bayes_factor": "the Bayes factor against no within-client effect over a range of priors",
+    }
+    said = [words for name, words in steps.items() if name in made]
+    return f"Also examined were {listed(said)}." if said else ""
+
+
 def bayes_results(x: TextInputs) -> Passage | None:
     """How the fits converged."""
     own = x.estimates[x.estimates["estimator"].map(family).isin(BAYESIAN)]
     own = own[own["status"] != "not_estimated"]
     if own.empty:
         return None
-    return passage("Convergence of the Bayesian fits", list(_convergence(x, own)))
+    return passage("Checks of the Bayesian fits", [*_convergence(x, own), " ".join(_findings(x))])
+
+
+def _findings(x: TextInputs) -> list[str]:
+    """What the checks of the main model say; nothing without them."""
+    specs = list(x.study.models.items())
+    chosen = [pair for pair in specs if pair[1].headline] or specs
+    if x.bayes_checks is None or not chosen:
+        return []
+    key, spec = chosen[0]
+    return bayes_sentences(x.bayes_checks, key, spec.label)
 
 
 def _convergence(x: TextInputs, own: object) -> Iterator[str]:

@@ -112,27 +112,31 @@ def _barg(x: TextInputs) -> list[tuple[str, str, str]]:
         ("Goals and why Bayesian", DONE, "Methods, Bayesian models."),
         ("Data, likelihood and parameters", DONE, "Methods; the same likelihood as REML."),
         ("Priors with reasons", DONE, "config/priors.yaml and the figure of prior and posterior."),
-        ("Prior predictive check", *_checked(done, "prior_predictive")),
+        ("Prior predictive check", *_checked(x, "prior_predictive")),
         ("Sampler, version, seed", DONE, f"{done['estimator'].iloc[0]}; seed in estimates.csv."),
         ("Convergence", _converged(done),
          f"Largest R-hat {number(done['rhat_max'].max(), 3)}, smallest effective sample size "
          f"{number(done['ess_min'].min(), 0)}."),
         ("Posterior summaries with named intervals", DONE, "95% equal-tailed, with the probability "
          "of the sign."),
-        ("Posterior predictive check", *_checked(done, "posterior_predictive")),
-        ("Sensitivity to the prior", *_checked(done, "prior_sensitivity")),
-        ("Region of practical equivalence", *_checked(done, "rope")),
-        ("Bayes factor with its sweep of priors", *_checked(done, "bayes_factor")),
-        ("Model comparison", *_checked(done, "loo")),
+        ("Posterior predictive check", *_checked(x, "posterior_predictive")),
+        ("Sensitivity to the prior", *_checked(x, "prior_sensitivity")),
+        ("Region of practical equivalence", *_checked(x, "decision")),
+        ("Bayes factor with its sweep of priors", *_checked(x, "bayes_factor")),
+        ("Model comparison", *_checked(x, "comparison", "leave_one_out")),
         ("Reproducible", DONE, "Seed, locked software and code hash stand with every row; draws "
          "are kept as NetCDF."),
     ]  # fmt: skip
 
 
-def _checked(done: pd.DataFrame, word: str) -> tuple[str, str]:
-    """State of a check that leaves rows whose term begins with ``word``."""
-    found = bool(done["term"].str.startswith(word).any())
-    return (DONE, f"Rows {word} of estimates.csv.") if found else (NOT_DONE, "")
+def _checked(x: TextInputs, *checks: str) -> tuple[str, str]:
+    """State of a check by the rows that it left in the table of Bayesian checks."""
+    rows = x.bayes_checks
+    own = rows[rows["check"].isin(checks) & (rows["status"] == "ok")] if rows is not None else None
+    if own is None or own.empty:
+        return NOT_DONE, "No row of it in this run."
+    names = [x.study.models[key].label for key in own["analysis"].unique() if key in x.study.models]
+    return DONE, f"Table of Bayesian checks of: {'; '.join(names)}."
 
 
 def _converged(done: pd.DataFrame) -> str:

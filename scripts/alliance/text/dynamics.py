@@ -160,4 +160,5 @@ def _correlations(own: pd.DataFrame) -> Iterator[str]:
             yield f"{words}: {statistics(row, 'r')} ({counted(row['n_clients'], 'client')})."
     row = _first(own, "r_published")
     if row is not None:
-        yield f"Meta-analytic correlation in the same orientation: {number(row['estimate'], 3)}."
+        value = number(row["estimate"], 3, bounded=True)
+        yield f"Meta-analytic correlation in the same orientation: *r* = {value}."

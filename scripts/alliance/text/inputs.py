@@ -22,7 +22,7 @@ class TextInputs:
     ----------
     study : the study file. instruments : id -> scoring key. rules : id -> rupture rule.
     estimates : the tidy table. flow, sample, measures, reliability, change, triangulation : stage
-        tables. ruptures : key of each rupture analysis -> its summary.
+        tables. ruptures : key of each rupture analysis -> its summary. bayes_checks : of models.
     priors : content of ``config/priors.yaml``. effort : sampler effort of the run.
     versions : software -> version. numbers : table name -> its number in ``tables.docx``.
     """
@@ -37,6 +37,7 @@ class TextInputs:
     reliability: pd.DataFrame | None = None
     change: pd.DataFrame | None = None
     triangulation: pd.DataFrame | None = None
+    bayes_checks: pd.DataFrame | None = None
     ruptures: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     priors: Mapping[str, Any] = field(default_factory=dict)
     effort: str = "standard"

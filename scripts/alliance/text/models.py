@@ -208,7 +208,8 @@ def _singular(done: pd.DataFrame) -> Iterator[str]:
 def limits(x: TextInputs) -> Passage | None:
     """What is known to bias an estimate, and what was left out."""
     done = x.estimates[x.estimates["status"] != "not_estimated"]
-    biased = done[done["known_bias"] != ""].groupby("known_bias", sort=False)["estimator"]
+    atoms = done[["estimator", "known_bias"]].assign(bias=done["known_bias"].str.split("; "))
+    biased = atoms.explode("bias").query("bias != ''").groupby("bias", sort=False)["estimator"]
     known = [f"{listed(list(own.unique()))}: {text}" for text, own in biased]
     refused = x.estimates[x.estimates["status"] == "not_estimated"]
     reasons = refused.groupby("reason", sort=False).size()

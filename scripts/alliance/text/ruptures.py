@@ -9,7 +9,7 @@ import pandas as pd
 
 from alliance.ruptures import RuptureRule
 from alliance.study import RuptureSpec
-from alliance.tables.format import ABSENT, counted, interval, p_value, percent
+from alliance.tables.format import ABSENT, counted, p_value, percent
 from alliance.tables.ruptures import CONTRAST_WORDS, VERIFIED_WORDS, split_term
 from alliance.text.document import Passage, passage
 from alliance.text.inputs import TextInputs
@@ -87,7 +87,7 @@ def _noise(row: pd.Series) -> str:
     """What the null data sets give; nothing where there are none."""
     if not np.isfinite(row["null_mean"]):
         return ""
-    band = interval(100 * row["null_low"], 100 * row["null_high"], 1)
+    band = f"[{percent(100 * row['null_low'])}, {percent(100 * row['null_high'])}]"
     return f"; noise alone gives {percent(100 * row['null_mean'])}, 95% band {band}"
 
 

@@ -1,4 +1,4 @@
-"""What the checks of the Bayesian models say, in sentences for the report."""
+"""What the checks of the Bayesian models say, in sentences for report and manuscript."""
 
 from __future__ import annotations
 
