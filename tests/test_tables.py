@@ -159,6 +159,11 @@ def test_truth_beside_estimates(inputs):
     assert table.rows[-1].cells == (
         "Within clients", "−1.15", "not estimated", "–", "not estimated", "–",
     )  # fmt: skip
+    assert "value: 0 of 4 intervals by REML or ML; 0 of 4 Bayesian intervals." in table.notes[1]
+    off = inputs.truth.copy()
+    off.loc[off["term"] == "between", "value"] = 9.0
+    table = truth_table(inputs.estimates, off, {"main": "Main", "three_level": "Three"})
+    assert "1 of 4 intervals by REML or ML (between clients)" in table.notes[1]
     far = inputs.truth.assign(value=99.0)
     assert cells(truth_table(inputs.estimates, far, {"main": "Main"}), "Time")[2] == "no"
 

@@ -381,10 +381,32 @@ def truth_table(estimates: pd.DataFrame, truth: pd.DataFrame, models: dict[str, 
     )  # fmt: skip
     notes = (
         "True value: what the same model gives in a very large population drawn from the same "
-        "generator without flaws. A single sample misses about one true value in twenty.",
+        "generator without flaws.",
+        *_misses(pd.DataFrame(numbers)),
     )
     return ApaTable(
         "truth", "Estimated and True Values", columns, tuple(rows), notes, pd.DataFrame(numbers)
+    )
+
+
+def _misses(numbers: pd.DataFrame) -> tuple[str, ...]:
+    """How many intervals do not hold their true value, of what, and why they come together."""
+    said = []
+    for name, words in (("reml", "intervals by REML or ML"), ("nuts", "Bayesian intervals")):
+        if f"{name}_low" not in numbers:
+            continue
+        own = numbers[numbers[f"{name}_low"].notna() & numbers[f"{name}_high"].notna()]
+        lost = own[~own["true"].between(own[f"{name}_low"], own[f"{name}_high"])]
+        terms = list(dict.fromkeys(term_words(term).lower() for term in lost["term"]))
+        of_what = f" ({', '.join(terms)})" if terms else ""
+        said.append(f"{len(lost)} of {len(own)} {words}{of_what}")
+    if not said:
+        return ()
+    return (
+        f"Without their true value: {'; '.join(said)}. Of intervals from separate samples it would "
+        "be about one in twenty. These come from one sample: models of the same clients and "
+        "outcome share what is unusual about it, so that misses come together and say less than "
+        "as many separate ones.",
     )
 
 
