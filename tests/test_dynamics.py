@@ -37,7 +37,7 @@ from alliance.estimation.dynamics_rows import (
 )
 from alliance.estimation.dynamics_series import VarSeries, occasions, var_series
 from alliance.estimation.dynamics_tests import bootstrap, likelihood_ratio, without
-from alliance.likelihood.random_intercept_var import pack
+from alliance.likelihood.var_data import pack
 from alliance.simulation.recovery import NAMES, Cell, Truth, replicate, simulate, summarise
 from alliance.study import Timing
 

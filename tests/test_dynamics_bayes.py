@@ -29,7 +29,8 @@ from alliance.estimation.dynamics_loo import (
     trend_comparison,
 )
 from alliance.estimation.dynamics_op import value_and_gradients
-from alliance.likelihood.random_intercept_var import log_likelihood_and_gradient, pack
+from alliance.likelihood.random_intercept_var import log_likelihood_and_gradient
+from alliance.likelihood.var_data import pack
 
 
 def fitted(spec=RECURSIVE, n=150, sessions=6):

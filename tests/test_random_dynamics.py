@@ -22,7 +22,7 @@ from alliance.estimation.random_dynamics_rows import random_dynamics_rows
 from alliance.likelihood import random_intercept_var as marginal
 from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.likelihood.random_dynamics import with_gaps
-from alliance.likelihood.random_intercept_var import pack, structure_of
+from alliance.likelihood.var_data import pack, structure_of
 from alliance.simulation.random_dynamics import RandomTruth, simulate_random_dynamics
 
 CASES = {

@@ -10,9 +10,8 @@ from alliance.likelihood.random_intercept_var import (
     covariance,
     log_likelihood_and_gradient,
     mean_information,
-    pack,
-    structure_of,
 )
+from alliance.likelihood.var_data import pack, structure_of
 
 CASES = [
     pytest.param((1, 0), False, False, id="recursive"),

@@ -10,7 +10,8 @@ from test_dynamics import sample
 from alliance.estimation.dynamics import fit_var
 from alliance.estimation.dynamics_bayes import VarPriors
 from alliance.estimation.dynamics_layout import VarSpec
-from alliance.likelihood.random_intercept_var import covariance, pack
+from alliance.likelihood.random_intercept_var import covariance
+from alliance.likelihood.var_data import pack
 from alliance.simulation.sbc import LIKELIHOOD
 from alliance.simulation.sbc_dynamics import _arguments, draw_parameters, draw_scores, quantities
 

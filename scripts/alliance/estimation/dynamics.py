@@ -20,7 +20,8 @@ from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_descent import Judgement, best_start, descend
 from alliance.estimation.dynamics_layout import VarLayout, VarSpec, layout_of, spectral_radius
 from alliance.estimation.dynamics_series import VarSeries
-from alliance.likelihood.random_intercept_var import covariance, pack
+from alliance.likelihood.random_intercept_var import covariance
+from alliance.likelihood.var_data import pack
 
 FloatArray = NDArray[np.float64]
 

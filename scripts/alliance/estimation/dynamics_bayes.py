@@ -41,7 +41,8 @@ from alliance.estimation.dynamics_maker import (
 )
 from alliance.estimation.dynamics_op import VarLogLikelihood, shared_data
 from alliance.likelihood.partial_correlation import factor_from_partial
-from alliance.likelihood.random_intercept_var import VarData, covariance, pack
+from alliance.likelihood.random_intercept_var import covariance
+from alliance.likelihood.var_data import VarData, pack
 
 FloatArray = NDArray[np.float64]
 ESTIMATOR = "Random-intercept VAR(1), NUTS"

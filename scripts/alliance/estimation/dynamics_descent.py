@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from alliance.estimation.dynamics_layout import VarLayout
 from alliance.likelihood.descent import Criterion, minimise
 from alliance.likelihood.random_intercept_var import (
-    VarData,
     covariance,
     log_likelihood_and_gradient,
     mean_information,
-    pack,
 )
+from alliance.likelihood.var_data import VarData, pack
 
 FloatArray = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alliance.estimation.dynamics_series import VarSeries
-from alliance.likelihood.random_intercept_var import VarStructure, structure_of
+from alliance.likelihood.var_data import VarStructure, structure_of
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -10,11 +10,8 @@ from pytensor.graph.basic import Variable
 from alliance.estimation.gradient_op import GradientOp, shared_arrays
 from alliance.likelihood import partial_correlation, random_intercept_var
 from alliance.likelihood.partial_correlation import factor_from_partial, partial_gradient
-from alliance.likelihood.random_intercept_var import (
-    VarData,
-    VarStructure,
-    log_likelihood_and_gradient,
-)
+from alliance.likelihood.random_intercept_var import log_likelihood_and_gradient
+from alliance.likelihood.var_data import VarData, VarStructure
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

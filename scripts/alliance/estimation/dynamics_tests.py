@@ -14,7 +14,7 @@ from alliance.estimation.dynamics import VarFit, fit_var, refusal_of
 from alliance.estimation.dynamics_descent import NEAR, descend, objective, whitening
 from alliance.estimation.dynamics_layout import layout_of
 from alliance.estimation.dynamics_series import VarSeries
-from alliance.likelihood.random_intercept_var import pack
+from alliance.likelihood.var_data import pack
 
 FloatArray = NDArray[np.float64]
 

@@ -27,7 +27,8 @@ from alliance.likelihood.predetermined import (
     panel_likelihood,
     whitened_slopes,
 )
-from alliance.likelihood.random_intercept_var import VarData, covariance, pack
+from alliance.likelihood.random_intercept_var import covariance
+from alliance.likelihood.var_data import VarData, pack
 
 FloatArray = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from alliance.estimation.gradient_op import GradientOp, shared_arrays
 from alliance.likelihood import partial_correlation, random_dynamics
 from alliance.likelihood.partial_correlation import factor_from_partial, partial_gradient
 from alliance.likelihood.random_dynamics import GapData, log_likelihood_and_gradient
-from alliance.likelihood.random_intercept_var import VarStructure
+from alliance.likelihood.var_data import VarStructure
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -24,8 +24,8 @@ from alliance.likelihood.random_intercept_var import (
     _over_clients,
     _total_covariance,
     _within_covariance,
-    pack,
 )
+from alliance.likelihood.var_data import pack
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -23,7 +23,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from alliance.likelihood.random_intercept_var import VarData, _over_clients
+from alliance.likelihood.random_intercept_var import _over_clients
+from alliance.likelihood.var_data import VarData
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -27,12 +27,8 @@ from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_maker import term_name
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.likelihood.partial_correlation import factor_from_partial
-from alliance.likelihood.random_intercept_var import (
-    VarData,
-    covariance,
-    log_likelihood_and_gradient,
-    pack,
-)
+from alliance.likelihood.random_intercept_var import covariance, log_likelihood_and_gradient
+from alliance.likelihood.var_data import VarData, pack
 from alliance.simulation.recovery import NAMES, Truth, simulate
 from alliance.simulation.sbc import LIKELIHOOD, Chain, Ranks, rank
 
