@@ -428,6 +428,18 @@ def test_standardised_effects_use_model_implied_within_sds(fitted):
     assert 150 < n <= 200
 
 
+def test_a_client_who_hardly_varies_does_not_carry_the_clients_own_sds(fitted):
+    ratio, n = person_ratio(fitted, 1, 0)
+    scores = fitted.series.scores.copy()
+    scores[0, :, 1] = 5.0 + 1e-4 * np.arange(scores.shape[1])
+    flat = replace(fitted, series=replace(fitted.series, scores=scores))
+    found, n_left = person_ratio(flat, 1, 0)
+    assert n_left == n - 1
+    assert found == pytest.approx(ratio, rel=0.02)
+    constant = replace(fitted.series, scores=np.where([False, True], 5.0, scores))
+    assert person_ratio(replace(fitted, series=constant), 1, 0)[1] == 0
+
+
 def test_a_settled_process_starts_settled_and_another_does_not():
     assert first_session_test(fit_var(sample(300, 8, 2), RECURSIVE)).p > 0.001
     series = sample(300, 8, 2)

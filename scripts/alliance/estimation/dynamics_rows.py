@@ -149,7 +149,9 @@ def _person_row(fit: VarFit, maker: RowMaker, raw: Effects, target: int, source:
         f"{coefficient_estimand(maker, target, source)}; in the client's own SDs, mean over clients"
     )
     if n < MIN_CLIENTS:
-        reason = f"fewer than {MIN_CLIENTS} clients have five scores of both series"
+        reason = (
+            f"fewer than {MIN_CLIENTS} clients have five scores of both series that vary enough"
+        )
         return maker.absent(term, "contrast", words, reason, **maker.ends(target, source))
     index = (0, target, source)
     values = {
@@ -157,7 +159,10 @@ def _person_row(fit: VarFit, maker: RowMaker, raw: Effects, target: int, source:
         "se": ratio * float(raw.se[index]),
         "ci_low": ratio * float(raw.low[index]),
         "ci_high": ratio * float(raw.high[index]),
-        "interval": f"95% Wald, SDs of {n} clients taken as known",
+        "interval": (
+            f"95% Wald, SDs of {n} of {fit.series.n_clients} clients taken as known (five scores "
+            "of both, own SD at least a fifth of the median client's)"
+        ),
         "lag": maker.lag(target, source),
     }
     return maker.row(term, "contrast", words, "SDs per SD", **values, **maker.ends(target, source))

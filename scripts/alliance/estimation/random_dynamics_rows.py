@@ -91,7 +91,10 @@ def _person_row(
     if not n:
         reason = "no client has five scores of both series"
         return maker.absent(name, "contrast", estimand, reason, **more)
-    note = "95% equal-tailed posterior, SDs of clients with five scores taken as known"
+    note = (
+        "95% equal-tailed posterior, SDs of clients taken as known (five scores of both, own SD at "
+        "least a fifth of the median client's)"
+    )
     extra = more | {"interval": note, "n_clients": float(n)}
     return _row(fitted, maker, name, "contrast", estimand, "SDs per SD", extra)
 
