@@ -15,7 +15,7 @@ study: $(READY)  ## run the studies listed in config/config.yaml
 setup: $(READY)  ## set up the environment and run nothing
 
 test: $(READY)  ## run all tests, style checks included
-	@$(IN_ENVIRONMENT) python -m pytest -n 2 --dist loadfile
+	@$(IN_ENVIRONMENT) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## style checks only
 	@$(IN_ENVIRONMENT) python -m pytest tests/test_style.py

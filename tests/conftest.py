@@ -20,6 +20,12 @@ ROOT = Path(__file__).parents[1]
 N_CLIENTS = 60  # enough for every stage, small enough for seconds
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that run the workflow come first, so that no process ends alone with a long one."""
+    long = {item.path for item in items if item.get_closest_marker("workflow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @dataclass(frozen=True)
 class Project:
     """A project folder of its own, with the study ``mini``: clients of the bundled clinic."""
