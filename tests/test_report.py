@@ -476,3 +476,14 @@ def test_long_tables_are_folded_but_never_that_of_the_main_model(study, estimate
     label = study.models["main"].label
     assert not any(f"<em>{label}</em>" in summary.replace("&#39;", "'") for summary in folded)
     assert "details::details-content" in page  # paper shows them
+
+
+def test_an_interval_on_hardly_any_degrees_of_freedom_answers_nothing(estimates, study):
+    table = change(estimates, "main", "within", df=1.03, ci_low=-26.0, ci_high=24.0)
+    answer = sentences.model_answer(table, study, "main", "within")
+    assert answer.verdict == "Not answered: too few clients for a usable interval."
+    assert "rests on 1.0 degrees of freedom" in answer.sentences[1]
+    enough = sentences.model_answer(
+        change(estimates, "main", "within", df=40.0), study, "main", "within"
+    )
+    assert "degrees of freedom" not in " ".join(enough.sentences)

@@ -451,6 +451,12 @@ def _contrast_rows(fit: LmmFit, maker: RowMaker) -> list[Estimate]:
     return rows + corrected_rows(fit, maker)
 
 
+NO_SPREAD = (
+    "client means differ no more than ratings that vary like these within clients make them, so "
+    "that the reliability of the means cannot be told from zero"
+)
+
+
 def corrected_rows(fit: LmmFit, maker: RowMaker) -> list[Estimate]:
     """Reliability of the client means, and the between effect corrected for it, two versions.
 
@@ -465,6 +471,10 @@ def corrected_rows(fit: LmmFit, maker: RowMaker) -> list[Estimate]:
         if found is None:
             reason = "the ratings are too few per client to tell the reliability of their mean"
             rows.append(maker.absent(f"attenuation{suffix}", "proportion", reason))
+            continue
+        if found.reliability <= 0:
+            rows.append(maker.absent(f"attenuation{suffix}", "proportion", NO_SPREAD))
+            rows.append(maker.absent(f"between_corrected{suffix}", "contrast", NO_SPREAD))
             continue
         rows.append(_attenuation_row(maker, suffix, found))
         rows.append(_corrected_row(fit, maker, between, suffix, found))

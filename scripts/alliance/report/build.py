@@ -181,7 +181,9 @@ def _variants(place: _Numbering) -> list[Section]:
     if not items:
         return []
     items = drawn + items
-    return [Section("variants", "The same models asked further", (_VARIANTS_EXPLAINED,), (), items)]
+    return [
+        Section("variants", "Sensitivity and further questions", (_VARIANTS_EXPLAINED,), (), items)
+    ]
 
 
 def _associations(x: ReportInputs, place: _Numbering) -> list[Section]:

@@ -38,6 +38,7 @@ from alliance.tables.models import BAYESIAN, FREQUENTIST, family, rows_of, term_
 from alliance.tables.rupture_source_outcomes import ANALYSIS as SOURCES
 from alliance.tables.ruptures import split_term
 from alliance.tables.variants import analysis_words
+from alliance.text.models import FEW_DF
 from alliance.timing import lag_rule
 
 
@@ -124,7 +125,18 @@ def model_answer(estimates: pd.DataFrame, study: Study, key: str, term: str) -> 
         sentences += [spread_sentence(main), exploratory_sentence(main)]
     predictor = study.measures.get(study.models[key].predictor or "")
     rated = predictor is None or predictor.rater != "none"
+    sentences.insert(1, precision_sentence(main))
     return Answer(question, verdict(main, term, rated), tuple(text for text in sentences if text))
+
+
+def precision_sentence(row: pd.Series) -> str:
+    """Said where so few degrees of freedom are left that the interval tells next to nothing."""
+    if not np.isfinite(row["df"]) or row["df"] >= FEW_DF:
+        return ""
+    return (
+        f"Read this as not answered: the interval rests on {number(row['df'], 1)} degrees of "
+        "freedom, as too few clients show how much the effect differs between them."
+    )
 
 
 def association_answer(estimates: pd.DataFrame, study: Study, key: str) -> Answer:
@@ -215,6 +227,8 @@ def verdict(row: pd.Series, term: str, rated: bool = True) -> str:
     low, high = row["ci_low"], row["ci_high"]
     if not (np.isfinite(low) and np.isfinite(high)):
         return "Estimated without an interval."
+    if row["df"] < FEW_DF:
+        return "Not answered: too few clients for a usable interval."
     if low <= 0 <= high:
         return "Not clear: the interval includes zero."
     better = row["estimate"] < 0

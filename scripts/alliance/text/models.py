@@ -15,6 +15,7 @@ from alliance.text.inputs import TextInputs
 from alliance.text.words import first_ok, listed, sentence, statistics
 from alliance.timing import lag_rule
 
+FEW_DF = 4.0  # below it intervals by t are too wide and the approximation itself is poor
 _LEVELS = {
     "within": "Within clients", "between": "Between clients",
     "between_therapist": "Between therapists",
@@ -145,6 +146,8 @@ def _effect(x: TextInputs, name: str, spec: ModelSpec, term: str) -> str:
     else:
         text = f"{_LEVELS[term]}, a mean rating one {per} higher went with {outcome} {size} {sign}"
     inside = "; its interval includes zero" if row["ci_low"] <= 0 <= row["ci_high"] else ""
+    if row["df"] < FEW_DF:
+        inside = f"; an interval on {number(row['df'], 1)} degrees of freedom answers nothing"
     std = _std(row)
     return f"{text} ({statistics(row)}{std}{inside})."
 
