@@ -12,6 +12,7 @@ import pytest
 import statsmodels.api as sm
 
 from alliance.estimates import to_frame
+from alliance.estimation import dynamics_descent
 from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import fit_var
 from alliance.estimation.dynamics_comparators import compare
@@ -358,6 +359,22 @@ def test_an_explosive_process_ends_in_reasons():
     assert "Allow random trends" in rows["cross_lag_alliance_outcome"].reason
     assert rows["long_run_held_alliance_outcome"].status == "not_estimated"
     assert rows["response_alliance_outcome"].status == "not_estimated"
+
+
+def test_a_descent_that_does_not_arrive_ends_in_reasons(monkeypatch):
+    """Stopped at its start: no number is used, no posterior is sampled around it."""
+    monkeypatch.setattr(dynamics_descent, "_NEWTON_ROUNDS", 0)
+    monkeypatch.setattr(dynamics_descent, "minimise", lambda f, y, *_: (y, f(y)[0]))
+    fit = fit_var(sample(100, 6), RECURSIVE)
+    assert not fit.converged
+    (problem,) = (text for text in fit.problems if "did not converge" in text)
+    assert "simpler model: no random trends" in problem
+    rows = {row.term: row for row in var_rows(fit, CONTEXT)}
+    forward = rows["cross_lag_alliance_outcome"]
+    assert (forward.status, forward.converged) == ("diagnostics_failed", "no")
+    assert "did not converge" in forward.reason
+    assert rows["long_run_held_alliance_outcome"].status == "not_estimated"
+    assert not [t for t in rows if t.startswith("lr_")]
 
 
 def test_too_much_assumed_error_ends_in_reasons():

@@ -30,7 +30,7 @@ from alliance.estimation.dynamics_study import (
 from alliance.figures import dynamics as figures
 from alliance.problems import StudyError
 from alliance.reliability import alpha, client_sums, covariances, generalizability
-from alliance.report.dynamics import dynamic_questions
+from alliance.report.dynamics import dynamic_questions, sensitivity_words
 from alliance.simulation.recovery import Truth, simulate
 from alliance.study import DynamicsSpec, Study, load_study, read_excerpt, write_excerpt
 from alliance.study.excerpt import parts_of_dynamics
@@ -268,6 +268,16 @@ def test_both_directions_are_answered_with_what_the_sample_can_show():
     said = " ".join(answers[0][2])
     assert "−1.50" in said
     assert "98% of them" in said
+
+
+def test_what_a_small_sample_cannot_show_is_said():
+    estimates = to_frame(synthetic_dynamics.dynamics_rows())
+    weak = estimates["term"].str.startswith("power_")
+    estimates.loc[weak, "estimate"] = 0.41
+    (_, _, said), *_ = dynamic_questions(estimates, synthetic.study())
+    assert "cannot show: a slope of .10, as often published, is found in only 41% of" in said[-1]
+    below = sensitivity_words(estimates, synthetic.study())
+    assert any("from the alliance to the outcome" in text and "41%" in text for text in below)
 
 
 def test_a_refused_model_is_answered_with_its_reason():

@@ -258,7 +258,7 @@ def _reason(estimates: pd.DataFrame, key: str) -> str:
 
 
 def sensitivity_words(estimates: pd.DataFrame, study: Study) -> tuple[str, ...]:
-    """Said below tables and figures: courses of clients, first session, phases."""
+    """Said below tables and figures: courses of clients, first session, phases, what n can show."""
     said = []
     for key, spec in study.dynamics.items():
         own = rows_by(estimates, key, ML).set_index("term")
@@ -269,6 +269,9 @@ def sensitivity_words(estimates: pd.DataFrame, study: Study) -> tuple[str, ...]:
         ]
         if parts:
             said.append(f"{spec.label}: {'; '.join(parts)}.")
+        shown = _can_show(estimates, key, FORWARD)
+        if shown:
+            said.append(f"{spec.label}, from the alliance to the outcome. {shown}")
     return tuple(said)
 
 
