@@ -8,6 +8,7 @@ from scipy import stats
 
 from alliance.estimates import Estimate
 from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.dynamics_effects import LEAST_OWN_SD
 from alliance.estimation.r_squared import r_squared_rows
 from alliance.estimation.reml import LmmFit, client_effects
 from alliance.estimation.rows import RowContext, RowMaker, maker_of
@@ -38,8 +39,9 @@ def person_standardised_row(fit: LmmFit, design: ModelDesign, maker: RowMaker) -
 
     The slopes are the clients' own predicted slopes (the average one without random slopes); SDs
     are those of the client's rows. Clients with fewer than three rows or without variation have no
-    SD of their own and are left out. The standard error adds that of the average slope to the
-    spread of the ratios between clients (delta method; clients as the sample).
+    SD of their own and are left out, and so are those whose outcome hardly varies. The standard
+    error adds that of the average slope to the spread of the ratios between clients (delta method;
+    clients as the sample).
     """
     estimand = (
         f"Within clients, each in own SDs: mean over clients of the difference in "
@@ -81,11 +83,16 @@ def person_standardised_row(fit: LmmFit, design: ModelDesign, maker: RowMaker) -
 
 
 def own_sd_ratio(design: ModelDesign) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """SD_i(predictor) / SD_i(outcome) per client, and which clients have both."""
+    """SD_i(predictor) / SD_i(outcome) per client, and which clients have both.
+
+    The floor of the outcome's SD is that of :func:`dynamics_effects.own_ratios`, for its reasons.
+    """
     rows = np.bincount(design.client, minlength=design.n_clients)
     x = _own_sd(design.X[:, design.names.index("within")], design)
     y = _own_sd(design.y, design)
     usable = (rows >= MIN_ROWS) & (x > 0) & (y > 0)
+    if usable.any():
+        usable &= y >= LEAST_OWN_SD * np.median(y[usable])
     return np.where(usable, x / np.where(y > 0, y, 1.0), 0.0), usable
 
 
