@@ -34,7 +34,13 @@ from alliance.report.dynamics import dynamic_questions, sensitivity_words
 from alliance.simulation.recovery import Truth, simulate
 from alliance.study import DynamicsSpec, Study, load_study, read_excerpt, write_excerpt
 from alliance.study.excerpt import parts_of_dynamics
-from alliance.tables.dynamics import ML, estimators_table, phases_table, reliability_grid_table
+from alliance.tables.dynamics import (
+    ML,
+    dynamics_table,
+    estimators_table,
+    phases_table,
+    reliability_grid_table,
+)
 
 ASKED = {"label": "Session to session", "alliance": "alliance", "outcome": "distress"}
 
@@ -297,6 +303,30 @@ def test_tables_show_no_number_of_a_failed_assumption():
     phases = phases_table(estimates, "next_session", "Dynamics", labels)
     assert [column.heading for column in phases.columns][1] == "Sessions before 8"
     assert phases.notes[1].endswith("χ²(4) = 6.00, p = .200.")
+
+
+@pytest.mark.parametrize(
+    ("therapists", "interval", "said"),
+    [
+        (np.nan, "", ""),
+        (30.0, "", "the same therapist is ignored."),
+        (30.0, "95% percentile, bootstrap of clients, 400 replications", "therapist is ignored."),
+        (30.0, "95% percentile, bootstrap of therapists, 400 replications", "except in the boot"),
+    ],
+)
+def test_the_table_says_what_its_intervals_make_of_therapists(therapists, interval, said):
+    table = to_frame(synthetic_dynamics.dynamics_rows()).assign(n_therapists=therapists)
+    if interval:
+        own = table["term"].eq("cross_lag_alliance_outcome") & table["estimator"].eq(ML)
+        more = table[own].assign(term="cross_lag_alliance_outcome_bootstrap", interval=interval)
+        table = pd.concat([table, more])
+    labels = {"alliance_client": "Alliance", "symptoms": "Symptoms"}
+    made = dynamics_table(table, "next_session", "Dynamics", labels)
+    notes = " ".join(made.notes)
+    assert said in notes
+    assert bool(said) == ("therapist" in notes)
+    headings = [row.cells[0] for row in made.rows if row.section]
+    assert any("bootstrap of" in heading for heading in headings) == bool(interval)
 
 
 # Several series, several models

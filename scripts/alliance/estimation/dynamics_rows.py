@@ -534,4 +534,4 @@ def _bootstrap_row(
         "interval": f"95% percentile, bootstrap of {what}, {n} replications",
     }
     units = f"{to.units} per {by.unit}"
-    return maker.row(term, "fixed", words, units, **more, **maker.ends(*cell))
+    return maker.row(term, "fixed", words, units, lag=maker.lag(*cell), **more, **maker.ends(*cell))

@@ -80,6 +80,7 @@ def dynamics_table(
             "long_run_equilibrium_",
             "Long run, one point more at every session",
         ),
+        *_bootstrapped(left, labels),
         *_standardised(left, right, labels),
         *_spreads(left),
         *_tests(left, right, labels),
@@ -115,6 +116,35 @@ def _effects(
         name = arrow(row, labels) + (f", {when(row)}" if lagged else "")
         rows.append(Row((name, *_by_ml(row), *_by_nuts(right, row["term"])), indent=True))
     return [section(heading), *rows] if rows else []
+
+
+def _bootstrapped(left: pd.DataFrame, labels: Mapping[str, str]) -> list[Row]:
+    own = left[left["term"].str.endswith("_bootstrap") & left["estimate"].notna()]
+    rows = [
+        Row((f"{arrow(row, labels)}, {when(row)}", *_by_ml(row)[:2], "", "", ""), indent=True)
+        for _, row in own.iterrows()
+    ]
+    what = "therapists" if _by_therapist(own) else "clients"
+    return [section(f"From one to the other, bootstrap of {what}"), *rows] if rows else []
+
+
+def _by_therapist(rows: pd.DataFrame) -> bool:
+    return bool(rows["interval"].str.contains("bootstrap of therapists").any())
+
+
+def _nesting(left: pd.DataFrame) -> list[str]:
+    """What the intervals make of therapists; nothing where none is known."""
+    if not (left["n_therapists"] > 0).any():
+        return []
+    if not _by_therapist(left[left["estimate"].notna()]):
+        return [
+            "Standard errors and intervals take clients as independent: that several clients "
+            "have the same therapist is ignored."
+        ]
+    return [
+        "That several clients have the same therapist is ignored, except in the bootstrap, which "
+        "draws therapists with all their clients."
+    ]
 
 
 def _by_ml(row: pd.Series) -> tuple[str, str, str]:
@@ -207,6 +237,7 @@ def _notes(left: pd.DataFrame, right: pd.DataFrame) -> tuple[str, ...]:
             f"Order in time: {first['timing_order']}. Clock: {first['clock']}. Course over "
             f"sessions: {first['trend']}.",
             f"Data: {first['missing_rule']}.",
+            *_nesting(left),
             "Effects are within clients, in raw points of the one per point of the other. SDs in "
             "which standardised effects are expressed are implied by the model.",
         ]
