@@ -36,3 +36,8 @@ def test_every_table_has_a_caption_of_its_own():
     for name in tables:
         first = caption("table.rst", table=name).split("Study *clinic*")[0]
         assert len(first) > 20, name
+
+
+@pytest.mark.parametrize("file", ["manuscript.rst", "checklists.rst"])
+def test_texts_for_word_have_a_caption_that_names_the_study(file):
+    assert "study *clinic*" in caption(file)

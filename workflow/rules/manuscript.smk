@@ -20,9 +20,21 @@ rule write_manuscript:
     output:
         methods="results/{study}/manuscript/methods.md",
         results="results/{study}/manuscript/results.md",
-        document="results/{study}/manuscript/manuscript.docx",
+        document=report(
+            "results/{study}/manuscript/manuscript.docx",
+            caption="../report/manuscript.rst",
+            category="{study}",
+            subcategory="Manuscript",
+            labels={"text": "methods and results"},
+        ),
         checklists="results/{study}/manuscript/checklists.md",
-        checklists_document="results/{study}/manuscript/checklists.docx",
+        checklists_document=report(
+            "results/{study}/manuscript/checklists.docx",
+            caption="../report/checklists.rst",
+            category="{study}",
+            subcategory="Manuscript",
+            labels={"text": "reporting checklists"},
+        ),
         bibliography="results/{study}/manuscript/references.bib",
         csl="results/{study}/manuscript/references.json",
     log:

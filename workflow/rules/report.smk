@@ -33,15 +33,16 @@ rule draw_figure:
     input:
         unpack(tables_of_figure),
     output:
-        pictures=report(
-            expand(
-                "results/{{study}}/figures/{{figure}}.{format}", format=FIGURE_FORMATS
-            ),
-            caption="../report/figure.rst",
-            category="{study}",
-            subcategory="Figures",
-            labels={"figure": "{figure}"},
-        ),
+        pictures=[
+            report(
+                f"results/{{study}}/figures/{{figure}}.{format}",
+                caption="../report/figure.rst",
+                category="{study}",
+                subcategory="Figures",
+                labels={"figure": "{figure}", "format": format},
+            )
+            for format in FIGURE_FORMATS
+        ],
         numbers="results/{study}/figures/{figure}.csv",
         words="results/{study}/figures/{figure}.json",
     log:
