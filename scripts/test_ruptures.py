@@ -9,7 +9,15 @@ from alliance.estimates import to_frame, write_estimates
 from alliance.instruments import load_instruments
 from alliance.reliability import coefficient_of
 from alliance.running import stage
-from alliance.rupture_null import NullResults, NullStudy, further_rows, null_study, with_null
+from alliance.rupture_null import (
+    NullResults,
+    NullStudy,
+    further_rows,
+    null_study,
+    number_of_tests,
+    with_holm,
+    with_null,
+)
 from alliance.rupture_null.calibrate import reason_of
 from alliance.ruptures import load_rules, rupture_analysis, rupture_outcomes, rupture_rows
 from alliance.ruptures.repair_correlation import all_repair_rows
@@ -70,6 +78,8 @@ with stage("ruptures and outcome", snakemake.log[0]) as say:
         rows += further_rows(
             prepared.terms(), rules, refused, analysis, null, endings=endings, told=told
         )
+    rows = with_holm(rows, spec.rules[0])
+    rows.append(number_of_tests(rows, analysis))
     frame = to_frame(rows).assign(code_hash=snakemake.params.code)
     write_estimates(frame, snakemake.output.estimates)
     say(f"{name}: {len(frame)} rows")

@@ -134,7 +134,7 @@ def write_mini_study(root: Path) -> None:
     content["models"] = {"main": content["models"]["main"] | {"bayes": False}}
     content["ruptures"] = {"client_rated": content["ruptures"]["client_rated"]}
     content["ruptures"]["client_rated"]["rules"] = ["previous_drop", "own_mean"]
-    content["ruptures"]["client_rated"] |= {"discrete_drops": False, "null_datasets": 50}
+    content["ruptures"]["client_rated"] |= {"discrete_drops": False, "null_datasets": 100}
     content["dynamics"] = {"next_session": content["dynamics"]["next_session"] | {"bayes": False}}
     (root / "config/studies/mini.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     (root / "config/config.yaml").write_text(

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
+from alliance.estimates import Estimate, to_frame
 from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_series import VarSeries
+from alliance.report.rupture_sentences import rupture_verdict, sentence_on_number_of_tests
 from alliance.rupture_null import calibrate as calibration
 from alliance.rupture_null.courses import CourseColumns, Courses, courses_of
 from alliance.rupture_null.drop_out_null import DropOutNull
@@ -31,7 +33,14 @@ from alliance.rupture_null.regression import (
     least_squares,
     within_least_squares,
 )
-from alliance.rupture_null.rows import LOOKS_AHEAD, NullResults, further_rows, with_null
+from alliance.rupture_null.rows import (
+    LOOKS_AHEAD,
+    NullResults,
+    further_rows,
+    number_of_tests,
+    with_holm,
+    with_null,
+)
 from alliance.rupture_null.scanning import pooled_of, scan
 from alliance.rupture_null.study import NullStudy
 from alliance.ruptures import (
@@ -414,6 +423,62 @@ def test_a_term_that_noise_rarely_allows_has_no_p(made, plan):
     assert row.status == "ok"
     assert np.isnan(row.p_null)
     assert "fewer than 100" in row.known_bias
+
+
+@pytest.mark.parametrize(
+    ("n_therapists", "errors"), [(24, "cluster-robust by therapist"), (8, "HC3")]
+)
+def test_landmark_rows_name_the_errors_that_they_have(made, n_therapists, errors):
+    courses = made[0]
+    label = np.zeros(len(courses.clients), dtype=np.int8)
+    label[::3] = 1
+    therapist = np.arange(label.size) % n_therapists
+    terms = client_terms(label, client_numbers(courses, 8), therapist)
+    term = terms["repaired_vs_none"]
+    assert (term.df == n_therapists - 1) == (errors != "HC3")
+    nothing = NullResults(pd.DataFrame(columns=["rule", "quantity"]),
+                          pd.DataFrame(columns=["rule", "test", "term"]), "none drawn")  # fmt: skip
+    found = {("previous_drop", "landmark_8", "repaired_vs_none"): term}
+    rule = {"previous_drop": RULES["previous_drop"]}
+    rows = further_rows(found, rule, {}, ANALYSIS, nothing, endings=False)
+    assert rows[0].estimator == f"OLS ({errors})"
+
+
+def contrasts(**p_null: float) -> list[Estimate]:
+    """Client-level contrasts, ``repaired_vs_none`` and so on, of the first and of another rule."""
+    return [
+        Estimate("client_rated", f"{name}[{rule}]", "client", "a contrast", "OLS", kind="contrast",
+                 estimate=1.0, se=0.5, p=0.05, p_null=p)
+        for rule in ("first", "second")
+        for name, p in p_null.items()
+    ]  # fmt: skip
+
+
+def test_contrasts_of_the_first_rule_are_adjusted_by_holm():
+    rows = with_holm(
+        contrasts(repaired_vs_none=0.04, unrepaired_vs_none=0.5, repaired_vs_unrepaired=0.03),
+        "first",
+    )
+    adjusted = [row.p_adjusted for row in rows]
+    assert adjusted[:3] == pytest.approx([0.09, 0.5, 0.09])  # 2 x .04 is raised to 3 x .03
+    assert np.isnan(adjusted[3:]).all()
+    alone = with_holm(contrasts(repaired_vs_none=0.04, unrepaired_vs_none=np.nan), "first")
+    assert alone[0].p_adjusted == 0.04
+    assert np.isnan(alone[1].p_adjusted)
+
+
+@pytest.mark.parametrize(("smallest", "begins"), [(0.03, "Not clear"), (0.01, "Possibly")])
+def test_one_of_three_uncorrected_p_below_05_is_no_verdict(smallest, begins):
+    found = contrasts(repaired_vs_none=smallest, unrepaired_vs_none=0.5, repaired_vs_unrepaired=0.6)
+    table = to_frame(with_holm(found, "first"))
+    assert rupture_verdict(table[table["term"].str.contains("first")]).startswith(begins)
+
+
+def test_the_report_says_how_many_tests_were_made():
+    found = contrasts(repaired_vs_none=0.2, unrepaired_vs_none=0.5)
+    table = to_frame([*found, number_of_tests(found, ANALYSIS)])
+    said = " ".join(sentence_on_number_of_tests(table.assign(quantity=table["term"])))
+    assert "4 tests of ruptures against outcome and drop-out" in said
 
 
 def test_sizes_do_not_tell_a_small_number_by_subtraction(made, plan):

@@ -627,6 +627,23 @@ def test_the_future_never_changes_a_prospective_flag(name, past, future):
     pd.testing.assert_frame_equal(long.sessions[columns].head(len(past)), expected)
 
 
+def test_later_sessions_reach_a_prospective_flag_only_through_the_sd_of_the_sample():
+    """Rules in units of the sample are prospective given its SDs, which pool all sessions."""
+    past, calm = [10.0, 9, 10, 8, 10], [10.0, 9, 10, 9, 10]
+    wild = [2.0, 18, 2, 18, 2]
+    asked = RULES["previous_drop"]
+    studies = [table(past + future, past + future) for future in (calm, wild)]
+    pooled = [pooled_scale(scores) for scores in studies]
+
+    def flags(scores, known):
+        found = detect(scores, asked, known).sessions
+        return found.loc[found["session"] <= len(past), "flag"].tolist()
+
+    assert flags(studies[0], pooled[0]) == flags(studies[1], pooled[0])  # the same SDs
+    assert any(flags(studies[0], pooled[0]))
+    assert not any(flags(studies[1], pooled[1]))  # wider SDs, from later sessions alone
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(past=complete, futures=st.tuples(complete, complete))
 def test_later_scores_never_change_a_flag_of_the_calibrated_rule(past, futures):
@@ -719,19 +736,29 @@ def test_rules_that_are_not_known_refuse_with_a_reason():
     refusing = {name for name, preset in RULES.items() if preset.refuses}
     assert refusing == {
         "chen2018",
-        "haugen2017",
         "holmqvist2018",
-        "lipsitz_odess2022",
         "srs_youth",
         "zlotnick2020",
     }
-    found = one([10, 5, 10], RULES["haugen2017"])
+    found = one([10, 5, 10], RULES["holmqvist2018"])
     assert "not found" in found.refused
-    summary = summarise(found, RULES["haugen2017"])
+    summary = summarise(found, RULES["holmqvist2018"])
     assert np.isnan(summary["n_ruptured"])
     assert "not found" in summary["reason"]
-    rows = prevalence_rows(found, RULES["haugen2017"], ANALYSIS)
+    rows = prevalence_rows(found, RULES["holmqvist2018"], ANALYSIS)
     assert {row.status for row in rows} == {"not_estimated"}
+
+
+@pytest.mark.parametrize(
+    ("name", "stands_in"), [("haugen2017", "previous_drop"), ("lipsitz_odess2022", "own_mean")]
+)
+def test_rules_of_a_known_family_run_as_recalled(name, stands_in):
+    assert RULES[name].verified == "recalled"
+    assert "not found" in RULES[name].note
+    scores = [10, 10, 9, 3, 10, 9, 10, 10]
+    mine, other = (one(scores, RULES[rule]).sessions["flag"] for rule in (name, stands_in))
+    assert mine.any()
+    assert mine.tolist() == other.tolist()
 
 
 def test_a_rule_that_needs_an_unknown_reliability_says_so():

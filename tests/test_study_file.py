@@ -42,6 +42,26 @@ def test_every_study_file_that_we_ship_is_sound(path: Path) -> None:
     assert load_study(path).id == path.stem
 
 
+@pytest.mark.parametrize("number", [1, 99])
+def test_too_few_null_data_sets_for_a_p_value_are_refused(tmp_path: Path, number: int) -> None:
+    problem = only_problem(tmp_path, "null_datasets: 1000", f"null_datasets: {number}")
+    assert "null_datasets" in problem.where
+    assert "0 (no comparison with noise) or at least 100" in problem.expected + problem.fix
+
+
+@pytest.mark.parametrize("number", [0, 100])
+def test_none_or_enough_null_data_sets_are_allowed(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "clinic.yaml"
+    path.write_text(CLINIC.replace("null_datasets: 1000", f"null_datasets: {number}"), "utf-8")
+    assert load_study(path).ruptures["client_rated"].null_datasets == number
+
+
+def test_sudden_gains_need_a_declared_measure(tmp_path: Path) -> None:
+    entry = "sudden_gains:\n  falls: {measure: symptom, cutoff: 5}\n"
+    problems = problems_of(tmp_path, f"{CLINIC}\n{entry}")
+    assert [(p.code, p.found) for p in problems] == [("UNKNOWN_NAME", "'symptom'")]
+
+
 def test_a_misspelt_key_gets_line_and_suggestion(tmp_path: Path) -> None:
     problem = only_problem(tmp_path, "exact_duplicates:", "exact_duplicate:")
     assert problem.code == "UNKNOWN_KEY"

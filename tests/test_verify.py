@@ -10,11 +10,13 @@ import pytest
 import synthetic_results as synthetic
 import yaml
 from conftest import Project
+from scipy import stats
 
 from alliance.published_run import (
     LIMIT_FACTOR,
     MC_ERRORS,
     OF_SE,
+    PUBLISHED_COLUMNS,
     compare_runs,
     failures,
     headline,
@@ -89,6 +91,44 @@ def test_summaries_of_draws_may_differ_by_monte_carlo_error_and_limits_by_more(r
     assert tolerance_of(row, "estimate") == pytest.approx(expected)
     assert tolerance_of(row, "ci_low") == pytest.approx(LIMIT_FACTOR * expected)
     assert tolerance_of(row, "n_obs") == 0
+
+
+def test_numbers_from_seeded_null_data_sets_are_compared_exactly(run):
+    """A p of .044 is not .063: the draws are seeded, so only rounding may differ."""
+    key = ("estimates", "estimates")
+    at = row_of(run, analysis="main", term="within", estimator="REML")
+    null = {"p_null": 0.044, "null_mean": 0.001, "null_low": -0.2, "null_high": 0.2}
+    known = run
+    for column, value in null.items():
+        known = changed(known, key, at, column, value)
+    for column, value in null.items():
+        other = changed(known, key, at, column, value + 1e-3)
+        assert wrong_of(known, other)["column"].tolist() == [column]
+        same = changed(known, key, at, column, value + 1e-7)
+        assert wrong_of(known, same).empty
+
+
+@pytest.mark.parametrize(
+    "column", ["pd", "sd_random_slope", "pct_clients_same_sign", "std_within_low", "p_adjusted"]
+)
+def test_every_number_that_readers_see_is_compared(run, column):
+    key = ("estimates", "estimates")
+    at = row_of(run, analysis="main", term="within", estimator="REML")
+    known = changed(run, key, at, column, 0.5)
+    assert wrong_of(known, changed(known, key, at, column, 0.6))["column"].tolist() == [column]
+    assert column in PUBLISHED_COLUMNS
+    older = known | {key: known[key].drop(columns=column)}  # published before it was compared
+    assert is_verified(compare_runs(older, known))
+
+
+@pytest.mark.parametrize("p", [0.0004, 0.044, 0.7])
+def test_a_p_value_may_move_as_far_as_its_estimate(run, p):
+    row = run["estimates", "estimates"].iloc[0].copy()
+    row["estimator"], row["se"], row["p"] = "REML", 1.0, p
+    z = stats.norm.isf(p / 2)
+    moved = 2 * stats.norm.sf(z * (1 - OF_SE) - OF_SE)  # estimate and SE at their tolerance
+    assert tolerance_of(row, "p") == pytest.approx(moved - p, rel=0.02)
+    assert p != 0.044 or tolerance_of(row, "p") < 4e-4
 
 
 def test_limits_of_intervals_from_two_runs_differ_as_the_tolerance_says():

@@ -26,7 +26,7 @@ from alliance.simulation.bundled import csv_text
 
 ROOT = Path(__file__).parents[2]
 CLIENTS_PER_THERAPIST = 8
-NULL_DATASETS = 50
+NULL_DATASETS = 100
 
 
 def main() -> None:

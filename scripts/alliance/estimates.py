@@ -45,7 +45,8 @@ class Estimate:
     std_within : the estimate in pooled within-client SDs of outcome per SD of predictor.
     interval : how the interval was made, e.g. ``95% Wald``, ``95% equal-tailed posterior``.
     p : two-sided p value (frequentist). p_adjusted : the same, adjusted for the number of tests in
-        its family (Holm). pd : posterior probability of the estimate's sign.
+        its family (Holm); of contrasts of ruptures it is ``p_null`` that is adjusted, over the
+        three contrasts of the first rule. pd : posterior probability of the estimate's sign.
     p_null : two-sided p against null data sets drawn from the study's own model without the
         effect; null_mean, null_low, null_high : mean and 95 % band of the estimate in them;
         n_null : how many of them could be used.

@@ -6,7 +6,8 @@ number may be off depends on how it was made:
 
 - Counts and words: not at all.
 - Maximum likelihood and everything computed from it: a thousandth of the standard error, where
-  optimisers and processors may differ; without a standard error, one part in ten thousand.
+  optimisers and processors may differ, and of a p value what follows from that; without a standard
+  error, one part in ten thousand. That holds for null data sets too: their draws are seeded.
 - Posterior draws: another version or machine may draw otherwise, so a summary may differ by Monte
   Carlo error, four standard errors of the difference of two runs of the same effective size
   (Vehtari et al., 2021, Bayesian Analysis 16, 667-718): for a mean sqrt(2) SD / sqrt(ESS); for a
@@ -22,6 +23,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from alliance.problems import Problem
 
@@ -33,8 +35,9 @@ KEYS = [
     "clock", "trend", "reliability_assumed",
 ]  # fmt: skip
 NUMBERS = (
-    "estimate", "se", "ci_low", "ci_high", "p", "p_null", "null_mean", "std_within", "n_obs",
-    "n_clients", "n_therapists",
+    "estimate", "se", "ci_low", "ci_high", "p", "p_adjusted", "p_null", "null_mean", "null_low",
+    "null_high", "pd", "std_within", "std_within_low", "std_within_high", "sd_random_slope",
+    "pct_clients_same_sign", "n_obs", "n_clients", "n_therapists",
 )  # fmt: skip
 WORDS = ("status", "units")
 SAMPLED_WORDS = ("NUTS", "posterior", "Bayes")
@@ -42,13 +45,12 @@ SAMPLED_COLUMNS = ("nuts", "rhat", "ess", "pd", "elpd", "divergences", "pareto")
 NOT_COMPARED = ("code_hash", "seed", "rhat_max", "ess_min")
 
 PUBLISHED_COLUMNS: tuple[str, ...] = (
-    *KEYS, *WORDS, *NUMBERS, "std_within_low", "std_within_high", "ess_min",
+    *KEYS, *WORDS, *NUMBERS, "ess_min",
 )  # fmt: skip
 OF_SINGLE_CLIENTS = ("trajectories", "rupture_timelines")
 MOST_SHOWN = 20
 
 OF_SE = 1e-3
-OF_NULL = 0.02  # shares and means of a thousand null data sets, should others be drawn
 RELATIVE = 1e-4
 FLOOR = 1e-9
 MC_ERRORS, LIMIT_FACTOR = 4.0, 2.67
@@ -94,11 +96,33 @@ def tolerance_of(row: pd.Series, column: str) -> float:
         return _monte_carlo(row, column)
     if column in ("estimate", "se", "ci_low", "ci_high") and np.isfinite(se) and se > 0:
         return OF_SE * se
-    if column == "p":
-        return OF_SE
-    if column in ("p_null", "null_mean"):
-        return OF_NULL * max(abs(value), 1.0)
-    return max(RELATIVE * abs(value), FLOOR)
+    if column == "p" and 0.0 < value < 1.0:
+        return max(_moved_p(value), RELATIVE * value, FLOOR)
+    return max(RELATIVE * abs(value), _of_width(row, column), FLOOR)
+
+
+def _of_width(row: pd.Series, column: str) -> float:
+    """What a number near zero may be off by, from the width of its interval; 0 without one."""
+    if column.startswith("std_within"):
+        width = OF_SE * _span(row, "std_within_low", "std_within_high") / 3.92
+    elif column == "sd_random_slope":
+        width = OF_SE * row["se"]
+    elif column.startswith("null_"):
+        width = RELATIVE * _span(row, "null_low", "null_high")
+    else:
+        return 0.0
+    return float(width) if np.isfinite(width) else 0.0
+
+
+def _span(row: pd.Series, low: str, high: str) -> float:
+    """Width of an interval; NaN where a run published before it was kept does not have it."""
+    return float(row.get(high, np.nan)) - float(row.get(low, np.nan))
+
+
+def _moved_p(p: float) -> float:
+    """How far p moves when estimate and standard error do as far as they may (normal tails)."""
+    z = float(stats.norm.isf(p / 2))
+    return float(2 * stats.norm.pdf(z) * OF_SE * (1 + z))
 
 
 def _monte_carlo(row: pd.Series, column: str) -> float:
@@ -106,10 +130,18 @@ def _monte_carlo(row: pd.Series, column: str) -> float:
     sd = row["se"] if np.isfinite(row["se"]) else abs(row["ci_high"] - row["ci_low"]) / 3.92
     if not np.isfinite(sd):
         return OF_RANGE_SAMPLED * abs(float(row[column]))
-    error = MC_ERRORS * np.sqrt(2.0) * sd / np.sqrt(max(ess, 1.0))
-    if column == "std_within":
-        width = row["std_within_high"] - row["std_within_low"]
-        return float(error / sd * width / 3.92) if np.isfinite(width) else OF_RANGE_SAMPLED
+    errors = MC_ERRORS * np.sqrt(2.0) / np.sqrt(max(ess, 1.0))
+    error = errors * sd
+    if column.startswith("std_within"):
+        width = _span(row, "std_within_low", "std_within_high")
+        if not np.isfinite(width):
+            return OF_RANGE_SAMPLED
+        return float(errors * width / 3.92 * (1.0 if column == "std_within" else LIMIT_FACTOR))
+    if column == "pd":  # a share of draws; at most as exact as one draw in all
+        share = float(row["pd"])
+        return float(max(errors * np.sqrt(share * (1.0 - share)), MC_ERRORS / ess))
+    if column in ("sd_random_slope", "pct_clients_same_sign"):
+        return OF_RANGE_SAMPLED * abs(float(row[column]))
     return float(error * (LIMIT_FACTOR if column in ("ci_low", "ci_high") else 1.0))
 
 
@@ -184,6 +216,11 @@ def _compare_row(
     for column in WORDS:
         yield _word(part, name, words, column, published[column], obtained[column])
     for column in NUMBERS:
+        if column not in published.index:
+            if column in obtained.index and pd.notna(obtained[column]):
+                now = f"{obtained[column]:.10g}"
+                yield Comparison(part, name, words, column, "", now, np.nan, np.nan, "new")
+            continue
         if pd.isna(published[column]) and pd.isna(obtained[column]):
             continue
         allowed = tolerance_of(published, column)

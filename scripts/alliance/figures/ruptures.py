@@ -272,8 +272,9 @@ def describe_rupture_rules(numbers: pd.DataFrame) -> FigureText:
     title = "Ruptures under different rules"
     caption = (
         "Share of clients (those with enough ratings to be evaluated) by rule. A client with "
-        "several ruptures counts once. Rules marked 'looks ahead' use later sessions to call a "
-        "rupture and are not used to predict. A rule that could not be applied, or whose counts "
+        "several ruptures counts once. Rules marked 'looks ahead' use later sessions of the "
+        "client to call a rupture (given the SDs of the sample, which pool all sessions) and are "
+        "not used to predict. A rule that could not be applied, or whose counts "
         "are of too few clients to be shown, has no bar; the table names it."
     )
     parts = []

@@ -120,8 +120,27 @@ def _difference_by_noise(row: pd.Series) -> str:
     band = interval(row["null_low"], row["null_high"], digits)
     return (
         f" Noise alone gives a difference of {number(row['null_mean'], digits)} on average "
-        f"(95% band {band}); {_p(row)}."
+        f"(95% band {band}); {_p(row)}{_after_holm(row)}."
     )
+
+
+def _after_holm(row: pd.Series) -> str:
+    """The same p adjusted for the three contrasts, where the study has it."""
+    adjusted = p_text(row["p_adjusted"])
+    return f" (after Holm for the comparisons of this rule: {adjusted})" if adjusted else ""
+
+
+def sentence_on_number_of_tests(own: pd.DataFrame) -> Iterable[str]:
+    """How many tests were made, so that the reader can tell what some of them are worth."""
+    rows = own[(own["quantity"] == "n_tests") & (own["status"] == "ok")]
+    for _, row in rows.iterrows():
+        if row["estimate"] > 0:
+            yield (
+                f"In all, {counted(row['estimate'], 'test')} of ruptures against outcome and "
+                "drop-out stand in this analysis, over all its rules; only the comparisons of the "
+                "last outcome under the first rule are adjusted for their number, so that some of "
+                "the others fall below .05 by chance."
+            )
 
 
 def session_sentences(own: pd.DataFrame, rule: str) -> Iterable[str]:
@@ -156,7 +175,8 @@ def rupture_verdict(own: pd.DataFrame) -> str:
         return "Counted, but not compared with outcome."
     calibrated = contrasts[contrasts["p_null"].notna()]
     if len(calibrated):
-        if (calibrated["p_null"] >= CLEAR).all():
+        adjusted = calibrated["p_adjusted"].fillna(calibrated["p_null"])
+        if (adjusted >= CLEAR).all():
             return (
                 "Not clear: no difference in the last outcome goes beyond what noise alone gives."
             )

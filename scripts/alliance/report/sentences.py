@@ -20,6 +20,7 @@ from alliance.report.rupture_sentences import (
     contrast_sentences,
     prevalence_sentences,
     rupture_verdict,
+    sentence_on_number_of_tests,
     session_sentences,
 )
 from alliance.small_cells import few_in_words, shown_flow
@@ -412,6 +413,7 @@ def rupture_answer(
     for _, row in tested.head(1).iterrows():  # the first rule that does not look ahead
         name = rule_labels.get(row["rule"], row["rule"].replace("_", " "))
         sentences += session_sentences(row.to_frame().T, name)
+    sentences += sentence_on_number_of_tests(own)
     return Answer(question, rupture_verdict(first), tuple(sentences))
 
 

@@ -7,7 +7,7 @@ has NaN and, for the study itself, a reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class Term:
     Attributes
     ----------
     cells : sizes behind the term, e.g. clients per group, by name. reason : why there is no
-        estimate.
+        estimate. by_therapist : whether the errors are cluster-robust by therapist.
     """
 
     estimate: float = np.nan
@@ -58,6 +58,7 @@ class Term:
     n_clients: int = 0
     cells: tuple[tuple[str, int], ...] = ()
     reason: str = ""
+    by_therapist: bool = False
 
     @property
     def statistic(self) -> float:
@@ -140,7 +141,8 @@ def client_terms(
     sizes = {name: int((group[used] == code).sum()) for name, code in names.items()}
     kept = [name for name in names if sizes[name] >= smallest_group]
     used &= np.isin(group, [names[name] for name in kept])
-    fit = _contrast_fit(group, used, kept, names, numbers, therapist) if len(kept) > 1 else None
+    clusters = client_clusters(therapist, used)
+    fit = _contrast_fit(group, used, kept, names, numbers, clusters) if len(kept) > 1 else None
     terms = {}
     for pair in CONTRASTS:
         cells = tuple((name, sizes[name]) for name in pair)
@@ -148,7 +150,8 @@ def client_terms(
         why = f"fewer than {smallest_group} clients: {', '.join(small)}" if small else ""
         if not why and fit is None:
             why = "the groups cannot be told apart from the covariates (rank deficiency)"
-        terms["_vs_".join(pair)] = _contrast_term(pair, kept, fit, cells, int(used.sum()), why)
+        term = _contrast_term(pair, kept, fit, cells, int(used.sum()), why)
+        terms["_vs_".join(pair)] = replace(term, by_therapist=clusters is not None)
     return terms
 
 
@@ -158,7 +161,7 @@ def _contrast_fit(
     kept: list[str],
     names: dict[str, int],
     numbers: ClientNumbers,
-    therapist: IntArray | None,
+    clusters: IntArray | None,
 ) -> Regression | None:
     reference = _reference(kept)
     dummies = [(group[used] == names[n]).astype(float) for n in kept if n != reference]
@@ -168,7 +171,7 @@ def _contrast_fit(
     ]  # fmt: skip
     varying = [c for c in covariates if np.ptp(c) > 0]
     design = np.column_stack([*dummies, np.ones(int(used.sum())), *varying])
-    return least_squares(design, numbers.last[used], client_clusters(therapist, used))
+    return least_squares(design, numbers.last[used], clusters)
 
 
 def _reference(kept: list[str]) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from alliance.estimates import Estimate
+from alliance.estimation.moderators import holm
 from alliance.rupture_null.noise import FEWEST_NULLS, summarise_null
 from alliance.rupture_null.null_tests import Key
 from alliance.rupture_null.outcome_tests import LANDMARKS, MARKS, Term
@@ -29,8 +30,8 @@ CALIBRATED_RATE = (
     "null data sets say how large they are in this study without any rupture."
 )
 LOOKS_AHEAD = (
-    "the rule uses later sessions to call a rupture, so that it must not be used to predict what "
-    "comes next"
+    "the rule uses later sessions of the client to call a rupture, so that it must not be used to "
+    "predict what comes next"
 )
 MARK_WORDS = {
     "onset": "an onset of a rupture at the session",
@@ -94,6 +95,37 @@ def _with_null(row: Estimate, null: NullResults) -> Estimate:
         words = row.known_bias.replace(NOMINAL_P, CALIBRATED_P + few_nulls(numbers["n_null"]))
         return replace(row, **numbers, known_bias=words)
     return _share_with_null(row, quantity, rule.rstrip("]"), null.noise)
+
+
+def with_holm(rows: Iterable[Estimate], rule: str) -> list[Estimate]:
+    """The client-level contrasts of the primary rule with their p against the null after Holm."""
+    found = list(rows)
+    family = [
+        k for k, row in enumerate(found)
+        if row.kind == "contrast" and row.term.endswith(f"[{rule}]") and np.isfinite(row.p_null)
+    ]  # fmt: skip
+    adjusted = holm([found[k].p_null for k in family])
+    for k, value in zip(family, adjusted, strict=True):
+        found[k] = replace(found[k], p_adjusted=value)
+    return found
+
+
+def number_of_tests(rows: Iterable[Estimate], analysis: RuptureAnalysis) -> Estimate:
+    """How many tests against outcome and drop-out the analysis holds, of all rules."""
+    kinds = ("contrast", "landmark", "session", "hazard")
+    return Estimate(
+        analysis=analysis.id,
+        term="n_tests",
+        level="total",
+        kind="count",
+        estimand="Number of tests of ruptures against outcome and drop-out, all rules",
+        estimator="count",
+        units="tests",
+        predictor=analysis.measure,
+        rater=analysis.rater,
+        component=analysis.component,
+        estimate=float(sum(row.kind in kinds and row.status == "ok" for row in rows)),
+    )
 
 
 def few_nulls(n: float) -> str:
@@ -182,6 +214,8 @@ def _term_row(
         reason = term.reason or "the standard error is zero"
         return Estimate(**words, **size, status="not_estimated", reason=reason)
     numbers = {} if null.reason else null_numbers(key, term.statistic, null)
+    if term.by_therapist:
+        words["estimator"] = "OLS (cluster-robust by therapist)"
     bias = words.pop("known_bias")
     if not null.reason:
         bias = bias.replace(NOMINAL_P, CALIBRATED_P + few_nulls(numbers["n_null"]))
@@ -241,7 +275,7 @@ def _estimand(test: str, term: str, analysis: RuptureAnalysis) -> tuple[str, str
             f"Last {label} (higher = worse) after session {session}, of clients still in "
             f"treatment: label {first} minus {second} by the ratings up to that session, at equal "
             "baseline, number of sessions, mean and slope of alliance until then",
-            analysis.outcome_units, "client", "OLS (robust errors)",
+            analysis.outcome_units, "client", "OLS (HC3)",
         )  # fmt: skip
     if test == "session":
         return (

@@ -127,6 +127,7 @@ class RuptureRule(BaseModel):
     def uses_future(self) -> bool:
         """Whether later sessions can change an earlier flag.
 
+        Sessions of the same client, given the SDs of the sample: pooled SDs are of all sessions.
         Repair at the client's own mean decides when an episode ends, hence when the next may
         begin; a threshold by number of sessions knows how long the treatment will last.
         """

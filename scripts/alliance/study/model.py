@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Number = int | float
+FEWEST_NULL_DATASETS = 100
 
 
 class Section(BaseModel):
@@ -579,8 +580,18 @@ class RuptureSpec(Section):
     null_datasets: Annotated[int, Field(ge=0)] = Field(
         1000,
         description="Data sets without ruptures, drawn from the study's own dynamic model, with "
-        "which every rule and test is compared. 0: none; p values need at least 100.",
+        "which every rule and test is compared. 0: none; else at least 100, which p values need.",
     )
+
+    @field_validator("null_datasets")
+    @classmethod
+    def _enough_for_p(cls, value: int) -> int:
+        if 0 < value < FEWEST_NULL_DATASETS:
+            raise ValueError(
+                f"must be 0 (no comparison with noise) or at least {FEWEST_NULL_DATASETS}, below "
+                "which no p value is given"
+            )
+        return value
 
     @property
     def score(self) -> str:

@@ -18,7 +18,13 @@ from alliance.tables.format import (
     percent,
     with_interval,
 )
-from alliance.tables.ruptures import VERIFIED_WORDS, split_term, term_in_words
+from alliance.tables.ruptures import (
+    LOOKS_AHEAD_EXPLAINED,
+    NULL_LEAVES_OUT,
+    VERIFIED_WORDS,
+    split_term,
+    term_in_words,
+)
 
 _NOISE_HEADINGS = (
     ("Rule", ""), ("wording from", "Rule"), ("looks ahead", "Rule"),
@@ -50,7 +56,8 @@ def rupture_noise_table(noise: pd.DataFrame, name: str, label: str) -> ApaTable 
         "distribution of scores are those of the study. p: two-sided, of the observed value in "
         "them. Surges: the rule applied upside down; half a client is added to both counts. A "
         "p above .05 means that noise alone gives as many ruptures, or as many repairs. Ruptures "
-        "in the study also widen its model, which makes the comparison cautious.",
+        "in the study also widen its model, which makes the comparison cautious. "
+        f"{NULL_LEAVES_OUT} {LOOKS_AHEAD_EXPLAINED}",
         *(("A dash: the number is of too few clients to be shown.",) if hidden else ()),
     )
     columns = tuple(Column(*heading) for heading in _NOISE_HEADINGS)
@@ -83,7 +90,7 @@ _TESTS: dict[str, tuple[str, str]] = {
         "Next Outcome After Ruptures",
         "Difference in the next outcome (oriented so that higher is worse) after such a session, "
         "within clients: beside the linear effect of the rating, the outcome before and time. Only "
-        "rules that do not look ahead.",
+        "rules that do not look ahead, given the SDs of the sample.",
     ),
     "landmark": (
         "Later Outcome of Clients by Ruptures Until a Landmark",
@@ -95,7 +102,7 @@ _TESTS: dict[str, tuple[str, str]] = {
         "Drop-out After Ruptures",
         "Log hazard ratio of leaving after such a session, beside the rating, the mean of ratings "
         "so far, time and the latest outcome. Above zero: drop-out is likelier. Only rules that do "
-        "not look ahead.",
+        "not look ahead, given the SDs of the sample.",
     ),
 }
 
@@ -133,7 +140,7 @@ def rupture_test_table(
 P_EXPLAINED = (
     "p is nominal. Noise alone: mean and 95% band of the same estimate in null data sets, in which "
     "ruptures have no effect of their own; p (null) compares with them and is the one to be read "
-    "(a dash: too few null data sets allowed the comparison)."
+    f"(a dash: fewer than 100 of them allowed the comparison). {NULL_LEAVES_OUT}"
 )
 
 

@@ -48,6 +48,17 @@ _FURTHER_WORDS: dict[str, str] = {
 }
 
 
+NULL_LEAVES_OUT = (
+    "The model of the null data sets has neither an error of measurement of its own (what the "
+    "ratings carry of it is part of their variation from session to session) nor differences "
+    "between therapists."
+)
+LOOKS_AHEAD_EXPLAINED = (
+    "Looks ahead: whether a session is called a rupture depends on later sessions of the client, "
+    "given the SDs of the sample (which pool all sessions of the study)."
+)
+
+
 def term_in_words(quantity: str) -> str:
     """A contrast or a further test of ruptures for readers; the name itself where unknown."""
     known = CONTRAST_WORDS | _FURTHER_WORDS
@@ -90,7 +101,8 @@ def rupture_rules_table(summary: pd.DataFrame, name: str, label: str) -> ApaTabl
     notes = (
         f"Measure: {label}. All counts are clients, each counted once by the label the rule gives. "
         "Latency: rated sessions until repair; depth: in units of the rule. Not seen: treatment or "
-        "data ended before it could be decided. Rules differ in what they call a rupture; ratings "
+        f"data ended before it could be decided. {LOOKS_AHEAD_EXPLAINED} Rules differ in what they "
+        "call a rupture; ratings "
         f"that vary by chance alone also produce some.{_at_ceiling(summary)}",
     )
     return ApaTable(
@@ -142,7 +154,7 @@ def rupture_outcome_table(
     ]
     columns = (
         Column("Contrast"), Column("Difference [95% CI]"), Column("SE"), Column("p"),
-        Column("noise alone [95% band]"), Column("p (null)"), Column("n"),
+        Column("noise alone [95% band]"), Column("p (null)"), Column("p (null, Holm)"), Column("n"),
     )  # fmt: skip
     return ApaTable(
         f"rupture_outcome_{name}", "Last Outcome of Clients With and Without Ruptures", columns,
@@ -152,18 +164,20 @@ def rupture_outcome_table(
 
 _NULL_EXPLAINED = (
     "Noise alone: mean and 95% band of the same difference in the null data sets; p (null): "
-    "two-sided p against them (a dash: too few of them allowed the comparison)."
+    "two-sided p against them (a dash: fewer than 100 of them allowed the comparison). "
+    f"{NULL_LEAVES_OUT} Holm: adjusted for the three comparisons of the first rule; the other "
+    "rules are shown beside it and not adjusted."
 )
 
 
 def _contrast_row(r: object) -> Row:
     words = CONTRAST_WORDS.get(r.quantity, str(r.quantity).replace("_", " "))
     if r.status == "not_estimated":
-        return Row((words, "not estimated", *[ABSENT] * 4, count(r.n_clients)), indent=True)
+        return Row((words, "not estimated", *[ABSENT] * 5, count(r.n_clients)), indent=True)
     digits = digits_for(r.se)
     cells = (
         with_interval(r.estimate, r.ci_low, r.ci_high, digits), number(r.se, digits),
         p_value(r.p), with_interval(r.null_mean, r.null_low, r.null_high, digits),
-        p_value(r.p_null), count(r.n_clients),
+        p_value(r.p_null), p_value(r.p_adjusted), count(r.n_clients),
     )  # fmt: skip
     return Row((words, *cells), indent=True)

@@ -101,7 +101,7 @@ def _standardised(x: TextInputs) -> str:
         return ""
     return (
         "Standardised within-client coefficients are in pooled within-client standard deviations "
-        "of outcome and predictor [@wang2015]."
+        "of outcome and predictor."
     )
 
 

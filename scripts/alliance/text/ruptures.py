@@ -24,7 +24,7 @@ def ruptures_methods(x: TextInputs) -> Passage | None:
         "A rupture was called where a rating dropped from its reference by at least the threshold "
         "of a declared rule, a repair where it came back to the target of the rule within the "
         "rule's number of rated sessions; ruptures that could not be followed that long are "
-        "indeterminate, not unrepaired [@eubanks2018]. Several rules are reported, because ratings "
+        "indeterminate, not unrepaired. Several rules are reported, because ratings "
         "that vary by chance alone also give ruptures and repairs."
     ]
     for name, spec in x.study.ruptures.items():
