@@ -28,7 +28,14 @@ with stage("calibration", snakemake.log[0]) as say:
     figure = draw_calibration(tables["ranks"], tables["bands"], models)
     Path(out.picture).write_bytes(figure_bytes(figure, "png"))
     page = validation_page(
-        ValidationInputs(tables["sbc"], tables["reml"], pd.read_csv(given.dynamics), models, sizes),
+        ValidationInputs(
+            tables["sbc"],
+            tables["reml"],
+            pd.read_csv(given.dynamics),
+            models,
+            sizes,
+            ruptures={Path(path).stem: pd.read_csv(path) for path in given.ruptures},
+        ),
         Path(out.picture).name,
     )
     Path(out.page).write_text(page, encoding="utf-8")

@@ -3,6 +3,7 @@
 FULL = run_config().validation == "full"
 SEED_OF_VALIDATION = 20261122
 BAYESIAN_SIZES = ["two_level", "three_level"]
+RUPTURE_DESIGNS = ["no_ruptures", "planted_no_effect", "planted_effect_0_5"]
 REML_SIZES = [*BAYESIAN_SIZES, "two_level_small", "three_level_small"]
 
 

@@ -17,6 +17,7 @@ rule write_validation:
         ],
         reml=expand(rules.validate_reml.output.summary, size=REML_SIZES),
         dynamics=rules.validate_dynamics.output.recovery,
+        ruptures=expand(rules.validate_ruptures.output.summary, design=RUPTURE_DESIGNS),
     output:
         page="results/validation/validation.md",
         picture="results/validation/validation_sbc.png",

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.report.dynamics import dynamic_questions, leads
+from alliance.report.rupture_further import discrete_drop_sentences, repair_sentences
 from alliance.report.rupture_left_out import refused_of_rules, refused_of_sources
 from alliance.report.rupture_sentences import (
     contrast_sentences,
@@ -414,6 +415,7 @@ def rupture_answer(
         name = rule_labels.get(row["rule"], row["rule"].replace("_", " "))
         sentences += session_sentences(row.to_frame().T, name)
     sentences += sentence_on_number_of_tests(own)
+    sentences += [*repair_sentences(own, spec.rules[0]), *discrete_drop_sentences(own)]
     return Answer(question, rupture_verdict(first), tuple(sentences))
 
 
