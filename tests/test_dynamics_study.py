@@ -36,6 +36,7 @@ from alliance.study import DynamicsSpec, Study, load_study, read_excerpt, write_
 from alliance.study.excerpt import parts_of_dynamics
 from alliance.tables.dynamics import (
     ML,
+    RANDOM,
     dynamics_table,
     estimators_table,
     phases_table,
@@ -284,6 +285,29 @@ def test_what_a_small_sample_cannot_show_is_said():
     assert "cannot show: a slope of .10, as often published, is found in only 41% of" in said[-1]
     below = sensitivity_words(estimates, synthetic.study())
     assert any("from the alliance to the outcome" in text and "41%" in text for text in below)
+
+
+def test_how_clients_differ_is_shown_and_said():
+    rows = synthetic_dynamics.dynamics_rows()
+    between = {"estimator": RANDOM, "level": "between_client"}
+    for lag in ("cross_lag_alliance_outcome", "cross_lag_outcome_alliance"):
+        spread = {"kind": "standard_deviation", "ci_low": 0.1, "ci_high": 0.9}
+        rows.append(synthetic_dynamics.row(f"sd_{lag}", 0.5, **(between | spread)))
+        share = {"kind": "proportion", "units": "per cent", "ci_low": 61.0, "ci_high": 93.0}
+        rows.append(synthetic_dynamics.row(f"share_{lag}", 78.0, **(between | share)))
+    estimates = to_frame(rows)
+    (_, _, forward), (_, _, reverse), *_ = dynamic_questions(estimates, synthetic.study())
+    assert any("78% of clients (95% CrI [61, 93]) a higher rating goes" in s for s in forward)
+    assert any("a worse outcome goes with a lower rating" in s for s in reverse)
+    labels = {"alliance_client": "Alliance", "symptoms": "Symptoms"}
+    table = dynamics_table(estimates, "next_session", "Dynamics", labels)
+    (shown,) = (r.cells for r in table.rows if r.cells[0] == "share_cross_lag_alliance_outcome")
+    assert shown[4] == "78 [61, 93]"
+    failed = estimates.copy()
+    failed.loc[failed["estimator"] == RANDOM, "status"] = "diagnostics_failed"
+    failed.loc[failed["estimator"] == RANDOM, "reason"] = "R-hat 1.3"
+    (_, _, forward), *_ = dynamic_questions(failed, synthetic.study())
+    assert "How much it differs between clients is not known: R-hat 1.3." in forward
 
 
 def test_a_refused_model_is_answered_with_its_reason():

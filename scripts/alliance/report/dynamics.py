@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.study import Study
-from alliance.tables.dynamics import ML, NUTS, cross_lags, rows_by
+from alliance.tables.dynamics import ML, NUTS, RANDOM, cross_lags, digits_of, rows_by
 from alliance.tables.format import (
     counted,
     digits_for,
@@ -71,6 +71,7 @@ def _answer(
         _same_occasion(study),
         _twin(_row(estimates, key, term, NUTS)),
         _second(row, second),
+        _differing(estimates, key, term),
         _lasting(estimates, key, term, source, target),
         _can_show(estimates, key, term),
     ]
@@ -175,6 +176,28 @@ def _twin(row: pd.Series | None) -> str:
     if row["status"] == "diagnostics_failed":
         return f"{text}; its diagnostics failed ({row['reason']}), so it does not count."
     return f"{text}."
+
+
+def _differing(estimates: pd.DataFrame, key: str, term: str) -> str:
+    """How much the effect differs between clients, where a model lets it."""
+    spread = _row(estimates, key, f"sd_{term}", RANDOM)
+    share = _row(estimates, key, f"share_{term}", RANDOM)
+    if spread is None or share is None or spread["status"] == "not_estimated":
+        return ""
+    if spread["status"] == "diagnostics_failed":
+        return f"How much it differs between clients is not known: {spread['reason']}."
+    goes = (
+        "a higher rating goes with a better outcome"
+        if term == FORWARD
+        else "a worse outcome goes with a lower rating"
+    )
+    digits = digits_of(spread)
+    return (
+        f"It may differ between clients: SD {number(spread['estimate'], digits)}, 95% CrI "
+        f"{interval(spread['ci_low'], spread['ci_high'], digits)}; in "
+        f"{number(share['estimate'], 0)}% of clients (95% CrI "
+        f"{interval(share['ci_low'], share['ci_high'], 0)}) {goes}."
+    )
 
 
 def _lasting(estimates: pd.DataFrame, key: str, term: str, source: str, target: str) -> str:

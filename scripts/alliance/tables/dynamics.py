@@ -21,6 +21,7 @@ from alliance.tables.models import sample_words
 
 ML = "Random-intercept VAR(1), ML"
 NUTS = "Random-intercept VAR(1), NUTS"
+RANDOM = "Random-intercept VAR(1) with random dynamics, NUTS"
 TIMED_FULL = "Continuous-time random-intercept VAR, ML"
 TIMED = "Continuous time"
 TARGETS = ("cross_lag_", "autoregression_")
@@ -83,6 +84,7 @@ def dynamics_table(
         *_bootstrapped(left, labels),
         *_standardised(left, right, labels),
         *_spreads(left),
+        *_between_clients(rows_by(estimates, analysis, RANDOM)),
         *_tests(left, right, labels),
     ]
     columns = [
@@ -192,6 +194,25 @@ def _spreads(left: pd.DataFrame) -> list[Row]:
         for _, row in left[kinds].iterrows()
     ]
     return [section("Spread within and between clients"), *rows] if rows else []
+
+
+def _between_clients(varying: pd.DataFrame) -> list[Row]:
+    """How much effects differ between clients, and in how many they have the expected sign."""
+    kinds = ("standard_deviation", "proportion", "correlation")
+    shown = varying[varying["kind"].isin(kinds) & varying["estimate"].notna()]
+    rows = []
+    for _, row in shown.iterrows():
+        value = with_interval(row["estimate"], row["ci_low"], row["ci_high"], digits_of(row))
+        if row["kind"] == "proportion":
+            value = with_interval(row["estimate"], row["ci_low"], row["ci_high"], 0)
+        mark = "*" if row["status"] == "diagnostics_failed" else ""
+        rows.append(Row((row["estimand"], "", "", "", value + mark, ""), indent=True))
+    return [section("How effects differ between clients"), *rows] if rows else []
+
+
+def digits_of(row: pd.Series) -> int:
+    """Digits by the width of the interval."""
+    return digits_for((row["ci_high"] - row["ci_low"]) / 4)
 
 
 def _digits(row: pd.Series) -> int:
