@@ -487,3 +487,21 @@ def test_an_interval_on_hardly_any_degrees_of_freedom_answers_nothing(estimates,
         change(estimates, "main", "within", df=40.0), study, "main", "within"
     )
     assert "degrees of freedom" not in " ".join(enough.sentences)
+
+
+def test_a_coefficient_with_a_product_says_for_whom_it_is(estimates, study):
+    """``time`` beside ``time:arm`` is the change in the reference arm, not that of all clients."""
+    table = estimates[(estimates["analysis"] == "main") & (estimates["term"] == "within")]
+    product = table.assign(
+        term="within:feedback[feedback]", estimate=0.14, se=0.08, ci_low=-0.01, ci_high=0.30,
+        p=0.065, units="CORE-10 points per WAI-SR point",
+    )  # fmt: skip
+    told = sentences.model_answer(pd.concat([estimates, product]), study, "main", "within")
+    said = " ".join(told.sentences)
+    assert "This number is for Feedback arm no feedback." in said
+    assert (
+        "With Feedback arm feedback it does not clearly differ (difference 0.140 CORE-10 "
+        "points per WAI-SR point, 95% CI [−0.010, 0.300], p = .065)."
+    ) in said
+    plain = sentences.model_answer(estimates, study, "main", "within")
+    assert "This number is for" not in " ".join(plain.sentences)

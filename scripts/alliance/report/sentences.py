@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.report.dynamics import dynamic_questions, leads
+from alliance.report.interactions import interaction_sentences
 from alliance.report.rupture_further import discrete_drop_sentences, repair_sentences
 from alliance.report.rupture_left_out import refused_of_rules, refused_of_sources
 from alliance.report.rupture_sentences import (
@@ -117,6 +118,7 @@ def model_answer(estimates: pd.DataFrame, study: Study, key: str, term: str) -> 
     if main is None or main["status"] == "not_estimated":
         return Answer(question, "Not estimated.", (_why_not(estimates, key, main),))
     sentences = [association_sentence(main, study, key, term)]
+    sentences += interaction_sentences(estimates, study, key, term)
     if term == "within":
         sentences.append(not_held_equal(study, key))
     if np.isfinite(main["std_within"]):
