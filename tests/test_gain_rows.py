@@ -32,7 +32,7 @@ def sessions(*series: list[int]) -> pd.DataFrame:
 
 def analysis(smallest_cell: int = 1) -> GainAnalysis:
     return GainAnalysis(
-        "mood_gains", "mood", "Mood", "client", "", "points", "worse", smallest_cell
+        "mood_gains", "mood", "Mood", "client", "", "points", "worse", smallest_cell, 7
     )
 
 
@@ -85,7 +85,7 @@ def test_numbers_of_few_clients_are_told_nowhere():
     lost = rows[rows["term"].str.contains("loss")]
     assert lost["estimate"].dropna().eq(0).all()  # nobody has several losses: no small cell
     assert np.isnan(lost.loc["losses", "estimate"])
-    table = sudden_gains_table(rows.reset_index(drop=True), "mood_gains", "Mood")
+    table = sudden_gains_table(rows.reset_index(drop=True), "mood_gains", "Mood", 7)
     cells = [cell for row in table.rows for cell in row.cells]
     told = " ".join([*cells, *table.notes, *gain_sentences(rows)])
     assert "17 of 26 clients" in told

@@ -238,8 +238,9 @@ def _sudden_gains(x: ReportInputs, place: _Numbering) -> list[Section]:
     if not x.study.sudden_gains:
         return []
     said = [
-        f"{x.study.gains_label(name)}: {' '.join(gain_sentences(rows))}"
-        for name in x.study.sudden_gains
+        f"{x.study.gains_label(name)}, changes of at least {spec.cutoff:g} points that stand out: "
+        f"{' '.join(gain_sentences(rows))}"
+        for name, spec in x.study.sudden_gains.items()
         if len(rows := x.estimates[x.estimates["analysis"] == name])
     ]
     items = place.tables("sudden_gains_")

@@ -43,6 +43,7 @@ class GainAnalysis:
     units: str
     higher_is: str
     smallest_cell: int
+    cutoff: float
 
 
 def gain_analysis(
@@ -57,7 +58,7 @@ def gain_analysis(
     higher_is, _ = direction(measure, instrument)
     return GainAnalysis(
         name, spec.measure, measure.label, measure.rater, spec.component or "",
-        f"{scale_name(measure, known)} points", higher_is, smallest_cell,
+        f"{scale_name(measure, known)} points", higher_is, smallest_cell, spec.cutoff,
     )  # fmt: skip
 
 
@@ -144,8 +145,9 @@ class _Maker:
         a = self.analysis
         return {
             "analysis": a.id, "term": term, "level": "client", "estimator": _ESTIMATOR,
-            "estimand": f"{estimand}, {a.label}", "predictor": a.measure, "rater": a.rater,
-            "component": a.component, "known_bias": BY_CHANCE,
+            "estimand": f"{estimand}, {a.label} (cut-off {a.cutoff:g} points)",
+            "predictor": a.measure, "rater": a.rater, "component": a.component,
+            "known_bias": BY_CHANCE,
             "n_clients": self.counts["all"] if "all" in self.shown else np.nan,
         }  # fmt: skip
 

@@ -82,8 +82,8 @@ def make_tables(x: TableInputs) -> dict[str, ApaTable]:
     tables += _source_tables(x)
     if _present(x.estimates):
         tables += [
-            sudden_gains_table(x.estimates, name, x.study.gains_label(name))
-            for name in x.study.sudden_gains
+            sudden_gains_table(x.estimates, name, x.study.gains_label(name), spec.cutoff)
+            for name, spec in x.study.sudden_gains.items()
         ]
     return {table.name: table for table in tables if table is not None and table.rows}
 

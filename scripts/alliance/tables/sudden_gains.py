@@ -8,20 +8,22 @@ from alliance.tables.apa import ApaTable, Column, Row
 from alliance.tables.format import ABSENT, count, number, percent, with_interval
 
 _CRITERIA = (
-    "A change between two neighbouring sessions counts when it is large (the cut-off of the study "
-    "file), at least a quarter of the score before it, and when the means of up to three sessions "
+    "A change between two neighbouring sessions counts when it is at least {cutoff:g} points, at "
+    "least a quarter of the score before it, and when the means of up to three sessions "
     "on each side differ by more than the critical value of t times their pooled SD. Reversed: "
     "half or more was given back later. Scores that vary by chance alone also give such changes."
 )
 _WAYS = (("gain", "gains", "Gains (for the better)"), ("loss", "losses", "Losses (for the worse)"))
 
 
-def sudden_gains_table(estimates: pd.DataFrame, key: str, label: str) -> ApaTable | None:
+def sudden_gains_table(
+    estimates: pd.DataFrame, key: str, label: str, cutoff: float
+) -> ApaTable | None:
     """One row for gains and one for losses of one analysis; None without rows of it.
 
     Parameters
     ----------
-    key : under ``sudden_gains``. label : its measure.
+    key : under ``sudden_gains``. label : its measure. cutoff : points.
     """
     own = estimates[estimates["analysis"] == key]
     if own.empty:
@@ -36,7 +38,10 @@ def sudden_gains_table(estimates: pd.DataFrame, key: str, label: str) -> ApaTabl
     )  # fmt: skip
     few = own["reason"].str.contains("would tell a number of").any()
     hidden = "A dash: the number is of too few clients to be shown." if few else ""
-    notes = (f"Measure: {label}; M and SD in {_units(own)}. {_CRITERIA}", *filter(None, [hidden]))
+    notes = (
+        f"Measure: {label}; M and SD in {_units(own)}. {_CRITERIA.format(cutoff=cutoff)}",
+        *filter(None, [hidden]),
+    )
     return ApaTable(f"sudden_gains_{key}", "Sudden Gains and Losses", columns, rows, notes, own)
 
 
