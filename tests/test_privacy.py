@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from conftest import Project, copy_project, environment
 
 pytestmark = pytest.mark.workflow
 
+FEW = 3  # clients of a rare modality
 KEY = "correct-horse-battery-staple-7"
 FIRST = ("Annegret", "Björn", "Chrysanthe", "Dieudonné", "Eleonore", "Friederike", "Gottlieb")
 LAST = ("Quellenhoff", "Winterfeldt", "Ziegenspeck", "Oberkirch", "Jablonowski")
@@ -178,14 +180,34 @@ def test_names_as_ids_are_refused_and_stand_in_no_byte(finished, tmp_path):
     assert leaks(project, done.stdout, secret) == set()
 
 
-def test_planted_identifiers_are_in_no_byte_of_what_is_written(finished, tmp_path):
-    project = copy_project(tmp_path / "project", finished)
+@dataclass(frozen=True)
+class Planted:
+    """A finished project with planted identifiers, what must not come out, and the screen."""
+
+    project: Project
+    secret: set[str]
+    screen: str
+
+
+@pytest.fixture(scope="module")
+def planted(finished, tmp_path_factory) -> Planted:
+    """One run for both questions: identifying ids, and three clients of a rare modality."""
+    project = copy_project(tmp_path_factory.mktemp("planted") / "project", finished)
+    path = project.root / "data/mini/clients.csv"
+    clients = pd.read_csv(path, dtype=str)
+    clients.loc[: FEW - 1, "modality"] = "hypnosis"
+    clients.to_csv(path, index=False)
     secret = plant(project, named=False)
     done = run(project, KEY)
     assert done.returncode == 0, done.stdout
+    return Planted(project, secret, done.stdout)
+
+
+def test_planted_identifiers_are_in_no_byte_of_what_is_written(planted):
+    project, secret = planted.project, planted.secret
     suffixes = {path.suffix for path in written(project)}
     assert {".parquet", ".csv", ".tsv", ".html", ".log", ".json", ".docx"} <= suffixes
-    assert leaks(project, done.stdout, secret) == set()
+    assert leaks(project, planted.screen, secret) == set()
     scored = pd.read_parquet(project.root / "results/mini/data/scored/sessions.parquet")
     assert scored["client"].str.fullmatch(r"C[A-Z2-7]{8,}").all()
     # The search would find them: the same names stand in the user's own file.
@@ -206,20 +228,11 @@ def test_without_a_key_nothing_is_let_in_and_nothing_told(finished, tmp_path, ke
 
 # --- groups of few clients ---------------------------------------------------------------------
 
-FEW = 3
 
-
-@pytest.fixture(scope="module")
-def with_few(finished, tmp_path_factory) -> Project:
-    """The small study with three clients of a rare modality, who have a sudden drop at the end."""
-    project = copy_project(tmp_path_factory.mktemp("few") / "project", finished)
-    path = project.root / "data/mini/clients.csv"
-    clients = pd.read_csv(path, dtype=str)
-    clients.loc[: FEW - 1, "modality"] = "hypnosis"
-    clients.to_csv(path, index=False)
-    done = project.snakemake()
-    assert done.returncode == 0, done.stdout
-    return project
+@pytest.fixture
+def with_few(planted) -> Project:
+    """The finished project with three clients of a rare modality."""
+    return planted.project
 
 
 def table(project: Project, name: str) -> pd.DataFrame:
