@@ -318,3 +318,22 @@ def test_a_known_bias_of_several_estimators_is_told_once():
     text = markdown(results_text(inputs(fixed_study(), estimates=rows)))
     assert text.count("no lagged outcome") == 1
     assert "- REML: short treatments." in text
+
+
+def test_each_kind_of_rupture_test_has_its_sentence_only_where_it_was_made():
+    rows = synthetic.estimates()
+    plain = markdown(methods_text(inputs(fixed_study(), estimates=rows)))
+    assert "compared in their last outcome" in plain
+    own = rows[rows["analysis"].eq("client_rated") & rows["status"].eq("ok")].head(1)
+    extra = own.assign(
+        kind="session", term="session_onset[previous_drop]", estimate=1.31, se=0.4, ci_low=0.53,
+        ci_high=2.09, p=0.001, units="CORE-10 points",
+    )  # fmt: skip
+    x = inputs(fixed_study(), estimates=pd.concat([rows, extra], ignore_index=True))
+    assert "rules that use no later session" in markdown(methods_text(x))
+    assert "rules that use no later session" not in markdown(
+        methods_text(inputs(fixed_study(), estimates=rows[rows["kind"] != "session"]))
+    )
+    told = markdown(results_text(x))
+    assert "next outcome after an onset (Drop from the previous session)" in told
+    assert "*b* = 1.31, 95% CI [0.53, 2.09]" in told

@@ -30,6 +30,7 @@ def ruptures_methods(x: TextInputs) -> Passage | None:
     for name, spec in x.study.ruptures.items():
         labels = [f"{_rule(x, r)}" for r in spec.rules]
         said.append(f"{_source(x, spec)}: {'; '.join(labels)}." if labels else name)
+    said.append(" ".join(_outcome_methods(x)))
     if x.estimates["p_null"].notna().any():
         said.append(
             "Each rule was also applied to data sets drawn from the study's own dynamic model, in "
@@ -37,6 +38,27 @@ def ruptures_methods(x: TextInputs) -> Passage | None:
             "p under the null is the share of these data sets with a result as extreme."
         )
     return passage("Ruptures and repairs", said)
+
+
+_TESTS = {
+    "contrast": "Clients with repaired, with unrepaired and without ruptures were compared in "
+    "their last outcome by linear regression at equal outcome before treatment, number of sessions "
+    "and mean and slope of the rating.",
+    "landmark": "So that long treatments have no more time for ruptures, this was repeated with "
+    "ruptures up to given sessions and the outcome after them, among clients still in treatment.",
+    "session": "Within clients, the outcome at the next session after a rupture was compared with "
+    "what the rating itself lets expect (fixed effects of clients, errors robust by cluster), by "
+    "rules that use no later session.",
+    "hazard": "Dropping out after a rupture was modelled as a discrete-time hazard (complementary "
+    "log-log).",
+}
+
+
+def _outcome_methods(x: TextInputs) -> Iterator[str]:
+    """One sentence for each kind of test that left an estimate."""
+    own = x.estimates[x.estimates["analysis"].isin(list(x.study.ruptures))]
+    made = set(own.loc[own["status"] == "ok", "kind"])
+    yield from (words for kind, words in _TESTS.items() if kind in made)
 
 
 def _source(x: TextInputs, spec: RuptureSpec) -> str:
@@ -61,7 +83,8 @@ def ruptures_results(x: TextInputs) -> Passage | None:
         own = x.estimates[x.estimates["analysis"] == name]
         parts = own["term"].map(split_term)
         own = own.assign(quantity=parts.str[0], rule=parts.str[1])
-        text = " ".join([*_prevalence(x, own, spec.rules), *_contrasts(own, spec.rules[0])])
+        shares, compared = _prevalence(x, own, spec.rules), _contrasts(own, spec.rules[0])
+        text = " ".join([*shares, *compared, *_next_session(x, own)])
         said.append(f"*{_source(x, spec)}.* {text}" if text else "")
     return passage("Ruptures and repairs", said)
 
@@ -94,6 +117,18 @@ def _noise(row: pd.Series) -> str:
 def _null(row: pd.Series) -> str:
     p = p_value(row["p_null"])
     return f", *p* under the null {p if p[0] in '<>' else f'= {p}'}" if p != ABSENT else ""
+
+
+def _next_session(x: TextInputs, own: pd.DataFrame) -> Iterator[str]:
+    """The outcome after an onset, by the first rule that does not look ahead."""
+    rows = own[(own["quantity"] == "session_onset") & (own["status"] == "ok")]
+    for _, row in rows.head(1).iterrows():
+        rule = str(row["rule"])
+        label = x.rules[rule].label if rule in x.rules else rule.replace("_", " ")
+        yield (
+            f"Within clients, next outcome after an onset ({label}), beyond the rating as a "
+            f"straight line: {statistics(row)}{_null(row)}."
+        )
 
 
 def _contrasts(own: pd.DataFrame, rule: str) -> Iterator[str]:
