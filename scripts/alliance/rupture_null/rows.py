@@ -214,8 +214,8 @@ def _term_row(
         reason = term.reason or "the standard error is zero"
         return Estimate(**words, **size, status="not_estimated", reason=reason)
     numbers = {} if null.reason else null_numbers(key, term.statistic, null)
-    if term.by_therapist:
-        words["estimator"] = "OLS (cluster-robust by therapist)"
+    if words["estimator"] == "OLS":
+        words["estimator"] += f" ({'cluster-robust by therapist' if term.by_therapist else 'HC3'})"
     bias = words.pop("known_bias")
     if not null.reason:
         bias = bias.replace(NOMINAL_P, CALIBRATED_P + few_nulls(numbers["n_null"]))
@@ -275,7 +275,7 @@ def _estimand(test: str, term: str, analysis: RuptureAnalysis) -> tuple[str, str
             f"Last {label} (higher = worse) after session {session}, of clients still in "
             f"treatment: label {first} minus {second} by the ratings up to that session, at equal "
             "baseline, number of sessions, mean and slope of alliance until then",
-            analysis.outcome_units, "client", "OLS (HC3)",
+            analysis.outcome_units, "client", "OLS",
         )  # fmt: skip
     if test == "session":
         return (

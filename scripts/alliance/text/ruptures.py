@@ -10,7 +10,7 @@ import pandas as pd
 from alliance.ruptures import RuptureRule
 from alliance.study import RuptureSpec
 from alliance.tables.format import ABSENT, counted, p_value, percent
-from alliance.tables.ruptures import CONTRAST_WORDS, VERIFIED_WORDS, split_term
+from alliance.tables.ruptures import CONTRAST_WORDS, NULL_LEAVES_OUT, VERIFIED_WORDS, split_term
 from alliance.text.document import Passage, passage
 from alliance.text.inputs import TextInputs
 from alliance.text.words import sentence, statistics
@@ -35,7 +35,9 @@ def ruptures_methods(x: TextInputs) -> Passage | None:
         said.append(
             "Each rule was also applied to data sets drawn from the study's own dynamic model, in "
             "which there are no ruptures, with the same sessions, gaps, ceiling and rounding. The "
-            "p under the null is the share of these data sets with a result as extreme."
+            "p under the null is the share of these data sets with a result as extreme; for the "
+            "comparisons of the last outcome under the first rule it is also adjusted for their "
+            f"number (Holm). {NULL_LEAVES_OUT}"
         )
     return passage("Ruptures and repairs", said)
 
@@ -116,7 +118,15 @@ def _noise(row: pd.Series) -> str:
 
 def _null(row: pd.Series) -> str:
     p = p_value(row["p_null"])
-    return f", *p* under the null {p if p[0] in '<>' else f'= {p}'}" if p != ABSENT else ""
+    if p == ABSENT:
+        return ""
+    adjusted = p_value(row["p_adjusted"])
+    after = f", after Holm {_with_sign(adjusted)}" if adjusted != ABSENT else ""
+    return f", *p* under the null {_with_sign(p)}{after}"
+
+
+def _with_sign(p: str) -> str:
+    return p if p[0] in "<>" else f"= {p}"
 
 
 def _next_session(x: TextInputs, own: pd.DataFrame) -> Iterator[str]:
