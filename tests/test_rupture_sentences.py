@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.report.rupture_further import discrete_drop_sentences, repair_sentences
+from alliance.report.sentences import rule_definitions
 from alliance.report.validation_ruptures import rupture_tables
 
 
@@ -77,3 +78,25 @@ def test_the_validation_page_tells_level_and_power_of_the_rupture_tests():
     assert "Too few studies" in few
     ((power, _),) = rupture_tables({"planted_effect_0_5": rejections(200)})
     assert power.endswith("Shares are power.")
+
+
+def test_a_rule_is_defined_once_and_by_its_threshold_for_other_ratings():
+    first = "A session is a rupture when the rating lies at least 1.99 to 3.87 times the SD of x."
+    second = first.replace("1.99 to 3.87", "2.00 to 3.88")
+    other = "A session is a rupture when the rating lies at least 2 points below y."
+
+    def summary(*definitions: tuple[str, str]) -> pd.DataFrame:
+        return pd.DataFrame(definitions, columns=["label", "definition"]).assign(rule="r")
+
+    told = list(
+        rule_definitions(
+            {"a": summary(("Calibrated", first), ("Other", other)),
+             "b": summary(("Calibrated", second), ("Other", other))},
+            {"a": "Total", "b": "Bond"},
+        )
+    )  # fmt: skip
+    assert told == [
+        f"Calibrated (Total): {first}",
+        f"Other: {other}",
+        "Calibrated (Bond): the same with at least 2.00 to 3.88 times the unit.",
+    ]

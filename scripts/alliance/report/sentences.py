@@ -439,9 +439,18 @@ def rule_definitions(
             said = told.setdefault((str(row.label), str(row.definition)), [])
             said.append(labels.get(name, name))
     of_rule = [label for label, _ in told]
+    full: set[str] = set()
     for (label, definition), ratings in told.items():
         several = f" ({'; '.join(ratings)})" if of_rule.count(label) > 1 else ""
-        yield f"{label}{several}: {definition}"
+        size = _SIZE_OF_DROP.search(definition)
+        if label in full and size:
+            yield f"{label}{several}: the same with {size[1]} times the unit."
+        else:
+            yield f"{label}{several}: {definition}"
+        full.add(label)
+
+
+_SIZE_OF_DROP = re.compile(r"lies (at least [^;]*?) times the ")
 
 
 def reading_sentences(notes: str) -> tuple[str, ...]:

@@ -45,6 +45,11 @@ def rupture_in_words(rule: RuptureRule) -> str:
         words += f", in clients with at least {rule.min_sessions} ratings"
     if rule.reference == "previous" and rule.on_gap == "exclude":
         words += "; drops across a missing session do not count"
+    if rule.false_alarm is not None:
+        share = f"{100 * rule.false_alarm:g}%"
+        words += (
+            f". The threshold is such that noise alone flags about {share} of this study's clients"
+        )
     return words + "."
 
 
@@ -53,8 +58,8 @@ def _drop(rule: RuptureRule) -> str:
     if isinstance(rule.threshold, dict):
         short, long = min(rule.threshold), max(rule.threshold)
         size = (
-            f"{rule.threshold[short]:.3g} (treatments of {short} ratings) to "
-            f"{rule.threshold[long]:.3g} ({long} ratings) times the {unit}"
+            f"{rule.threshold[short]:.2f} (treatments of {short} ratings) to "
+            f"{rule.threshold[long]:.2f} ({long} ratings) times the {unit}"
         )
     elif rule.scale == "points":
         size = f"{rule.threshold:g} points"
@@ -63,12 +68,6 @@ def _drop(rule: RuptureRule) -> str:
     if rule.scale_floor:
         floor = SCALES[rule.scale_floor_of]
         size += f" (taken as at least {rule.scale_floor:g} times the {floor})"
-    if rule.false_alarm is not None:
-        # Without its study a rule only says how its threshold will be found.
-        size += (
-            f" (found so that noise alone flags about {100 * rule.false_alarm:g}% of this study's "
-            "clients)"
-        )
     return f"at least {size}"
 
 
