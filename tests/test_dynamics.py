@@ -464,6 +464,13 @@ def test_a_settled_process_starts_settled_and_another_does_not():
     assert first_session_test(fit_var(series, RECURSIVE)).p < 1e-6
 
 
+def test_the_bootstrap_reaches_its_optimum_near_a_variance_of_zero():
+    """Clients without trends of their own, and a model that allows them."""
+    fit = fit_var(sample(120, 8, 3), replace(RECURSIVE, random_trend=True))
+    assert fit.boundary
+    assert bootstrap(fit, 10, 1).n_failed <= 2
+
+
 # Comparators
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 
 from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import VarFit, fit_var, refusal_of
-from alliance.estimation.dynamics_descent import NEAR, descend, objective, whitening
+from alliance.estimation.dynamics_descent import NEAR, Judgement, descend, objective, whitening
 from alliance.estimation.dynamics_layout import layout_of
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.likelihood.var_data import pack
@@ -100,5 +100,7 @@ def _refit(fit: VarFit, sample: VarSeries) -> FloatArray | None:
     data = pack(sample.scores / fit.scale)
     x, _ = descend(fit.x, fit.layout, data)
     root = whitening(x, fit.layout, data)
-    size = np.abs(root.T @ objective(x, fit.layout, data)[1]).max()
-    return fit.raw_coefficients(x) if size < NEAR else None
+    if np.abs(root.T @ objective(x, fit.layout, data)[1]).max() < NEAR:
+        return fit.raw_coefficients(x)
+    ended = Judgement.of(x, fit.layout, data)  # near a variance of zero the descent stops short
+    return fit.raw_coefficients(ended.x) if ended.converged else None
