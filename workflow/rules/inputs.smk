@@ -229,6 +229,13 @@ def rules_of_study(wildcards):
     return [f"config/ruptures/{name}.yaml" for name in names]
 
 
+def number_of_rupture_studies(wildcards):
+    """A share of 5 % needs more simulated studies than power does."""
+    if run_config().validation != "full":
+        return 4
+    return 1000 if wildcards.design == "no_ruptures" else 300
+
+
 def rupture_source_tables(wildcards):
     """Ruptures by other sources, where the study has any."""
     folder = f"results/{wildcards.study}/tables/rupture_sources"

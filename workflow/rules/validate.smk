@@ -72,7 +72,7 @@ rule validate_ruptures:
     conda:
         ENVIRONMENT
     params:
-        studies=1000 if FULL else 4,
+        studies=number_of_rupture_studies,
         null_datasets=199 if FULL else 119,
         seed=SEED_OF_VALIDATION,
         code=code_of("validate_ruptures.py"),

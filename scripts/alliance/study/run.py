@@ -28,8 +28,8 @@ class RunConfig(Section):
     )
     validation: Literal["quick", "full"] = Field(
         "full",
-        description="For `snakemake validate`. full: thousands of simulated studies, about an hour "
-        "on two cores. quick: twenty of each, to see that it works.",
+        description="For `snakemake validate`. full: thousands of simulated studies, about two "
+        "hours on two cores. quick: twenty of each, to see that it works.",
     )
 
 
