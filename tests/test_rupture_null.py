@@ -34,6 +34,7 @@ from alliance.rupture_null.regression import (
     within_least_squares,
 )
 from alliance.rupture_null.rows import (
+    CALIBRATED_P,
     LOOKS_AHEAD,
     NullResults,
     further_rows,
@@ -53,8 +54,9 @@ from alliance.ruptures import (
 )
 from alliance.ruptures.calibration import NoiseModel, noise_scale, simulate_noise
 from alliance.ruptures.episodes import LABELS
-from alliance.ruptures.outcome_tests import RuptureAnalysis, first_and_last
+from alliance.ruptures.outcome_tests import NOMINAL_P, RuptureAnalysis, first_and_last
 from alliance.simulation.rupture_studies import StudyPlan, draw_study
+from alliance.tables.ruptures import rupture_outcome_table
 
 RULES = load_rules(Path(__file__).parent.parent / "config" / "ruptures")
 FEW = {name: RULES[name] for name in ("mean_prior", "mean_prior_fixed", "previous_drop")}
@@ -560,3 +562,15 @@ def test_the_whole_analysis_is_reproducible(made, plan, model):
     )
     pd.testing.assert_frame_equal(once.noise, again.noise)
     pd.testing.assert_frame_equal(once.statistics, again.statistics)
+
+
+def test_the_note_of_the_outcome_table_does_not_deny_the_null_that_it_shows():
+    """Contrasts that could not be estimated carry the words of nominal p: not for the note."""
+    done = replace(contrasts(repaired_vs_none=0.2)[0], known_bias=CALIBRATED_P, null_mean=0.1)
+    refused = Estimate(
+        "client_rated", "unrepaired_vs_none[first]", "client", "a contrast", "OLS",
+        kind="contrast", known_bias=NOMINAL_P, status="not_estimated", reason="too few clients",
+    )  # fmt: skip
+    table = rupture_outcome_table(to_frame([refused, done]), "client_rated", "Alliance", {})
+    assert "Not calibrated" not in " ".join(table.notes)
+    assert "is the one to be read" in " ".join(table.notes)

@@ -138,8 +138,9 @@ def rupture_outcome_table(
         rows.append(section(f"Rule: {rule_labels.get(str(rule), str(rule))}"))
         rows += [_contrast_row(r) for r in group.itertuples()]
     refused = own.loc[own["status"] == "not_estimated"]
-    bias = [text for text in own["known_bias"].unique() if text]
     calibrated = own["p_null"].notna().any()
+    shown = own[own["p_null"].notna()] if calibrated else own
+    bias = [text for text in shown["known_bias"].unique() if text]
     notes = [
         f"Measure: {label}. Difference in the last observed outcome (oriented so that higher is "
         f"worse, {own['units'].iloc[0]}) at equal baseline, number of sessions, and mean and slope "
