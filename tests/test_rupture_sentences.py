@@ -70,7 +70,9 @@ def rejections(n: int) -> pd.DataFrame:
 def test_the_validation_page_tells_level_and_power_of_the_rupture_tests():
     ((sentence, table),) = rupture_tables({"no_ruptures": rejections(200)})
     assert sentence.startswith("200 studies without ruptures. 2 of 3 tests")
-    assert "Outside: a, landmark_6 repaired_vs_none: 7.0 % of 200." in sentence
+    assert "by 1.5 points (standard error). None is further" in sentence  # sqrt(.05 x .95 / 200)
+    ((far, _),) = rupture_tables({"no_ruptures": rejections(1000)})  # 7 % is 2.9 errors of .69 off
+    assert "twice that: a, landmark_6 repaired_vs_none: 7.0 % of 1,000." in far
     assert table[0] == ["Last outcome, clients by label", "200", "9.0", "5.0", "5.0 to 5.0"]
     assert table[1][:4] == ["Outcome after a landmark session", "400", "5.0", "6.0"]
     assert table[2] == ["Rates against noise", "200", "", "4.0", "4.0 to 4.0"]

@@ -56,17 +56,25 @@ def _verdict(design: str, table: pd.DataFrame, n: int) -> str:
     if n < ENOUGH:
         return "Too few studies to say whether the tests keep 5 %."
     tested = table[(table["n_studies"] >= ENOUGH) & (table["test"] != "noise")]
-    inside = tested["pct_null"].between(*TYPE_ONE)
+    inside = {p: tested[p].round(1).between(*TYPE_ONE) for p in ("pct_null", "pct_nominal")}
+    error = 100 * np.sqrt(0.05 * 0.95 / tested["n_studies"])  # of a test that keeps 5 %
+    clear = tested[(tested["pct_null"] - 5).abs() > 2 * error]
     said = (
-        f"{int(inside.sum())} of {len(tested)} tests that were possible in at least {ENOUGH} "
-        f"studies reject {TYPE_ONE[0]} to {TYPE_ONE[1]} % by the p against the null; "
-        f"{int(tested['pct_nominal'].between(*TYPE_ONE).sum())} by the nominal p."
+        f"{int(inside['pct_null'].sum())} of {len(tested)} tests that were possible in at least "
+        f"{ENOUGH} studies reject {TYPE_ONE[0]} to {TYPE_ONE[1]} % by the p against the null, "
+        f"{int(inside['pct_nominal'].sum())} by the nominal p; chance alone moves a single share "
+        f"by {error.median():.1f} points (standard error)."
     )
     outside = [
         f"{r.rule}, {r.test} {r.term}: {r.pct_null:.1f} % of {r.n_studies:,.0f}"
-        for r in tested[~inside].itertuples()
+        for r in clear.itertuples()
     ]
-    return said + (f" Outside: {'; '.join(outside)}." if outside else "")
+    told = (
+        f"Further from 5 % than twice that: {'; '.join(outside)}."
+        if outside
+        else ("None is further from 5 % than twice that.")
+    )
+    return f"{said} {told}"
 
 
 def _pooled(own: pd.DataFrame, column: str) -> str:
