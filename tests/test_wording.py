@@ -26,7 +26,8 @@ CAUSAL = re.compile(
 # Names of models, what is denied, and a warning about the order of cause and rating.
 ALLOWED = re.compile(
     r"(?:fixed|random|linear|curved|session) effects? of|(?:no|without any) effect of|"
-    r"improvement before the rating|by chance alone also produce|no causal wording|never causes",
+    r"effects of all models|improvement before the rating|"
+    r"by chance alone also produce|no causal wording|never causes",
     re.IGNORECASE,
 )
 
