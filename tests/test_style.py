@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -115,6 +116,25 @@ def test_scripts_get_everything_from_their_rule() -> None:
         text = file.read_text(encoding="utf-8")
         assert "snakemake.config" not in text, f"{file.name} reads the global configuration"
         assert "config.yaml" not in text, f"{file.name} reads the global configuration"
+
+
+HEAVY = ("arviz", "numba", "openpyxl", "pymc", "pyreadr", "scipy.stats", "statsmodels", "xarray")
+
+
+@pytest.mark.parametrize(
+    "script", ["clean_sessions", "draw_figure", "write_report", "write_tables"]
+)
+def test_a_stage_loads_no_large_library_that_it_does_not_use(script: str) -> None:
+    """Loading them takes longer than the work of these stages, of which a study has dozens."""
+    tree = ast.parse((ROOT / f"scripts/{script}.py").read_text(encoding="utf-8"))
+    lines = [ast.unparse(n) for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+    code = [*lines, "import sys", f"print([name for name in {HEAVY} if name in sys.modules])"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(code)],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
 def test_schema_and_key_tables_follow_the_typed_model() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from alliance.instruments import Instrument
-from alliance.ruptures import RuptureRule
 from alliance.stage_tables import fill_words
 from alliance.study import Study
+
+if TYPE_CHECKING:
+    from alliance.ruptures import RuptureRule
 
 
 @dataclass(frozen=True)

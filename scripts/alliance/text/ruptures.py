@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from alliance.ruptures import RuptureRule
 from alliance.study import RuptureSpec
 from alliance.tables.format import ABSENT, counted, p_value, percent
 from alliance.tables.ruptures import CONTRAST_WORDS, NULL_LEAVES_OUT, VERIFIED_WORDS, split_term
 from alliance.text.document import Passage, passage
 from alliance.text.inputs import TextInputs
 from alliance.text.words import sentence, statistics
+
+if TYPE_CHECKING:
+    from alliance.ruptures import RuptureRule
 
 
 def ruptures_methods(x: TextInputs) -> Passage | None:
