@@ -341,7 +341,7 @@ def test_headings_go_down_step_by_step(page):
 
 def test_the_main_finding_comes_first(page):
     body = page[page.index("<main") :]
-    assert body.index("Within clients: does") < body.index("Between clients: does")
+    assert body.index("Within clients, earlier") < body.index("Between clients: does")
     assert body.index("Between clients: does") < body.index("do ruptures and repairs go with")
     assert body.index("do ruptures and repairs go with") < body.index('id="flow"')
     assert "a negative b goes with a better outcome" in body[: body.index('id="flow"')]

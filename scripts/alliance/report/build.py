@@ -57,12 +57,14 @@ class Section:
 def build_report(inputs: ReportInputs) -> str:
     """The whole page as text. The same inputs give the same bytes."""
     numbering = _Numbering(inputs)
+    answers = sentences.study_answers(inputs.estimates, inputs.study, rule_labels(inputs))
     return render_page(
         "report.html",
         study=inputs.study,
         data_sentence=sentences.data_sentence(inputs.flow, inputs.study.privacy.smallest_cell),
         truth_sentence=sentences.truth_sentence(inputs.truth),
-        answers=sentences.study_answers(inputs.estimates, inputs.study, rule_labels(inputs)),
+        answers=answers,
+        n_first=sentences.first_screen(answers),
         sections=_sections(inputs, numbering),
         provenance=_provenance(inputs),
     )

@@ -8,7 +8,7 @@ is missing gives a sentence that says so, never a gap.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,11 +52,19 @@ class Answer:
     Attributes
     ----------
     question : as a reader would ask it. verdict : a few words. sentences : with the numbers.
+    ruptures : whether the question is about ruptures and repairs.
     """
 
     question: str
     verdict: str
     sentences: tuple[str, ...]
+    ruptures: bool = False
+
+
+def first_screen(answers: Sequence[Answer]) -> int:
+    """How many answers stand open: up to the first on ruptures; three without any."""
+    at = [place for place, answer in enumerate(answers, start=1) if answer.ruptures]
+    return at[0] if at else min(3, len(answers))
 
 
 LEVEL_QUESTION = {
@@ -72,13 +80,15 @@ def study_answers(
     """The questions of the first screen: within and between clients, ruptures; then the others.
 
     Within clients, the dynamic model comes first where it was estimated for the same measures: it
-    holds the earlier outcome equal, which the multilevel model does not.
+    holds the earlier outcome equal, which the multilevel model does not; what that one says within
+    clients follows the first screen.
 
     Parameters
     ----------
     rule_labels : rupture rule -> its name for readers.
     """
     answers: list[Answer] = []
+    later: list[Answer] = []
     dynamic = [
         Answer(question, verdict, tuple(said))
         for question, verdict, said in dynamic_questions(estimates, study)
@@ -87,12 +97,15 @@ def study_answers(
         if leads(estimates, study, spec.predictor, spec.outcome):
             answers.append(dynamic.pop(0))
         terms = ("within", "between") if spec.kind == "within_between" else ("time",)
-        answers += [model_answer(estimates, study, key, term) for term in terms]
+        for term in terms:
+            led = bool(answers) and term == "within"
+            (later if led else answers).append(model_answer(estimates, study, key, term))
     totals = [key for key, spec in study.ruptures.items() if not spec.component]
     ruptures = [
         rupture_answer(estimates, study, key, rule_labels) for key in totals or study.ruptures
     ]
     answers += ruptures[:1]
+    answers += later
     answers += dynamic
     answers += ruptures[1:]
     for key, spec in study.models.items():
@@ -409,7 +422,9 @@ def rupture_answer(
     own = own.assign(quantity=parts.str[0], rule=parts.str[1])
     first = own[own["rule"] == spec.rules[0]]
     if first.empty:
-        return Answer(question, "Not estimated.", ("The estimates table has no row for it.",))
+        return Answer(
+            question, "Not estimated.", ("The estimates table has no row for it.",), ruptures=True
+        )
     rule = rule_labels.get(spec.rules[0], spec.rules[0].replace("_", " "))
     sentences = [*prevalence_sentences(first, rule), *contrast_sentences(first)]
     tested = own[(own["quantity"] == "session_onset") & (own["status"] == "ok")]
@@ -418,7 +433,7 @@ def rupture_answer(
         sentences += session_sentences(row.to_frame().T, name)
     sentences += sentence_on_number_of_tests(own)
     sentences += [*repair_sentences(own, spec.rules[0]), *discrete_drop_sentences(own)]
-    return Answer(question, rupture_verdict(first), tuple(sentences))
+    return Answer(question, rupture_verdict(first), tuple(sentences), ruptures=True)
 
 
 def rule_definitions(
