@@ -208,13 +208,17 @@ def test_agreement_of_rules_that_differ_in_few_clients_is_hidden():
 
 def test_estimates_tell_no_number_of_few_clients():
     rows = [
-        Estimate("m", "within", "within_client", "e", "REML", estimate=1.0, n_clients=4),
+        Estimate("m", "within", "within_client", "e", "REML", estimate=1.0, n_clients=4,
+                 missing_rule="ratings of 1 client after session 40 are left out"),
         Estimate("m", "between", "between_client", "e", "REML", n_clients=9,
                  status="not_estimated", reason="3 clients with two sessions; 10 are needed"),
     ]  # fmt: skip
     told = without_few_clients(to_frame(rows), 5)
     assert told["n_clients"].isna().tolist() == [True, False]
     assert told["reason"][1] == "fewer than 5 clients with two sessions; 10 are needed"
+    assert (
+        told["missing_rule"][0] == "ratings of fewer than 5 clients after session 40 are left out"
+    )
     boxes = numbers_data_flow(FLOW_OF_FEW, to_frame(rows), {"m": "M"}, 5)
     assert np.isnan(boxes.loc[boxes["kind"] == "model", "clients"].iloc[0])
 

@@ -136,11 +136,14 @@ def to_frame(rows: Iterable[Estimate | Mapping[str, object]]) -> pd.DataFrame:
 
 
 def without_few_clients(frame: pd.DataFrame, smallest_cell: int) -> pd.DataFrame:
-    """The table without a number of clients below the smallest cell, in figures or in reasons."""
+    """The table without a number of clients below the smallest cell, in figures or in words."""
     n_clients = frame["n_clients"].astype(float)
     return frame.assign(
         n_clients=n_clients.mask(n_clients.map(lambda n: is_small(n, smallest_cell))),
-        reason=[few_in_words(text, smallest_cell) for text in frame["reason"]],
+        **{
+            column: [few_in_words(text, smallest_cell) for text in frame[column]]
+            for column in ("reason", "missing_rule")
+        },
     )
 
 
