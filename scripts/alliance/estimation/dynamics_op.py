@@ -66,7 +66,7 @@ def value_and_gradients(
     client = factor_from_partial(sd_client, unit_client)
     value, by_means, by_coefficients, by_innovation, by_first, by_client = (
         log_likelihood_and_gradient(
-            _apply(course, mean), coefficients, innovation, first, client, same_session, phase,
+            applied(course, mean), coefficients, innovation, first, client, same_session, phase,
             loadings, error, values, weight, centred, first_vector, length, n_clients, missing,
             first_missing,
         )
@@ -78,7 +78,7 @@ def value_and_gradients(
     by_sd_client, by_unit_client = partial_gradient(sd_client, unit_client, client, by_client)
     return (
         np.asarray(value),
-        _apply(course.T, by_means),
+        applied(course.T, by_means),
         by_coefficients,
         by_sd_innovation,
         by_unit_innovation,
@@ -90,7 +90,7 @@ def value_and_gradients(
 
 
 @njit(fastmath=False, error_model="numpy", nogil=True)
-def _apply(columns: FloatArray, weights: FloatArray) -> FloatArray:
+def applied(columns: FloatArray, weights: FloatArray) -> FloatArray:
     """columns weights, without a threaded library."""
     out = np.zeros((columns.shape[0], weights.shape[1]))
     for t in range(columns.shape[0]):

@@ -7,6 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 from pytensor.graph.basic import Variable
 
+from alliance.estimation import dynamics_op
+from alliance.estimation.dynamics_op import applied
 from alliance.estimation.gradient_op import GradientOp, shared_arrays
 from alliance.likelihood import partial_correlation, random_dynamics
 from alliance.likelihood.partial_correlation import factor_from_partial, partial_gradient
@@ -80,7 +82,7 @@ def value_and_gradients(
                 B[i, j * k + s] += coefficients[j, s]
     value, by_means, by_B, by_log_sd, by_mixing, by_first, by_Lu, by_added = (
         log_likelihood_and_gradient(
-            _apply(course, mean), B.reshape((n, k, k)), log_sd, mixing, first, Lu, added,
+            applied(course, mean), B.reshape((n, k, k)), log_sd, mixing, first, Lu, added,
             same_session, loadings, scores, n_sessions, client, session, series,
         )
     )  # fmt: skip
@@ -100,21 +102,10 @@ def value_and_gradients(
     by_sd_f, by_unit_f = partial_gradient(sd_first, unit_first, first, by_first)
     _, by_unit_i = partial_gradient(ones, unit_innovation, mixing, by_mixing)
     return (
-        np.asarray(value), _apply(course.T, by_means), by_coefficients, by_sd_c, by_unit_c, by_z,
+        np.asarray(value), applied(course.T, by_means), by_coefficients, by_sd_c, by_unit_c, by_z,
         by_sd_innovation, by_unit_i, by_sd_log, by_z_log, by_sd_u, by_unit_u, by_sd_f, by_unit_f,
         by_added,
     )  # fmt: skip
-
-
-@_plain
-def _apply(columns: FloatArray, weights: FloatArray) -> FloatArray:
-    """columns weights, without a threaded library."""
-    out = np.zeros((columns.shape[0], weights.shape[1]))
-    for t in range(columns.shape[0]):
-        for c in range(columns.shape[1]):
-            for j in range(weights.shape[1]):
-                out[t, j] += columns[t, c] * weights[c, j]
-    return out
 
 
 @_plain
@@ -148,7 +139,12 @@ class RandomDynamicsLogLikelihood(GradientOp):
 
     n_parameters = 14
     function = staticmethod(value_and_gradients)
-    sources = (random_dynamics.__file__, partial_correlation.__file__, __file__)
+    sources = (
+        random_dynamics.__file__,
+        partial_correlation.__file__,
+        dynamics_op.__file__,
+        __file__,
+    )
 
 
 def shared_data(structure: VarStructure, course: FloatArray, data: GapData) -> list[Variable]:
