@@ -12,6 +12,7 @@ SCRIPTS = Path(workflow.basedir).parent / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from alliance.instruments import known_instruments
+from alliance.machine_code import drop_outdated
 from alliance.problems import StudyError, describe_problems, read_problems
 from alliance.provenance import code_hash, file_hash
 from alliance.study import (
@@ -40,6 +41,10 @@ def tell(message):
     """Say something once: jobs read this file again, and stay silent."""
     if workflow.is_main_process:
         print(message, file=sys.stderr, flush=True)
+
+
+if workflow.is_main_process:
+    drop_outdated(SCRIPTS / "alliance")
 
 
 def or_stop(read, *arguments):
