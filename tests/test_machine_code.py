@@ -14,7 +14,8 @@ CALLER = (
 
 def _computed(folder):
     command = [sys.executable, "-c", "from caller import whole; print(whole(1.0))"]
-    return float(subprocess.run(command, cwd=folder, capture_output=True, text=True).stdout)
+    run = subprocess.run(command, check=True, cwd=folder, capture_output=True, text=True)
+    return float(run.stdout)
 
 
 def test_an_edited_callee_in_another_file_is_compiled_into_its_caller(tmp_path):
