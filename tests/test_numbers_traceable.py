@@ -183,7 +183,9 @@ def numbers_declared(project: Project, study: str) -> set[float]:
     files += [project.root / "data/published/effects.csv"]
     files += [*(config / "instruments").glob("*.yaml"), *(config / "ruptures").glob("*.yaml")]
     content = " ".join(path.read_text("utf-8") for path in files)
-    return {float(n) for n in re.findall(r"(?<![\w.])\d+(?:\.\d+)?", content) if len(n) < 12}
+    found = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", content)
+    signed = {float(n) for n in found if len(n) < 12}
+    return signed | {abs(n) for n in signed}
 
 
 def untraced(texts: Iterable[str], known: set[str]) -> dict[str, str]:

@@ -233,8 +233,8 @@ def test_every_row_that_is_not_ok_is_listed(estimates, study):
         "(NUTS (PyMC, nutpie)), within clients: not estimated. Only 12 therapists treated three "
         "clients or more; 20 are needed.",
         "Client-rated alliance and symptoms, session to session (Random-intercept VAR(1), ML), "
-        "cross_lag_alliance_outcome; reliabilities taken as alliance 0.7, symptoms 0.7, "
-        "cross_lag_outcome_alliance; reliabilities taken as alliance 0.7, symptoms 0.7: estimated, "
+        "cross_lag_alliance_outcome; reliabilities taken as Alliance 0.7, Symptoms 0.7, "
+        "cross_lag_outcome_alliance; reliabilities taken as Alliance 0.7, Symptoms 0.7: estimated, "
         "but diagnostics failed. The data contradict so much error.",
         "Ruptures, Alliance, client (WAI-SR), repaired minus not repaired "
         "(rule 'mean prior study'): not estimated. Fewer than 10 clients: unrepaired (8).",

@@ -520,11 +520,16 @@ def _refused(bad: pd.DataFrame, name: str) -> Iterable[str]:
     for (estimator, status, reason), own in bad.groupby(
         ["estimator", "status", "reason"], sort=False
     ):
-        words = (term_words(r.term, r.estimand).lower() for r in own.itertuples())
+        words = (_inside(term_words(r.term, r.estimand)) for r in own.itertuples())
         terms = ", ".join(dict.fromkeys(words))
         said = "not estimated" if status == "not_estimated" else "estimated, but diagnostics failed"
         by = f" ({estimator})" if estimator else ""
         yield f"{name}{by}, {terms}: {said}. {_sentence(str(reason))}"
+
+
+def _inside(words: str) -> str:
+    """Words that begin a line, as they stand inside a sentence; ``SD`` and ``WAI-SR`` stay."""
+    return words if words[:2].isupper() else words[:1].lower() + words[1:]
 
 
 def absent_bayes(study: Study, estimates: pd.DataFrame) -> list[str]:
