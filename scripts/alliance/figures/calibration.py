@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from alliance.figures.style import FULL_WIDTH_MM, INK, MUTED, grid_lines, new_figure, sheet
+from alliance.figures.style import (
+    FULL_WIDTH_MM,
+    INK,
+    MUTED,
+    grid_lines,
+    new_figure,
+    sheet,
+    wrap,
+)
 
 
 def draw_calibration(ranks: pd.DataFrame, bands: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
@@ -20,8 +28,9 @@ def draw_calibration(ranks: pd.DataFrame, bands: pd.DataFrame, labels: Mapping[s
         simultaneous 95 % for one quantity. labels : model -> its name.
     """
     with sheet():
-        figure = new_figure(FULL_WIDTH_MM, 74)
+        figure = new_figure(FULL_WIDTH_MM, 78)
         grid = figure.subplots(1, len(labels), squeeze=False, sharey=True)[0]
+        width = 96 // len(labels)  # characters of a title over its panel
         for axes, (model, label) in zip(grid, labels.items(), strict=True):
             band, own = (part[part["model"] == model] for part in (bands, ranks))
             n_ranks = int(own["rank"].max()) + 1
@@ -32,8 +41,8 @@ def draw_calibration(ranks: pd.DataFrame, bands: pd.DataFrame, labels: Mapping[s
                 uniform = np.arange(1, n_ranks + 1) / n_ranks
                 axes.plot(uniform, share - uniform, color=INK, lw=0.7, alpha=0.8)
             axes.axhline(0, color=MUTED, lw=0.6)
-            axes.set_title(label, fontsize=7.5)
-            axes.set_xlabel("Rank of the true value among the draws, as a share")
+            axes.set_title(wrap(label, width), fontsize=7.5)
             grid_lines(axes, "y")
+        figure.supxlabel("Rank of the true value among the draws, as a share", fontsize=7.5)
         grid[0].set_ylabel("ECDF minus uniform ECDF")
         return figure
