@@ -67,8 +67,9 @@ def test_reliable_change_in_words():
     said = sentences.change_sentences(pd.DataFrame([row]), LABELS)
     assert said == [
         "Symptoms: from the first to the last score, 20 clients got reliably better, 10 clients "
-        "reliably worse and 30 clients neither (limit 6.0 points, published: 6 points (checked)). "
-        "Of 50 clients in the clinical range at first (cut-off 11.0), 15 clients also left it."
+        "reliably worse and 30 clients neither (limit 6.0 points, as published: 6 points "
+        "(checked)). Of 50 clients in the clinical range at first (cut-off 11.0), 15 clients also "
+        "left it."
     ]
     hidden = row | {"n_improved": float("nan")}
     assert (

@@ -49,7 +49,7 @@ def _too_few_therapists(design: ModelDesign, min_therapists: int) -> str:
     enough = int((np.bincount(owner) >= MIN_CLIENTS_PER_THERAPIST).sum())
     if enough >= min_therapists:
         return ""
-    need = f"at least {MIN_CLIENTS_PER_THERAPIST} clients each; {min_therapists} are needed"
+    need = f"{MIN_CLIENTS_PER_THERAPIST} or more clients each; {min_therapists} are needed"
     return f"{enough} therapists have {need} to sample therapists"
 
 

@@ -327,7 +327,7 @@ def _check_therapists(groups: _Groups, min_therapists: int) -> None:
     enough = int((panels >= MIN_CLIENTS_PER_THERAPIST).sum())
     if enough < min_therapists:
         raise _RefusedError(
-            f"{enough} therapists have at least {MIN_CLIENTS_PER_THERAPIST} clients each; "
+            f"{enough} therapists have {MIN_CLIENTS_PER_THERAPIST} or more clients each; "
             f"differences between therapists need {min_therapists}",
             "Use the two-level model (therapists: false); its standard errors can be "
             "bootstrapped by therapist.",
