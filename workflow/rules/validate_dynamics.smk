@@ -14,7 +14,7 @@ rule validate_dynamics:
     threads: 2
     params:
         script=(SCRIPTS / "validate_dynamics.py").relative_to(SCRIPTS.parent).as_posix(),
-        samples=200 if FULL else 4,
+        samples=1000 if FULL else 4,
         code=code_of("validate_dynamics.py"),
     message:
         "Recovery of the dynamic model, {params.samples} samples per design"
