@@ -28,7 +28,7 @@ class RunConfig(Section):
     )
     validation: Literal["quick", "full"] = Field(
         "full",
-        description="For `snakemake validate`. full: thousands of simulated studies, about two "
+        description="For `snakemake validate`. full: thousands of simulated studies, some "
         "hours on two cores. quick: twenty of each, to see that it works.",
     )
 
