@@ -56,9 +56,11 @@ def density_by_hand(fit, point):
     center, sd = coefficient_priors(fit, priors)
     value += stats.norm(center, sd).logpdf(blocks[1]).sum()
     factors = []
-    for name, scale in (("innovation", 1.0), ("first", 1.5), ("client", 1.5)):
-        sds = np.exp(point[f"sd_{name}_log__"])
-        value += (stats.halfnorm(0, scale).logpdf(sds) + np.log(sds)).sum()
+    for part, name, scale in ((2, "innovation", 1.0), (3, "first", 1.5), (4, "client", 1.5)):
+        x, estimated = point[f"sd_{name}_scaled_softplus__"], fit.parts[part]
+        bend = np.clip(np.sqrt(np.diag(estimated @ estimated.T)) / 3, 0.1 * scale, scale)
+        sds, slope = bend * np.log1p(np.exp(x)), bend / (1 + np.exp(-x))
+        value += (stats.halfnorm(0, scale).logpdf(sds) + np.log(slope)).sum()
         r = 0.0
         if f"unit_{name}_logodds__" in point:
             unit = 1 / (1 + np.exp(-point[f"unit_{name}_logodds__"][0]))

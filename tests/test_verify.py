@@ -131,6 +131,17 @@ def test_a_p_value_may_move_as_far_as_its_estimate(run, p):
     assert p != 0.044 or tolerance_of(row, "p") < 4e-4
 
 
+def test_an_estimated_reliability_names_no_row_so_its_last_digits_may_move(run):
+    at = row_of(run, kind="fixed")
+    known = changed(run, ("estimates", "estimates"), at, "reliability_assumed", 0.491155123)
+    near = changed(known, ("estimates", "estimates"), at, "reliability_assumed", 0.491155987)
+    assert wrong_of(known, near).empty
+    far = changed(known, ("estimates", "estimates"), at, "reliability_assumed", 0.492)
+    wrong = wrong_of(known, far)
+    assert wrong["column"].tolist() == ["reliability_assumed"]
+    assert wrong["verdict"].tolist() == ["differs"]
+
+
 def test_limits_of_intervals_from_two_runs_differ_as_the_tolerance_says():
     """The factor 2.67 holds for draws of a normal distribution."""
     rng = np.random.default_rng(5)

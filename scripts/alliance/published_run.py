@@ -32,12 +32,13 @@ Part = Literal["estimates", "figure", "table"]
 
 KEYS = [
     "analysis", "term", "level", "estimator", "kind", "predictor", "outcome", "component", "lag",
-    "clock", "trend", "reliability_assumed",
+    "clock", "trend",
 ]  # fmt: skip
 NUMBERS = (
     "estimate", "se", "ci_low", "ci_high", "p", "p_adjusted", "p_null", "null_mean", "null_low",
     "null_high", "pd", "std_within", "std_within_low", "std_within_high", "sd_random_slope",
     "pct_clients_same_sign", "n_obs", "n_clients", "n_therapists",
+    "reliability_assumed",  # a study's own is estimated: its last digits may move
 )  # fmt: skip
 WORDS = ("status", "units")
 SAMPLED_WORDS = ("NUTS", "posterior", "Bayes")
@@ -92,6 +93,8 @@ def tolerance_of(row: pd.Series, column: str) -> float:
     if column.startswith("n_"):
         return 0.0
     value, se = float(row[column]), float(row["se"])
+    if column == "reliability_assumed":
+        return RELATIVE * abs(value)
     if is_sampled(str(row["estimator"])):
         return _monte_carlo(row, column)
     if column in ("estimate", "se", "ci_low", "ci_high") and np.isfinite(se) and se > 0:

@@ -10,7 +10,7 @@ from pytensor.tensor.variable import TensorVariable
 
 
 class ScaledSoftplus(Transform):
-    """``sd = scale * log(1 + exp(x))``, linear in x above the scale of the prior.
+    """``sd = scale * log(1 + exp(x))``, linear in x above the scale.
 
     A logarithm has a long flat tail towards zero that ends at a steep wall where the data begin to
     speak; trajectories that come down the tail hit it and diverge where an SD is small. Measured
@@ -18,7 +18,7 @@ class ScaledSoftplus(Transform):
 
     Parameters
     ----------
-    scale : (q,) scales of the half-normal priors.
+    scale : (q,) where the line bends, at most the scales of the half-normal priors.
     """
 
     name = "scaled_softplus"

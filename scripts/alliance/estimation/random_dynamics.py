@@ -161,17 +161,18 @@ def build_model(fit: VarFit, priors: RandomDynamicsPriors) -> pm.Model:
         signed = pm.Normal("signed_coefficients", 0.0, priors.coefficient_sd, shape=k * k)
         unit_c = partial_correlation_priors("coefficients", going_together(k), fixed.correlation)
         z_coefficients = pm.Normal("z_coefficients", 0.0, 1.0, shape=(n, k * k))
+        eta, factors = fixed.correlation, fit.parts[2:5]
         innovation = np.full(k, fixed.innovation)
-        sd_i, unit_i = covariance_priors("innovation", innovation, s.correlated, fixed.correlation)
+        sd_i, unit_i = covariance_priors("innovation", innovation, s.correlated, eta, factors[0])
         sd_log = pm.HalfNormal("sd_log", priors.log_sd, shape=k)
         z_log = pm.Normal("z_log", 0.0, 1.0, shape=(n, k))
         scales = np.repeat([fixed.level, fixed.trend], k)[:q]
-        sd_u, unit_u = covariance_priors("client", scales, np.ones((q, q)), fixed.correlation)
+        sd_u, unit_u = covariance_priors("client", scales, np.ones((q, q)), eta, factors[2])
         mean = pm.Deterministic("mean", sampled_around(fit, 0, "mean").reshape((-1, k)))
         around = pm.Normal.dist(np.zeros(1), np.array([fixed.mean]))
         pm.Potential("prior_mean", pm.logp(around, mean.ravel()).sum())
         first = np.full(k, fixed.first)
-        sd_f, unit_f = covariance_priors("first", first, np.ones((k, k)), fixed.correlation)
+        sd_f, unit_f = covariance_priors("first", first, np.ones((k, k)), eta, factors[1])
         gaps = data.client.size
         added = pm.Flat("added", shape=gaps) if gaps else pt.zeros(0)
         parameters = (
