@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from alliance.problems import StudyError
 from alliance.study.load import problem_from
-from alliance.study.model import Identifier, Section
+from alliance.study.section import Identifier, Section
 
 
 class RunConfig(Section):
