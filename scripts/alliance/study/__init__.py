@@ -22,10 +22,11 @@ from alliance.study.excerpt import (
 )
 from alliance.study.files import data_files, resolve_path
 from alliance.study.handling import CleaningRules, PrivacyRules
-from alliance.study.load import CHECK, lines_to_check, load_study, load_yaml_with_lines
+from alliance.study.load import CHECK, lines_to_check, load_study
 from alliance.study.model import Study
 from alliance.study.run import RunConfig, read_run_config
 from alliance.study.variables import Covariate, Measure
+from alliance.study.yaml_lines import load_yaml_with_lines
 
 __all__ = [
     "CHECK",
