@@ -25,13 +25,11 @@ from alliance.estimation.diagnostics import DRAFT, REPORT, Diagnostics, Limits, 
 from alliance.estimation.positive import ScaledSoftplus
 from alliance.estimation.priors import Priors
 from alliance.estimation.rows import level_contrasts
-from alliance.likelihood.marginal import (
-    MarginalData,
+from alliance.likelihood.conditional_effects import (
     effects_given_parameters,
-    log_likelihood_and_gradient,
     log_likelihood_of_clusters,
-    pack,
 )
+from alliance.likelihood.marginal import MarginalData, log_likelihood_and_gradient, pack
 from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.likelihood.statistics import NestedStatistics, accumulate
 

@@ -26,7 +26,8 @@ from alliance.estimation.bayes import (
     with_data,
 )
 from alliance.estimation.diagnostics import DRAFT
-from alliance.likelihood.marginal import log_likelihood_of_clusters, pack
+from alliance.likelihood.conditional_effects import log_likelihood_of_clusters
+from alliance.likelihood.marginal import pack
 from alliance.likelihood.statistics import NestedStatistics, accumulate
 
 FloatArray = NDArray[np.float64]
