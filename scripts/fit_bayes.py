@@ -12,9 +12,10 @@ from alliance.estimation.bayes import EFFORTS, compile_model, sample_model, save
 from alliance.estimation.bayes_rows import bayes_rows
 from alliance.estimation.bayes_summary import BayesChecks, Given, check_fit
 from alliance.estimation.context import row_context
-from alliance.estimation.design import DESIGN_FORM, Refusal, build_design, for_independent_residuals
+from alliance.estimation.design import DESIGN_FORM, build_design, for_independent_residuals
 from alliance.estimation.posterior_tables import draws_table, priors_table
 from alliance.estimation.priors import priors_from_mapping
+from alliance.estimation.refusal import Refusal
 from alliance.instruments import load_instruments
 from alliance.running import stage
 from alliance.seeds import derive_seed

@@ -12,11 +12,12 @@ from test_residuals import DESIGNS, FOLDER, MODALITY, design_of, frame_of, spec
 from alliance.estimates import to_frame
 from alliance.estimation.bayes_rows import bayes_rows
 from alliance.estimation.bootstrap import parametric_bootstrap
-from alliance.estimation.design import ModelDesign, Refusal, build_design, for_independent_residuals
+from alliance.estimation.design import ModelDesign, build_design, for_independent_residuals
 from alliance.estimation.further_rows import further_rows
 from alliance.estimation.mixedlm import fit_mixedlm
 from alliance.estimation.mixedlm_rows import mixedlm_rows
 from alliance.estimation.profile_likelihood import profile_interval
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import fit_lmm
 from alliance.estimation.rows import reml_rows
 from alliance.within_between import split_within_between

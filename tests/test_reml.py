@@ -14,10 +14,11 @@ from scipy import stats
 from alliance.estimates import to_frame
 from alliance.estimation.agreement import compare_estimators, disagreements
 from alliance.estimation.bootstrap import cluster_bootstrap
-from alliance.estimation.design import ModelDesign, Refusal, build_design, plain_design
+from alliance.estimation.design import ModelDesign, build_design, plain_design
 from alliance.estimation.mixedlm import MixedLmFit, fit_mixedlm
 from alliance.estimation.mixedlm_rows import mixedlm_rows
 from alliance.estimation.profile_likelihood import profile_interval
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import (
     LmmFit,
     client_effects,

@@ -10,8 +10,9 @@ import numpy as np
 from alliance.estimates import Estimate
 from alliance.estimation.bayes import BayesFit, client_effects
 from alliance.estimation.bayes_checks import practical_equivalence
-from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.design import ModelDesign
 from alliance.estimation.diagnostics import Diagnostics
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.rows import RowContext, describe_term, refused_rows
 
 ESTIMATOR = "NUTS (PyMC, nutpie)"

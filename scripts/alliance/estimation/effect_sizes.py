@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from alliance.estimates import Estimate
-from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.design import ModelDesign
 from alliance.estimation.dynamics_effects import LEAST_OWN_SD
 from alliance.estimation.r_squared import r_squared_rows
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import LmmFit, client_effects
 from alliance.estimation.rows import RowContext, RowMaker, maker_of
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alliance.estimates import Estimate
 from alliance.estimation.bootstrap_rows import bootstrap_rows
-from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.design import ModelDesign
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import LmmFit
 from alliance.estimation.residual_rows import residual_rows
 from alliance.estimation.rows import RowContext, RowMaker, verdict

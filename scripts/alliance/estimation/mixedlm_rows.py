@@ -6,8 +6,9 @@ import numpy as np
 from scipy import stats
 
 from alliance.estimates import Estimate
-from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.design import ModelDesign
 from alliance.estimation.mixedlm import MixedLmFit
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import Contrast
 from alliance.estimation.rows import RowContext, RowMaker, refused_rows
 

@@ -17,7 +17,8 @@ from scipy import stats
 
 from alliance.estimates import Estimate
 from alliance.estimation.columns import two_level
-from alliance.estimation.design import ModelDesign, Refusal, build_design
+from alliance.estimation.design import ModelDesign, build_design
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import Contrast, LmmFit, fit_lmm
 from alliance.estimation.rows import RowContext, RowMaker, maker_of
 from alliance.study import Covariate, ModelSpec, Residuals

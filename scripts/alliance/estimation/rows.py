@@ -11,8 +11,9 @@ from scipy import stats
 from alliance.estimates import Estimate
 from alliance.estimation.attenuation import Attenuation, attenuation
 from alliance.estimation.bootstrap import parametric_bootstrap
-from alliance.estimation.design import ModelDesign, Refusal, pairs
+from alliance.estimation.design import ModelDesign, pairs
 from alliance.estimation.profile_likelihood import profile_interval
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import Contrast, LmmFit, contrast
 
 MIN_RELIABILITY = 0.3

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from alliance.estimates import Estimate
-from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.design import ModelDesign
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import LmmFit, fit_lmm, likelihood_ratio
 from alliance.estimation.rows import RowMaker
 
