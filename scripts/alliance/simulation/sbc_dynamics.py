@@ -15,7 +15,6 @@ import numpy as np
 import nutpie
 from numpy.typing import NDArray
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import VarFit, fit_var
 from alliance.estimation.dynamics_bayes import (
     VarPriors,
@@ -26,6 +25,7 @@ from alliance.estimation.dynamics_bayes import (
 from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_maker import term_name
 from alliance.estimation.dynamics_series import VarSeries
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.likelihood.random_intercept_var import covariance, log_likelihood_and_gradient
 from alliance.likelihood.var_data import VarData, pack
