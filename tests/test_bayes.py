@@ -39,7 +39,7 @@ from alliance.estimation.bayes_rows import bayes_rows, probability_of_direction
 from alliance.estimation.design import ModelDesign
 from alliance.estimation.diagnostics import DRAFT, REPORT, diagnose, energy_fraction
 from alliance.estimation.priors import NAMES, Priors, kind_of_coefficient, priors_from_mapping
-from alliance.estimation.rows import RowContext
+from alliance.estimation.terms import RowContext
 from alliance.likelihood.marginal import pack
 from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.problems import StudyError

@@ -12,7 +12,8 @@ from alliance.estimation.mixedlm import fit_mixedlm
 from alliance.estimation.mixedlm_rows import mixedlm_rows
 from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import fit_lmm
-from alliance.estimation.rows import RowContext, reml_rows
+from alliance.estimation.rows import reml_rows
+from alliance.estimation.terms import RowContext
 from alliance.study import Covariate, ModelSpec
 from alliance.within_between import pooled_within_sd, split_within_between
 

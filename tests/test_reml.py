@@ -26,13 +26,10 @@ from alliance.estimation.reml import (
     fit_lmm,
     likelihood_ratio,
 )
-from alliance.estimation.rows import (
-    RowContext,
-    describe_term,
-    reml_rows,
-    same_sign_percentage,
-)
+from alliance.estimation.rows import reml_rows
 from alliance.estimation.solving import descend, solve
+from alliance.estimation.terms import RowContext, describe_term
+from alliance.estimation.variance_rows import same_sign_percentage
 from alliance.likelihood.profiled import prepare
 from alliance.study import Covariate, ModelSpec
 from alliance.within_between import split_within_between

@@ -20,7 +20,10 @@ from alliance.estimation.r_squared import explained_variance
 from alliance.estimation.rater_comparison import client_influence, comparison_rows
 from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import LmmFit, contrast, fit_lmm
-from alliance.estimation.rows import RowContext, corrected_rows, icc_interval, maker_of, reml_rows
+from alliance.estimation.row_maker import maker_of
+from alliance.estimation.rows import corrected_rows, reml_rows
+from alliance.estimation.terms import RowContext
+from alliance.estimation.variance_rows import icc_interval
 from alliance.study import Covariate, ModelSpec
 from alliance.within_between import split_within_between
 

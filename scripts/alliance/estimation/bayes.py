@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from alliance.estimation.bayes_op import MarginalLogLikelihood, shared_data
 from alliance.estimation.design import ModelDesign, pairs
 from alliance.estimation.diagnostics import DRAFT, REPORT, Diagnostics, Limits, diagnose
+from alliance.estimation.level_contrasts import level_contrasts
 from alliance.estimation.positive import ScaledSoftplus
 from alliance.estimation.priors import Priors
-from alliance.estimation.rows import level_contrasts
 from alliance.likelihood.conditional_effects import (
     effects_given_parameters,
     log_likelihood_of_clusters,

@@ -13,7 +13,8 @@ from alliance.estimation.bayes_checks import practical_equivalence
 from alliance.estimation.design import ModelDesign
 from alliance.estimation.diagnostics import Diagnostics
 from alliance.estimation.refusal import Refusal
-from alliance.estimation.rows import RowContext, describe_term, refused_rows
+from alliance.estimation.row_maker import refused_rows
+from alliance.estimation.terms import RowContext, describe_term
 
 ESTIMATOR = "NUTS (PyMC, nutpie)"
 INTERVAL = "95% equal-tailed posterior"
