@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from alliance.estimates import Estimate
-from alliance.estimation.bayes import BayesFit, client_effects
+from alliance.estimation.bayes import BayesFit
 from alliance.estimation.bayes_checks import practical_equivalence
+from alliance.estimation.bayes_effects import client_effects
 from alliance.estimation.design import ModelDesign
 from alliance.estimation.diagnostics import Diagnostics
 from alliance.estimation.refusal import Refusal

@@ -12,7 +12,6 @@ from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import Contrast, LmmFit
 from alliance.estimation.terms import RowContext, describe_term
 
-
 # Columns of the estimates table that the context of an analysis fills.
 _OF_CONTEXT = tuple(field.name for field in fields(RowContext) if field.name in COLUMNS)
 

@@ -19,15 +19,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from alliance.estimation.bayes import (
-    BayesModel,
-    compile_model,
-    estimates_of_draws,
-    likelihood_arguments,
-    parameters_of_posterior,
-    with_outcome,
-)
+from alliance.estimation.bayes import likelihood_arguments, parameters_of_posterior
+from alliance.estimation.bayes_model import BayesModel, compile_model, with_outcome
 from alliance.estimation.bayes_predictive import draw_from_priors, simulate_outcome
+from alliance.estimation.bayes_terms import estimates_of_draws
 from alliance.estimation.priors import Priors
 from alliance.likelihood.marginal import log_likelihood_and_gradient
 from alliance.simulation.multilevel import Size, draw_design
