@@ -19,7 +19,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from alliance.estimates import Estimate
-from alliance.estimation.bayes import EFFORTS, EffortName
 from alliance.estimation.diagnostics import Diagnostics, diagnose
 from alliance.estimation.dynamics import VarFit
 from alliance.estimation.dynamics_effects import (
@@ -39,6 +38,7 @@ from alliance.estimation.dynamics_maker import (
     term_name,
 )
 from alliance.estimation.dynamics_op import VarLogLikelihood, shared_data
+from alliance.estimation.effort import EFFORTS, EffortName
 from alliance.estimation.refusal import Refusal
 from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.likelihood.random_intercept_var import covariance
