@@ -129,7 +129,7 @@ def test_parametric_bootstrap_covers_what_the_profile_covers():
 
 def test_without_a_profile_interval_the_fitted_model_is_drawn_from(monkeypatch):
     monkeypatch.setattr(
-        "alliance.estimation.rows.profile_interval", lambda fit, term: (0.0, np.inf)
+        "alliance.estimation.variance_rows.profile_interval", lambda fit, term: (0.0, np.inf)
     )
     design = design_of("gaps_ri_reml")
     plain = build_design(frame_of("gaps"), spec(), {})
