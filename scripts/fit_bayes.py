@@ -8,13 +8,16 @@ import xarray as xr
 import yaml
 
 from alliance.estimates import to_frame, write_estimates
-from alliance.estimation.bayes import EFFORTS, compile_model, sample_model, save_tree
+from alliance.estimation.bayes import sample_model, save_tree
+from alliance.estimation.bayes_model import compile_model
 from alliance.estimation.bayes_rows import bayes_rows
 from alliance.estimation.bayes_summary import BayesChecks, Given, check_fit
 from alliance.estimation.context import row_context
-from alliance.estimation.design import DESIGN_FORM, Refusal, build_design, for_independent_residuals
+from alliance.estimation.design import DESIGN_FORM, build_design, for_independent_residuals
+from alliance.estimation.effort import EFFORTS
 from alliance.estimation.posterior_tables import draws_table, priors_table
 from alliance.estimation.priors import priors_from_mapping
+from alliance.estimation.refusal import Refusal
 from alliance.instruments import load_instruments
 from alliance.running import stage
 from alliance.seeds import derive_seed

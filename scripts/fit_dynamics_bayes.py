@@ -10,13 +10,13 @@ import pandas as pd
 import yaml
 
 from alliance.estimates import to_frame, write_estimates
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_bayes import bayes_rows, fit_var_bayes
 from alliance.estimation.dynamics_loo import trend_comparison
 from alliance.estimation.dynamics_priors import draws_table, priors_table, var_priors_from_mapping
 from alliance.estimation.dynamics_study import dynamic_analysis, fit_for_sampling
 from alliance.estimation.random_dynamics import RandomDynamicsPriors, fit_random_dynamics
 from alliance.estimation.random_dynamics_rows import random_dynamics_rows
+from alliance.estimation.refusal import Refusal
 from alliance.instruments import load_instruments
 from alliance.running import stage
 from alliance.seeds import derive_seed

@@ -6,9 +6,10 @@ import pandas as pd
 
 from alliance.estimates import to_frame, write_estimates
 from alliance.estimation.context import row_context
-from alliance.estimation.design import DESIGN_FORM, Refusal, build_design
+from alliance.estimation.design import DESIGN_FORM, build_design
 from alliance.estimation.mixedlm import fit_mixedlm
 from alliance.estimation.mixedlm_rows import mixedlm_rows
+from alliance.estimation.refusal import Refusal
 from alliance.instruments import load_instruments
 from alliance.running import stage
 from alliance.study import instruments_of, read_excerpt

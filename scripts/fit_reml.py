@@ -6,9 +6,10 @@ import pandas as pd
 
 from alliance.estimates import to_frame, write_estimates
 from alliance.estimation.context import row_context
-from alliance.estimation.design import DESIGN_FORM, Refusal, build_design
+from alliance.estimation.design import DESIGN_FORM, build_design
 from alliance.estimation.effect_sizes import effect_rows
 from alliance.estimation.further_rows import further_rows
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import fit_lmm
 from alliance.estimation.rows import reml_rows
 from alliance.instruments import load_instruments

@@ -18,18 +18,18 @@ from scipy import stats
 from alliance.estimation import bayes_checks as checks
 from alliance.estimation import bayes_loo, bayes_predictive
 from alliance.estimation.bayes import (
-    Effort,
-    client_effects,
-    client_order,
-    compile_model,
     fit_bayes,
     load_tree,
     log_likelihood_of_draws,
-    log_prior,
     parameters_of,
-    partial_shapes,
     sample_model,
     save_tree,
+)
+from alliance.estimation.bayes_effects import client_effects, client_order
+from alliance.estimation.bayes_model import (
+    compile_model,
+    log_prior,
+    partial_shapes,
     standard_statistics,
     standardise,
     with_outcome,
@@ -38,8 +38,9 @@ from alliance.estimation.bayes_op import value_and_gradients
 from alliance.estimation.bayes_rows import bayes_rows, probability_of_direction
 from alliance.estimation.design import ModelDesign
 from alliance.estimation.diagnostics import DRAFT, REPORT, diagnose, energy_fraction
+from alliance.estimation.effort import Effort
 from alliance.estimation.priors import NAMES, Priors, kind_of_coefficient, priors_from_mapping
-from alliance.estimation.rows import RowContext
+from alliance.estimation.terms import RowContext
 from alliance.likelihood.marginal import pack
 from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.problems import StudyError
@@ -454,7 +455,9 @@ def test_three_levels_agree_with_the_truth():
 _CHILD = """
 import hashlib
 from test_bayes import FLAT, make_design
-from alliance.estimation.bayes import Effort, compile_model, sample_model
+from alliance.estimation.effort import Effort
+from alliance.estimation.bayes_model import compile_model
+from alliance.estimation.bayes import sample_model
 from alliance.estimation.diagnostics import DRAFT
 fit = sample_model(compile_model(make_design(), FLAT), Effort(2, 100, 200, DRAFT), effort="draft",
                    seed=1, pointwise=False)

@@ -11,7 +11,7 @@ import xarray as xr
 from test_bayes import CONTEXT, make_design
 
 from alliance.estimates import to_frame
-from alliance.estimation.bayes import Effort, compile_model, load_tree, sample_model, save_tree
+from alliance.estimation.bayes import load_tree, sample_model, save_tree
 from alliance.estimation.bayes_checks import highest_density
 from alliance.estimation.bayes_loo import (
     compare,
@@ -20,6 +20,7 @@ from alliance.estimation.bayes_loo import (
     refit_bad,
     sample_without_slope,
 )
+from alliance.estimation.bayes_model import compile_model
 from alliance.estimation.bayes_predictive import (
     Predictive,
     compare_statistics,
@@ -30,6 +31,7 @@ from alliance.estimation.bayes_predictive import (
 from alliance.estimation.bayes_rows import bayes_rows
 from alliance.estimation.bayes_summary import COLUMNS, BayesChecks, Given, check_fit
 from alliance.estimation.diagnostics import DRAFT
+from alliance.estimation.effort import Effort
 from alliance.estimation.priors import Priors
 from alliance.figures import NotDrawn
 from alliance.figures.client_slopes import (

@@ -12,11 +12,11 @@ from test_dynamics import CONTEXT, RECURSIVE, sample, series_of
 
 from alliance.estimation.continuous_time import TimedFit, fit_timed
 from alliance.estimation.continuous_time_rows import continuous_time_rows
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import fit_var
 from alliance.estimation.dynamics_effects import coefficients
 from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_series import var_series
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood.continuous_time import timed_data, transition
 
 DRIFT = np.array([[-0.5, -0.15], [-0.12, -0.4]])  # per week

@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 
 from alliance.estimates import to_frame
-from alliance.estimation.design import ModelDesign, Refusal, build_design
+from alliance.estimation.design import ModelDesign, build_design
 from alliance.estimation.mixedlm import fit_mixedlm
 from alliance.estimation.mixedlm_rows import mixedlm_rows
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import fit_lmm
-from alliance.estimation.rows import RowContext, reml_rows
+from alliance.estimation.rows import reml_rows
+from alliance.estimation.terms import RowContext
 from alliance.study import Covariate, ModelSpec
 from alliance.within_between import pooled_within_sd, split_within_between
 

@@ -13,7 +13,6 @@ import statsmodels.api as sm
 
 from alliance.estimates import to_frame
 from alliance.estimation import dynamics_descent
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import fit_var
 from alliance.estimation.dynamics_comparators import compare
 from alliance.estimation.dynamics_descent import objective, observed_information
@@ -38,6 +37,7 @@ from alliance.estimation.dynamics_rows import (
 )
 from alliance.estimation.dynamics_series import VarSeries, occasions, var_series
 from alliance.estimation.dynamics_tests import bootstrap, likelihood_ratio, without
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood.var_data import pack
 from alliance.simulation.recovery import NAMES, Cell, Truth, replicate, simulate, summarise
 from alliance.study import Timing

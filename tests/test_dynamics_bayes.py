@@ -8,7 +8,6 @@ from scipy import stats
 from test_dynamics import CONTEXT, RECURSIVE, sample
 
 from alliance.estimation import dynamics_loo
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import fit_var
 from alliance.estimation.dynamics_bayes import (
     VarPriors,
@@ -29,6 +28,7 @@ from alliance.estimation.dynamics_loo import (
     trend_comparison,
 )
 from alliance.estimation.dynamics_op import value_and_gradients
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood.random_intercept_var import log_likelihood_and_gradient
 from alliance.likelihood.var_data import pack
 

@@ -12,11 +12,12 @@ from test_residuals import DESIGNS, FOLDER, MODALITY, design_of, frame_of, spec
 from alliance.estimates import to_frame
 from alliance.estimation.bayes_rows import bayes_rows
 from alliance.estimation.bootstrap import parametric_bootstrap
-from alliance.estimation.design import ModelDesign, Refusal, build_design, for_independent_residuals
+from alliance.estimation.design import ModelDesign, build_design, for_independent_residuals
 from alliance.estimation.further_rows import further_rows
 from alliance.estimation.mixedlm import fit_mixedlm
 from alliance.estimation.mixedlm_rows import mixedlm_rows
 from alliance.estimation.profile_likelihood import profile_interval
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import fit_lmm
 from alliance.estimation.rows import reml_rows
 from alliance.within_between import split_within_between
@@ -128,7 +129,7 @@ def test_parametric_bootstrap_covers_what_the_profile_covers():
 
 def test_without_a_profile_interval_the_fitted_model_is_drawn_from(monkeypatch):
     monkeypatch.setattr(
-        "alliance.estimation.rows.profile_interval", lambda fit, term: (0.0, np.inf)
+        "alliance.estimation.variance_rows.profile_interval", lambda fit, term: (0.0, np.inf)
     )
     design = design_of("gaps_ri_reml")
     plain = build_design(frame_of("gaps"), spec(), {})

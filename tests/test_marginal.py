@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from alliance.likelihood.marginal import (
-    BLOCK,
+from alliance.likelihood.client_blocks import BLOCK
+from alliance.likelihood.conditional_effects import (
     effects_given_parameters,
-    log_likelihood_and_gradient,
     log_likelihood_of_clusters,
-    pack,
 )
+from alliance.likelihood.marginal import log_likelihood_and_gradient, pack
 from alliance.likelihood.statistics import accumulate
 
 DESIGNS = [(1, 0), (2, 0), (3, 0), (1, 1), (2, 1), (2, 2)]

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from test_dynamics import CONTEXT, GOLDEN, RECURSIVE, sample, series_of
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import fit_var
 from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.ml_sem import PanelFit, _Problem, fit_ml_sem
 from alliance.estimation.ml_sem_rows import ml_sem_rows
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood.predetermined import PanelStructure
 from alliance.simulation.recovery import Truth, simulate
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from test_dynamics import CONTEXT, RECURSIVE, sample, series_of
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import fit_var
 from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.random_dynamics import (
@@ -19,6 +18,7 @@ from alliance.estimation.random_dynamics import (
 )
 from alliance.estimation.random_dynamics_op import value_and_gradients
 from alliance.estimation.random_dynamics_rows import random_dynamics_rows
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood import random_intercept_var as marginal
 from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.likelihood.random_dynamics import with_gaps

@@ -14,10 +14,11 @@ from scipy import stats
 from alliance.estimates import to_frame
 from alliance.estimation.agreement import compare_estimators, disagreements
 from alliance.estimation.bootstrap import cluster_bootstrap
-from alliance.estimation.design import ModelDesign, Refusal, build_design, plain_design
+from alliance.estimation.design import ModelDesign, build_design, plain_design
 from alliance.estimation.mixedlm import MixedLmFit, fit_mixedlm
 from alliance.estimation.mixedlm_rows import mixedlm_rows
 from alliance.estimation.profile_likelihood import profile_interval
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import (
     LmmFit,
     client_effects,
@@ -25,13 +26,10 @@ from alliance.estimation.reml import (
     fit_lmm,
     likelihood_ratio,
 )
-from alliance.estimation.rows import (
-    RowContext,
-    describe_term,
-    reml_rows,
-    same_sign_percentage,
-)
+from alliance.estimation.rows import reml_rows
 from alliance.estimation.solving import descend, solve
+from alliance.estimation.terms import RowContext, describe_term
+from alliance.estimation.variance_rows import same_sign_percentage
 from alliance.likelihood.profiled import prepare
 from alliance.study import Covariate, ModelSpec
 from alliance.within_between import split_within_between

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from alliance.estimation.design import ModelDesign, Refusal, build_design, plain_design
+from alliance.estimation.design import ModelDesign, build_design, plain_design
 from alliance.estimation.mixedlm import MixedLmFit, fit_mixedlm
 from alliance.estimation.profile_likelihood import profile_interval
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import fit_lmm
 from alliance.estimation.residual_design import ResidualDesign
 from alliance.estimation.solving import solve

@@ -11,8 +11,8 @@ import pytest
 import statsmodels.api as sm
 
 from alliance.estimates import Estimate, to_frame
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_series import VarSeries
+from alliance.estimation.refusal import Refusal
 from alliance.report.rupture_sentences import rupture_verdict, sentence_on_number_of_tests
 from alliance.rupture_null import calibrate as calibration
 from alliance.rupture_null.courses import CourseColumns, Courses, courses_of

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alliance.estimation.design import Refusal
+from alliance.estimation.refusal import Refusal
 from alliance.instruments import load_instruments
 from alliance.rupture_null.courses import CourseColumns, courses_of
 from alliance.rupture_null.noise import find

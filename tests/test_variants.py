@@ -12,14 +12,18 @@ import pytest
 from alliance.estimates import to_frame
 from alliance.estimation.attenuation import attenuation
 from alliance.estimation.components import component_rows, helmert
-from alliance.estimation.design import DESIGN_FORM, ModelDesign, Refusal, build_design
+from alliance.estimation.design import DESIGN_FORM, ModelDesign, build_design
 from alliance.estimation.detrending import FORKS, own_lines, trend_rows
 from alliance.estimation.effect_sizes import effect_rows
 from alliance.estimation.moderators import holm, moderator_rows
 from alliance.estimation.r_squared import explained_variance
 from alliance.estimation.rater_comparison import client_influence, comparison_rows
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import LmmFit, contrast, fit_lmm
-from alliance.estimation.rows import RowContext, corrected_rows, icc_interval, maker_of, reml_rows
+from alliance.estimation.row_maker import maker_of
+from alliance.estimation.rows import corrected_rows, reml_rows
+from alliance.estimation.terms import RowContext
+from alliance.estimation.variance_rows import icc_interval
 from alliance.study import Covariate, ModelSpec
 from alliance.within_between import split_within_between
 

@@ -21,11 +21,11 @@ import yaml
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from alliance.estimation.design import Refusal  # noqa: E402
 from alliance.estimation.dynamics import VarFit, fit_var  # noqa: E402
 from alliance.estimation.dynamics_effects import coefficients  # noqa: E402
 from alliance.estimation.dynamics_maker import term_name  # noqa: E402
 from alliance.estimation.dynamics_study import dynamic_analysis  # noqa: E402
+from alliance.estimation.refusal import Refusal  # noqa: E402
 from alliance.instruments import load_instruments  # noqa: E402
 from alliance.reliability import (  # noqa: E402
     alpha,

@@ -74,7 +74,9 @@ def design_of(data: dict[str, np.ndarray]):
 def child(n_clients: int) -> None:
     """One process: import, compile, sample; prints one line of JSON."""
     started = time.perf_counter()
-    from alliance.estimation.bayes import EFFORTS, compile_model, sample_model
+    from alliance.estimation.bayes import sample_model
+    from alliance.estimation.bayes_model import compile_model
+    from alliance.estimation.effort import EFFORTS
     from alliance.estimation.priors import Priors
 
     design = design_of(simulate(n_clients))

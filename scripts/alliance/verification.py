@@ -21,7 +21,7 @@ from alliance.estimation.published import Obtained, PublishedModel
 from alliance.problems import Problem, StudyError, suggest
 from alliance.readers import read_table
 from alliance.study import Study, Table, load_yaml_with_lines, resolve_path
-from alliance.study.model import Data
+from alliance.study.data import Data
 
 REPRODUCED = "reproduced"
 EXPLAINED = "differs, explained"

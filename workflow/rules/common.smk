@@ -123,76 +123,30 @@ def sections(*names, labels=True, only=None):
     )
 
 
-def sections_of_model(*names, labels=True):
-    """The same, with the entries that one model depends on: editing another reruns nothing."""
+def sections_of(wildcard, parts_of):
+    """The same, with only the entries that the one named by a wildcard depends on.
 
-    def excerpt(wildcards):
-        study = study_of(wildcards)
-        parts = parts_of_model(study, wildcards.model)
-        only = {name: parts[name] for name in names if name in parts}
-        return write_excerpt(study, *names, labels=labels, only=only)
+    Editing another model, say, reruns nothing of this one. ``parts_of`` finds these entries.
+    """
 
-    return excerpt
+    def parameter(*names, labels=True):
+        def excerpt(wildcards):
+            study = study_of(wildcards)
+            parts = parts_of(study, getattr(wildcards, wildcard))
+            only = {name: parts[name] for name in names if name in parts}
+            return write_excerpt(study, *names, labels=labels, only=only)
 
+        return excerpt
 
-def sections_of_variants(*names, labels=True):
-    """The same for the variants of one model."""
-
-    def excerpt(wildcards):
-        study = study_of(wildcards)
-        parts = parts_of_variants(study, wildcards.model)
-        only = {name: parts[name] for name in names if name in parts}
-        return write_excerpt(study, *names, labels=labels, only=only)
-
-    return excerpt
+    return parameter
 
 
-def sections_of_association(*names, labels=True):
-    """The same for one association."""
-
-    def excerpt(wildcards):
-        study = study_of(wildcards)
-        parts = parts_of_association(study, wildcards.association)
-        only = {name: parts[name] for name in names if name in parts}
-        return write_excerpt(study, *names, labels=labels, only=only)
-
-    return excerpt
-
-
-def sections_of_dynamics(*names, labels=True):
-    """The same for one dynamic model."""
-
-    def excerpt(wildcards):
-        study = study_of(wildcards)
-        parts = parts_of_dynamics(study, wildcards.dynamics)
-        only = {name: parts[name] for name in names if name in parts}
-        return write_excerpt(study, *names, labels=labels, only=only)
-
-    return excerpt
-
-
-def sections_of_rupture(*names, labels=True):
-    """The same for one rupture analysis."""
-
-    def excerpt(wildcards):
-        study = study_of(wildcards)
-        parts = parts_of_rupture(study, wildcards.rupture)
-        only = {name: parts[name] for name in names if name in parts}
-        return write_excerpt(study, *names, labels=labels, only=only)
-
-    return excerpt
-
-
-def sections_of_gains(*names, labels=True):
-    """The same for one search for sudden gains."""
-
-    def excerpt(wildcards):
-        study = study_of(wildcards)
-        parts = parts_of_gains(study, wildcards.gains)
-        only = {name: parts[name] for name in names if name in parts}
-        return write_excerpt(study, *names, labels=labels, only=only)
-
-    return excerpt
+sections_of_model = sections_of("model", parts_of_model)
+sections_of_variants = sections_of("model", parts_of_variants)
+sections_of_association = sections_of("association", parts_of_association)
+sections_of_dynamics = sections_of("dynamics", parts_of_dynamics)
+sections_of_rupture = sections_of("rupture", parts_of_rupture)
+sections_of_gains = sections_of("gains", parts_of_gains)
 
 
 RULER = "=" * 79

@@ -16,12 +16,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from alliance.estimates import Estimate
-from alliance.estimation.design import (
-    MIN_CLIENTS_PER_THERAPIST,
-    MIN_THERAPISTS,
-    Refusal,
-    plain_design,
-)
+from alliance.estimation.design import MIN_THERAPISTS, plain_design
+from alliance.estimation.design_groups import MIN_CLIENTS_PER_THERAPIST
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import contrast, fit_lmm
 from alliance.study import AssociationSpec, Covariate, Timing
 from alliance.within_between import orient

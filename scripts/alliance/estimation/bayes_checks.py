@@ -17,9 +17,9 @@ from alliance.estimation.bayes import (
     likelihood_arguments,
     log_likelihood_of_draws,
     parameters_of,
-    prior_scales,
-    spread_draws,
 )
+from alliance.estimation.bayes_effects import spread_draws
+from alliance.estimation.bayes_model import prior_scales
 from alliance.likelihood.marginal import log_likelihood_and_gradient, pack
 
 FloatArray = NDArray[np.float64]

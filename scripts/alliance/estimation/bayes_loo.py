@@ -17,16 +17,16 @@ from scipy.special import logsumexp
 
 from alliance.estimation.bayes import (
     BayesFit,
-    BayesModel,
-    Effort,
     likelihood_arguments,
     parameters_of,
     pointwise_log_likelihood,
     sample_model,
-    with_data,
 )
+from alliance.estimation.bayes_model import BayesModel, with_data
 from alliance.estimation.diagnostics import DRAFT
-from alliance.likelihood.marginal import log_likelihood_of_clusters, pack
+from alliance.estimation.effort import Effort
+from alliance.likelihood.conditional_effects import log_likelihood_of_clusters
+from alliance.likelihood.marginal import pack
 from alliance.likelihood.statistics import NestedStatistics, accumulate
 
 FloatArray = NDArray[np.float64]

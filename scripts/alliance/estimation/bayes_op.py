@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pytensor.graph.basic import Variable
 
 from alliance.estimation.gradient_op import GradientOp, shared_arrays
-from alliance.likelihood import marginal, partial_correlation
+from alliance.likelihood import client_blocks, marginal, partial_correlation
 from alliance.likelihood.marginal import MarginalData, log_likelihood_and_gradient
 from alliance.likelihood.partial_correlation import factor_from_partial, partial_gradient
 
@@ -18,7 +18,7 @@ DATA_NAMES = ("centre", "total", "n_rows", "zx", "gram", "zw", "therapist", "wx"
 
 
 # Not cached by Numba, which would not notice a change of the likelihood in its own file; PyTensor
-# caches it under the hash of both files.
+# caches it under the hash of all files.
 @njit(fastmath=False, error_model="numpy", nogil=True)
 def value_and_gradients(
     beta: FloatArray,
@@ -69,7 +69,12 @@ class MarginalLogLikelihood(GradientOp):
 
     n_parameters = 6
     function = staticmethod(value_and_gradients)
-    sources = (marginal.__file__, partial_correlation.__file__, __file__)
+    sources = (
+        marginal.__file__,
+        client_blocks.__file__,
+        partial_correlation.__file__,
+        __file__,
+    )
 
 
 def shared_data(data: MarginalData, centre: FloatArray) -> list[Variable]:

@@ -13,15 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from alliance.estimation.bayes import (
-    BayesFit,
-    Standard,
-    likelihood_arguments,
-    parameters_of,
-    prior_scales,
-    spread_draws,
-    standardise,
-)
+from alliance.estimation.bayes import BayesFit, likelihood_arguments, parameters_of
+from alliance.estimation.bayes_effects import spread_draws
+from alliance.estimation.bayes_model import Standard, prior_scales, standardise
 from alliance.estimation.design import ModelDesign
 from alliance.estimation.priors import Priors
 

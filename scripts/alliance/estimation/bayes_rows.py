@@ -8,11 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from alliance.estimates import Estimate
-from alliance.estimation.bayes import BayesFit, client_effects
+from alliance.estimation.bayes import BayesFit
 from alliance.estimation.bayes_checks import practical_equivalence
-from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.bayes_effects import client_effects
+from alliance.estimation.design import ModelDesign
 from alliance.estimation.diagnostics import Diagnostics
-from alliance.estimation.rows import RowContext, describe_term, refused_rows
+from alliance.estimation.refusal import Refusal
+from alliance.estimation.row_maker import refused_rows
+from alliance.estimation.terms import RowContext, describe_term
 
 ESTIMATOR = "NUTS (PyMC, nutpie)"
 INTERVAL = "95% equal-tailed posterior"

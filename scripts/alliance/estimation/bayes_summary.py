@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from alliance.estimation.bayes import BayesFit, BayesModel, Effort, client_effects
+from alliance.estimation.bayes import BayesFit
 from alliance.estimation.bayes_checks import (
     SWEEP,
     bayes_factor_sweep,
@@ -19,6 +19,7 @@ from alliance.estimation.bayes_checks import (
     prior_sensitivity,
     standardised_draws,
 )
+from alliance.estimation.bayes_effects import client_effects
 from alliance.estimation.bayes_loo import (
     LeaveOneOut,
     compare,
@@ -26,6 +27,7 @@ from alliance.estimation.bayes_loo import (
     refit_bad,
     sample_without_slope,
 )
+from alliance.estimation.bayes_model import BayesModel
 from alliance.estimation.bayes_predictive import (
     WORDS,
     Predictive,
@@ -37,6 +39,7 @@ from alliance.estimation.bayes_predictive import (
 )
 from alliance.estimation.bayes_rows import percent_same_sign, verdict
 from alliance.estimation.diagnostics import DRAFT
+from alliance.estimation.effort import Effort
 from alliance.seeds import derive_seed
 from alliance.small_cells import count_in_words, is_small
 

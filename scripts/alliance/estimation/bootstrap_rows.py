@@ -6,9 +6,11 @@ import numpy as np
 
 from alliance.estimates import Estimate
 from alliance.estimation.bootstrap import Bootstrap, cluster_bootstrap
-from alliance.estimation.design import MIN_CLIENTS_PER_THERAPIST, MIN_THERAPISTS, ModelDesign
+from alliance.estimation.design import MIN_THERAPISTS, ModelDesign
+from alliance.estimation.design_groups import MIN_CLIENTS_PER_THERAPIST
 from alliance.estimation.reml import LmmFit
-from alliance.estimation.rows import RowMaker, describe_term
+from alliance.estimation.row_maker import RowMaker
+from alliance.estimation.terms import describe_term
 
 LARGEST_SHARE_FAILED = 0.05
 _TERMS = ("within", "between", "between_therapist", "contextual", "time")

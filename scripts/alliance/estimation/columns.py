@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.design import ModelDesign
+from alliance.estimation.refusal import Refusal
 from alliance.study import ModelSpec
 
 FloatArray = NDArray[np.float64]

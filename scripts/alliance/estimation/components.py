@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from alliance.estimates import Estimate
 from alliance.estimation.columns import two_level, with_columns
-from alliance.estimation.design import ModelDesign, Refusal, build_design
+from alliance.estimation.design import ModelDesign, build_design
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import LmmFit, contrast, fit_lmm
-from alliance.estimation.rows import RowContext, RowMaker, maker_of, refused_rows
+from alliance.estimation.row_maker import RowMaker, maker_of, refused_rows
+from alliance.estimation.terms import RowContext
 from alliance.study import Covariate, ModelSpec
 from alliance.within_between import split_within_between
 

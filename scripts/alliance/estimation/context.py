@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from alliance.estimation.association import AssociationContext
-from alliance.estimation.rows import RowContext
+from alliance.estimation.terms import RowContext
 from alliance.instruments import Instrument, scale_name
 from alliance.study import ModelSpec, Study
 from alliance.timing import lag_rule

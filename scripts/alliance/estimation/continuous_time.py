@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, stats
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import VarFit, fit_var
 from alliance.estimation.dynamics_effects import Effects
 from alliance.estimation.dynamics_layout import VarSpec, layout_of
 from alliance.estimation.dynamics_series import VarSeries
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood.continuous_time import (
     TimedData,
     course_information,

@@ -9,10 +9,10 @@ import numpy as np
 
 from alliance.estimates import Estimate
 from alliance.estimation.continuous_time import Clock, TimedFit, fit_timed
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_maker import TRENDS, RowMaker, VarContext, numbers, term_name
 from alliance.estimation.dynamics_series import VarSeries
+from alliance.estimation.refusal import Refusal
 
 ESTIMATOR = "Continuous-time random-intercept VAR, ML"
 CLOCKS: dict[Clock, str] = {"session": "attended session", "week": "week"}

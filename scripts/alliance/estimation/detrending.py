@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from alliance.estimates import Estimate
 from alliance.estimation.columns import two_level, with_columns
-from alliance.estimation.design import ModelDesign, Refusal, build_design
+from alliance.estimation.design import ModelDesign, build_design
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import fit_lmm
-from alliance.estimation.rows import RowContext, reml_rows
+from alliance.estimation.rows import reml_rows
+from alliance.estimation.terms import RowContext
 from alliance.study import Covariate, ModelSpec
 from alliance.within_between import split_within_between
 

@@ -16,10 +16,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_descent import Judgement, best_start, descend
 from alliance.estimation.dynamics_layout import VarLayout, VarSpec, layout_of, spectral_radius
 from alliance.estimation.dynamics_series import VarSeries
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood.random_intercept_var import covariance
 from alliance.likelihood.var_data import pack
 

@@ -19,8 +19,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from alliance.estimates import Estimate
-from alliance.estimation.bayes import EFFORTS, EffortName
-from alliance.estimation.design import Refusal
 from alliance.estimation.diagnostics import Diagnostics, diagnose
 from alliance.estimation.dynamics import VarFit
 from alliance.estimation.dynamics_effects import (
@@ -40,7 +38,9 @@ from alliance.estimation.dynamics_maker import (
     term_name,
 )
 from alliance.estimation.dynamics_op import VarLogLikelihood, shared_data
+from alliance.estimation.effort import EFFORTS, EffortName
 from alliance.estimation.positive import ScaledSoftplus
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.likelihood.random_intercept_var import covariance
 from alliance.likelihood.var_data import VarData, pack

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_layout import VarSpec, layout_of
 from alliance.estimation.dynamics_series import VarSeries
+from alliance.estimation.refusal import Refusal
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -11,9 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from alliance.estimates import Estimate
-from alliance.estimation.bayes import EffortName
 from alliance.estimation.bayes_loo import BAD_PARETO_K, LeaveOneOut, compare
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import fit_var
 from alliance.estimation.dynamics_bayes import (
     ESTIMATOR,
@@ -23,6 +21,8 @@ from alliance.estimation.dynamics_bayes import (
     fit_var_bayes,
 )
 from alliance.estimation.dynamics_maker import RowMaker, VarContext, trend_in_words
+from alliance.estimation.effort import EffortName
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood.client_densities import client_densities
 from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.likelihood.random_intercept_var import covariance

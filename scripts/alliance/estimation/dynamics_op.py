@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 from pytensor.graph.basic import Variable
 
 from alliance.estimation.gradient_op import GradientOp, shared_arrays
-from alliance.likelihood import partial_correlation, random_intercept_var
+from alliance.likelihood import (
+    incomplete_normal,
+    partial_correlation,
+    random_intercept_var,
+    small_matrices,
+    var_covariance,
+)
 from alliance.likelihood.partial_correlation import factor_from_partial, partial_gradient
 from alliance.likelihood.random_intercept_var import log_likelihood_and_gradient
 from alliance.likelihood.var_data import VarData, VarStructure
@@ -105,7 +111,14 @@ class VarLogLikelihood(GradientOp):
 
     n_parameters = 8
     function = staticmethod(value_and_gradients)
-    sources = (random_intercept_var.__file__, partial_correlation.__file__, __file__)
+    sources = (
+        random_intercept_var.__file__,
+        var_covariance.__file__,
+        incomplete_normal.__file__,
+        small_matrices.__file__,
+        partial_correlation.__file__,
+        __file__,
+    )
 
 
 def shared_data(structure: VarStructure, course: FloatArray, data: VarData) -> list[Variable]:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_bayes import VarBayes, VarPriors
 from alliance.estimation.dynamics_maker import term_name
 from alliance.estimation.priors import DYNAMICS, check_entry, number_of
+from alliance.estimation.refusal import Refusal
 from alliance.problems import Problem, StudyError
 
 NAMES: tuple[str, ...] = tuple(f.name for f in fields(VarPriors))

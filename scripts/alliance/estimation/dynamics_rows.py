@@ -11,7 +11,6 @@ from scipy import stats
 
 from alliance.estimates import Estimate
 from alliance.estimation.continuous_time_rows import continuous_time_rows
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import MIN_CLIENTS, VarFit, fit_var
 from alliance.estimation.dynamics_comparators import ESTIMATORS, KNOWN_BIAS, Comparator, compare
 from alliance.estimation.dynamics_effects import (
@@ -45,6 +44,7 @@ from alliance.estimation.dynamics_power import power_rows
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.estimation.dynamics_tests import VarBootstrap, bootstrap, likelihood_ratio, without
 from alliance.estimation.ml_sem_rows import ml_sem_rows
+from alliance.estimation.refusal import Refusal
 
 FloatArray = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from alliance.estimation.design import Refusal
+from alliance.estimation.refusal import Refusal
 from alliance.study import Timing
 from alliance.within_between import orient
 

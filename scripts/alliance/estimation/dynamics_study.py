@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from alliance.estimates import Estimate
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import VarFit, fit_var
 from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_maker import VarContext, var_context
 from alliance.estimation.dynamics_rows import dynamics_rows
 from alliance.estimation.dynamics_series import VarSeries, occasions, var_series
+from alliance.estimation.refusal import Refusal
 from alliance.instruments import Instrument
 from alliance.reliability import coefficient_of
 from alliance.study import DynamicsSpec, Study

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import VarFit, fit_var, refusal_of
 from alliance.estimation.dynamics_descent import NEAR, Judgement, descend, objective, whitening
 from alliance.estimation.dynamics_layout import layout_of
 from alliance.estimation.dynamics_series import VarSeries
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood.var_data import pack
 
 FloatArray = NDArray[np.float64]

@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from alliance.estimates import Estimate
-from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.design import ModelDesign
 from alliance.estimation.dynamics_effects import LEAST_OWN_SD
 from alliance.estimation.r_squared import r_squared_rows
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import LmmFit, client_effects
-from alliance.estimation.rows import RowContext, RowMaker, maker_of
+from alliance.estimation.row_maker import RowMaker, maker_of
+from alliance.estimation.terms import RowContext
 
 FloatArray = NDArray[np.float64]
 MIN_ROWS = 3  # a client's own SD needs them

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from alliance.estimates import Estimate
 from alliance.estimation.bootstrap_rows import bootstrap_rows
-from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.design import ModelDesign
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import LmmFit
 from alliance.estimation.residual_rows import residual_rows
-from alliance.estimation.rows import RowContext, RowMaker, verdict
+from alliance.estimation.row_maker import RowMaker, verdict
+from alliance.estimation.terms import RowContext
 from alliance.estimation.variance_tests import variance_test_rows
 from alliance.seeds import derive_seed
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError
 from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
-from alliance.estimation.design import ModelDesign, Refusal, for_independent_residuals
+from alliance.estimation.design import ModelDesign, for_independent_residuals
+from alliance.estimation.refusal import Refusal
 
 FloatArray = NDArray[np.float64]
 OPTIMISERS: tuple[str, ...] = ("lbfgs", "bfgs", "powell")

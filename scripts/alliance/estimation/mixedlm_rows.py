@@ -6,10 +6,12 @@ import numpy as np
 from scipy import stats
 
 from alliance.estimates import Estimate
-from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.design import ModelDesign
 from alliance.estimation.mixedlm import MixedLmFit
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import Contrast
-from alliance.estimation.rows import RowContext, RowMaker, refused_rows
+from alliance.estimation.row_maker import RowMaker, refused_rows
+from alliance.estimation.terms import RowContext
 
 
 def mixedlm_rows(

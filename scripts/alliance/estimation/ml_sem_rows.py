@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from alliance.estimates import Estimate
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_maker import RowMaker, VarContext, coefficient_estimand, term_name
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.estimation.ml_sem import PanelFit, fit_ml_sem
+from alliance.estimation.refusal import Refusal
 
 ESTIMATOR = "ML-SEM with predetermined predictor"
 KNOWN_BIAS = (

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from alliance.estimates import Estimate
-from alliance.estimation.design import ModelDesign, Refusal, build_design
+from alliance.estimation.design import ModelDesign, build_design
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import Contrast, LmmFit, contrast, fit_lmm
-from alliance.estimation.rows import RowContext, RowMaker, maker_of
+from alliance.estimation.row_maker import RowMaker, maker_of
+from alliance.estimation.terms import RowContext
 from alliance.study import Covariate, ModelSpec
 
 FloatArray = NDArray[np.float64]

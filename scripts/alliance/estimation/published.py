@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from alliance.estimation.design import ModelDesign, Refusal, pairs, plain_design
+from alliance.estimation.design import ModelDesign, pairs, plain_design
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import LmmFit, contrast, fit_lmm, likelihood_ratio
 from alliance.ruptures.sudden_gains import describe_gains, find_sudden_gains
 

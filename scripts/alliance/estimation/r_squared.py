@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from alliance.estimates import Estimate
 from alliance.estimation.design import ModelDesign
 from alliance.estimation.reml import LmmFit
-from alliance.estimation.rows import RowMaker
+from alliance.estimation.row_maker import RowMaker
 
 FloatArray = NDArray[np.float64]
 

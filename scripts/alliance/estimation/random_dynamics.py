@@ -19,8 +19,6 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
-from alliance.estimation.bayes import Effort, EffortName
-from alliance.estimation.design import Refusal
 from alliance.estimation.diagnostics import DRAFT, REPORT, Diagnostics, diagnose
 from alliance.estimation.dynamics import VarFit
 from alliance.estimation.dynamics_bayes import (
@@ -32,7 +30,9 @@ from alliance.estimation.dynamics_bayes import (
 )
 from alliance.estimation.dynamics_effects import own_ratios
 from alliance.estimation.dynamics_maker import term_name
+from alliance.estimation.effort import Effort, EffortName
 from alliance.estimation.random_dynamics_op import RandomDynamicsLogLikelihood, shared_data
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood.random_dynamics import with_gaps
 
 FloatArray = NDArray[np.float64]

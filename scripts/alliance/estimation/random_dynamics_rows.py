@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from alliance.estimates import Estimate
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_maker import (
     RowMaker,
     VarContext,
@@ -17,6 +16,7 @@ from alliance.estimation.dynamics_maker import (
     term_name,
 )
 from alliance.estimation.random_dynamics import RandomDynamicsFit, expected_sign
+from alliance.estimation.refusal import Refusal
 
 ESTIMATOR = "Random-intercept VAR(1) with random dynamics, NUTS"
 

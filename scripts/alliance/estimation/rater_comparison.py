@@ -17,9 +17,11 @@ from scipy import stats
 
 from alliance.estimates import Estimate
 from alliance.estimation.columns import two_level
-from alliance.estimation.design import ModelDesign, Refusal, build_design
+from alliance.estimation.design import ModelDesign, build_design
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import Contrast, LmmFit, fit_lmm
-from alliance.estimation.rows import RowContext, RowMaker, maker_of
+from alliance.estimation.row_maker import RowMaker, maker_of
+from alliance.estimation.terms import RowContext
 from alliance.study import Covariate, ModelSpec, Residuals
 from alliance.within_between import split_within_between
 

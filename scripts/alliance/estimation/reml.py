@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.linalg import LinAlgError
 
-from alliance.estimation.design import ModelDesign, Refusal, pairs
+from alliance.estimation.design import ModelDesign, pairs
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.solving import (
     SINGULAR,
     Curvature,

@@ -8,7 +8,7 @@ from alliance.estimates import Estimate
 from alliance.estimation.design import ModelDesign
 from alliance.estimation.profile_likelihood import profile_interval
 from alliance.estimation.reml import LmmFit
-from alliance.estimation.rows import RowMaker
+from alliance.estimation.row_maker import RowMaker
 
 PROFILE = "95% profile likelihood"
 

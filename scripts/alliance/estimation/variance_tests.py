@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from alliance.estimates import Estimate
-from alliance.estimation.design import ModelDesign, Refusal
+from alliance.estimation.design import ModelDesign
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import LmmFit, fit_lmm, likelihood_ratio
-from alliance.estimation.rows import RowMaker
+from alliance.estimation.row_maker import RowMaker
 
 _WORDS = "Likelihood-ratio test that {what} are the same for all {whom}"
 _SLOPES = {

@@ -17,13 +17,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from alliance.likelihood.random_intercept_var import (
-    _back_through_sessions,
-    _by_client_covariance,
-    _by_factor,
-    _over_clients,
-    _total_covariance,
-    _within_covariance,
+from alliance.likelihood.incomplete_normal import over_clients
+from alliance.likelihood.small_matrices import by_factor, product
+from alliance.likelihood.var_covariance import (
+    back_through_sessions,
+    by_client_covariance,
+    total_covariance,
+    within_covariance,
 )
 from alliance.likelihood.var_data import pack
 
@@ -118,31 +118,20 @@ def transition(D: FloatArray, G: FloatArray, interval: float) -> tuple[FloatArra
             block[k + a, k + b] = D[b, a] * part
     total, term = np.eye(2 * k), np.eye(2 * k)
     for order in range(1, _TERMS + 1):
-        term = _square_product(term, block) / order
+        term = product(term, block) / order
         total += term
     A = np.ascontiguousarray(total[k:, k:].T)
-    Q = _square_product(A, np.ascontiguousarray(total[:k, k:]))
+    Q = product(A, np.ascontiguousarray(total[:k, k:]))
     for _ in range(doublings):
-        moved = _square_product(_square_product(A, Q), np.ascontiguousarray(A.T))
+        moved = product(product(A, Q), np.ascontiguousarray(A.T))
         for a in range(k):
             for b in range(k):
                 Q[a, b] += moved[a, b]
-        A = _square_product(A, A)
+        A = product(A, A)
     for a in range(k):
         for b in range(a):
             Q[a, b] = Q[b, a] = 0.5 * (Q[a, b] + Q[b, a])
     return A, Q
-
-
-@_compiled
-def _square_product(X: FloatArray, Y: FloatArray) -> FloatArray:
-    n = X.shape[0]
-    Z = np.zeros((n, n))
-    for a in range(n):
-        for c in range(n):
-            for b in range(n):
-                Z[a, b] += X[a, c] * Y[c, b]
-    return Z
 
 
 @dataclass(frozen=True)
@@ -191,8 +180,8 @@ def timed_likelihood(
         by_levels += found[6]
     by_drift, by_G = _back_to_rates(drift, G, data.intervals, by_A, by_Q)
     return TimedLikelihood(
-        value, by_course, by_drift, _by_factor(by_G, diffusion), _by_factor(by_P, first),
-        _by_factor(by_levels, client),
+        value, by_course, by_drift, by_factor(by_G, diffusion), by_factor(by_P, first),
+        by_factor(by_levels, client),
     )  # fmt: skip
 
 
@@ -251,14 +240,14 @@ def _one_group(
     """Value, score of the means, their information, derivatives by A, Q, P1 and levels."""
     k = error.size
     loadings = np.ones((phase.size, 1))
-    within = _within_covariance(A, Q, P, phase)
-    V = _total_covariance(within, levels, loadings, error)
-    value, score, by_V, information = _over_clients(
+    within = within_covariance(A, Q, P, phase)
+    V = total_covariance(within, levels, loadings, error)
+    value, score, by_V, information = over_clients(
         V, mean.copy().reshape(-1), k, values, weight, centred, first_vector, length, n_clients,
         missing, first_missing,
     )  # fmt: skip
-    by_A, by_Q, by_P = _back_through_sessions(by_V, within, A, phase)
-    by_levels = _by_client_covariance(by_V, loadings, k)
+    by_A, by_Q, by_P = back_through_sessions(by_V, within, A, phase)
+    by_levels = by_client_covariance(by_V, loadings, k)
     return value, score, information, by_A, by_Q, by_P, by_levels
 
 

@@ -23,7 +23,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from alliance.likelihood.random_intercept_var import _over_clients
+from alliance.likelihood.incomplete_normal import over_clients
 from alliance.likelihood.var_data import VarData
 
 FloatArray = NDArray[np.float64]
@@ -154,7 +154,7 @@ def panel_likelihood(
     V, all_means = np.eye(size), np.zeros(size)
     V[np.ix_(where, where)] = M @ M.T
     all_means[where] = mean
-    value, score, by_V, information = _over_clients(V, all_means, data.n_series, *data.arrays())
+    value, score, by_V, information = over_clients(V, all_means, data.n_series, *data.arrays())
     by_M = 2.0 * by_V[np.ix_(where, where)] @ M
     by_paths = total.T @ by_M @ M.T
     return PanelLikelihood(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from alliance.estimation.design import Refusal
+from alliance.estimation.refusal import Refusal
 from alliance.rupture_null.noise import NOISE_COLUMNS, noise_table, shuffled_prevalence
 from alliance.rupture_null.null_model import NullModel
 from alliance.rupture_null.null_tests import STATISTIC_COLUMNS, null_distributions

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_series import VarSeries, var_series
+from alliance.estimation.refusal import Refusal
 from alliance.ruptures.result import Series
 from alliance.study import Timing
 from alliance.within_between import orient

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import VarFit, fit_var
 from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_series import VarSeries
+from alliance.estimation.refusal import Refusal
 
 FloatArray = NDArray[np.float64]
 SPREAD_SESSIONS = 4  # ratings from which a client's SD tells something

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics_series import VarSeries, occasions
+from alliance.estimation.refusal import Refusal
 from alliance.instruments import Instrument
 from alliance.rupture_null.courses import CourseColumns, Courses, courses_of, lead_of
 from alliance.rupture_null.noise import Found, find, runnable

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from alliance.estimation.design import Refusal
+from alliance.estimation.refusal import Refusal
 from alliance.rupture_null.courses import Courses
 from alliance.rupture_null.null_model import NullModel, null_scores
 from alliance.rupture_null.scanning import pooled_of

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from alliance.estimation.design import ModelDesign, Refusal, build_design
+from alliance.estimation.design import ModelDesign, build_design
+from alliance.estimation.refusal import Refusal
 from alliance.study import ModelSpec
 from alliance.within_between import split_within_between
 

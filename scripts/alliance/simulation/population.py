@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from alliance.estimation.design import Refusal, build_design
+from alliance.estimation.design import build_design
 from alliance.estimation.dynamics_effects import held_effects, within_sd
 from alliance.estimation.dynamics_maker import term_name
 from alliance.estimation.dynamics_study import dynamic_analysis, fit_for_sampling
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import LmmFit, fit_lmm
 from alliance.instruments import Instrument
 from alliance.scoring import score_measure

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import VarFit, fit_var
 from alliance.estimation.dynamics_comparators import KNOWN_BIAS, compare
 from alliance.estimation.dynamics_effects import (
@@ -31,6 +30,7 @@ from alliance.estimation.dynamics_effects import (
 from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.estimation.ml_sem import fit_ml_sem
+from alliance.estimation.refusal import Refusal
 
 FloatArray = NDArray[np.float64]
 Condition = Literal["plain", "opposite_trends", "drop_out", "unreliability"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from alliance.estimation.design import Refusal
+from alliance.estimation.level_contrasts import level_contrasts
 from alliance.estimation.profile_likelihood import profile_interval
+from alliance.estimation.refusal import Refusal
 from alliance.estimation.reml import LmmFit, contrast, fit_lmm
-from alliance.estimation.rows import level_contrasts
 from alliance.simulation.multilevel import NULL, Size, Truth, draw_design, draw_outcome
 
 SIZES: tuple[Size, ...] = (

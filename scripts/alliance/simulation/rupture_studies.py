@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from alliance.estimation.design import Refusal
+from alliance.estimation.refusal import Refusal
 from alliance.rupture_null.courses import CourseColumns, courses_of
 from alliance.rupture_null.noise import FEWEST_NULLS, find, summarise_null
 from alliance.rupture_null.null_model import fit_null_model

@@ -12,22 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import nutpie
 import pandas as pd
+import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
-from alliance.estimation.bayes import (
-    BayesModel,
-    compile_model,
-    estimates_of_draws,
-    likelihood_arguments,
-    parameters_of_posterior,
-    with_outcome,
-)
+from alliance.estimation.bayes import likelihood_arguments, parameters_of_posterior
+from alliance.estimation.bayes_model import BayesModel, compile_model, with_outcome
 from alliance.estimation.bayes_predictive import draw_from_priors, simulate_outcome
+from alliance.estimation.bayes_terms import estimates_of_draws
 from alliance.estimation.priors import Priors
 from alliance.likelihood.marginal import log_likelihood_and_gradient
 from alliance.simulation.multilevel import Size, draw_design
@@ -58,6 +55,21 @@ class Chain:
     @property
     def draws(self) -> int:
         return self.thin * (N_RANKS - 1)
+
+    def sample(self, compiled: Any, seed: int) -> tuple[xr.Dataset, int]:
+        """The kept draws of a compiled model, and the number of divergent transitions."""
+        trace = nutpie.sample(
+            compiled,
+            draws=self.draws,
+            tune=self.tune,
+            chains=1,
+            cores=1,
+            seed=seed,
+            save_warmup=False,
+            progress_bar=False,
+        )
+        kept = trace["posterior"].to_dataset().isel(draw=slice(self.thin - 1, None, self.thin))
+        return kept, int(trace["sample_stats"]["diverging"].sum())
 
 
 @dataclass(frozen=True)
@@ -121,21 +133,11 @@ def _replicate(
 ) -> tuple[dict[str, int], int]:
     y = simulate_outcome(prepared.design, prepared.standard, true, (0, k), rng)
     model = with_outcome(prepared, y)
-    trace = nutpie.sample(
-        model.compiled,
-        draws=length.draws,
-        tune=length.tune,
-        chains=1,
-        cores=1,
-        seed=int(rng.integers(2**31)),
-        save_warmup=False,
-        progress_bar=False,
-    )
-    kept = trace["posterior"].to_dataset().isel(draw=slice(length.thin - 1, None, length.thin))
+    kept, divergent = length.sample(model.compiled, int(rng.integers(2**31)))
     drawn = quantities(model, parameters_of_posterior(model.design, kept))
     truth = quantities(model, {name: values[:, k : k + 1] for name, values in true.items()})
     ranks = {name: rank(drawn[name].ravel(), truth[name].item()) for name in drawn}
-    return ranks, int(trace["sample_stats"]["diverging"].sum())
+    return ranks, divergent
 
 
 def quantities(model: BayesModel, parameters: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

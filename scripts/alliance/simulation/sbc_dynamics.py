@@ -15,7 +15,6 @@ import numpy as np
 import nutpie
 from numpy.typing import NDArray
 
-from alliance.estimation.design import Refusal
 from alliance.estimation.dynamics import VarFit, fit_var
 from alliance.estimation.dynamics_bayes import (
     VarPriors,
@@ -26,6 +25,7 @@ from alliance.estimation.dynamics_bayes import (
 from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_maker import term_name
 from alliance.estimation.dynamics_series import VarSeries
+from alliance.estimation.refusal import Refusal
 from alliance.likelihood.partial_correlation import factor_from_partial
 from alliance.likelihood.random_intercept_var import covariance, log_likelihood_and_gradient
 from alliance.likelihood.var_data import VarData, pack
@@ -104,17 +104,8 @@ def _replicate(
 ) -> tuple[dict[str, int], int]:
     true = draw_parameters(prepared.reference, prepared.priors, rng)
     data = pack(np.where(prepared.seen, draw_scores(prepared.reference, true, rng), np.nan))
-    trace = nutpie.sample(
-        prepared.compiled.with_data(data_values=data.values),
-        draws=length.draws,
-        tune=length.tune,
-        chains=1,
-        cores=1,
-        seed=int(rng.integers(2**31)),
-        save_warmup=False,
-        progress_bar=False,
-    )
-    kept = trace["posterior"].to_dataset().isel(draw=slice(length.thin - 1, None, length.thin))
+    compiled = prepared.compiled.with_data(data_values=data.values)
+    kept, divergent = length.sample(compiled, int(rng.integers(2**31)))
     structure = prepared.reference.layout.structure
     masks = {
         "innovation": structure.correlated,
@@ -131,7 +122,7 @@ def _replicate(
     ]
     truth = quantities(prepared.reference, true, data)
     ranks = {q: rank(np.array([draw[q] for draw in posterior]), truth[q]) for q in truth}
-    return ranks, int(trace["sample_stats"]["diverging"].sum())
+    return ranks, divergent
 
 
 def draw_parameters(

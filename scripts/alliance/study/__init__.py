@@ -1,6 +1,15 @@
 """The typed model of a study file: the only place that knows configuration keys."""
 
+from alliance.study.analyses import (
+    AssociationSpec,
+    DynamicsSpec,
+    ModelSpec,
+    Residuals,
+    RuptureSpec,
+    SuddenGainsSpec,
+)
 from alliance.study.collect import absent_open_data, collect_studies, instruments_of
+from alliance.study.data import Column, Download, Table, Timing
 from alliance.study.excerpt import (
     parts_of_association,
     parts_of_dynamics,
@@ -12,25 +21,12 @@ from alliance.study.excerpt import (
     write_excerpt,
 )
 from alliance.study.files import data_files, resolve_path
-from alliance.study.load import CHECK, lines_to_check, load_study, load_yaml_with_lines
-from alliance.study.model import (
-    AssociationSpec,
-    CleaningRules,
-    Column,
-    Covariate,
-    Download,
-    DynamicsSpec,
-    Measure,
-    ModelSpec,
-    PrivacyRules,
-    Residuals,
-    RuptureSpec,
-    Study,
-    SuddenGainsSpec,
-    Table,
-    Timing,
-)
+from alliance.study.handling import CleaningRules, PrivacyRules
+from alliance.study.load import CHECK, lines_to_check, load_study
+from alliance.study.model import Study
 from alliance.study.run import RunConfig, read_run_config
+from alliance.study.variables import Covariate, Measure
+from alliance.study.yaml_lines import load_yaml_with_lines
 
 __all__ = [
     "CHECK",

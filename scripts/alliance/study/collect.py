@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from alliance.problems import Problem, StudyError, suggest, suggest_family
-from alliance.study.load import KeyPath, entries_of, load_study, load_yaml_with_lines, where_in
+from alliance.study.load import load_study
 from alliance.study.model import Study
+from alliance.study.references import entries_of
+from alliance.study.yaml_lines import KeyPath, load_yaml_with_lines, where_in
 
 STUDIES = Path("config/studies")
 INSTRUMENTS = Path("config/instruments")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alliance.study.model import Download, Study, Table
+from alliance.study.data import Download, Table
+from alliance.study.model import Study
 
 EXTERNAL_FOLDER = "data/external"
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from alliance.problems import StudyError
-from alliance.study.load import problem_from
-from alliance.study.model import Identifier, Section
+from alliance.study.section import Identifier, Section
+from alliance.study.wrong_keys import problem_from
 
 
 class RunConfig(Section):
