@@ -18,6 +18,7 @@ FIGURE_TABLES = {
     "dynamics_estimators": ["estimates"],
     "rupture_rules": ["rupture_summary"],
     "rupture_noise": ["rupture_noise"],
+    "rupture_repair": ["estimates", "rupture_summary"],
     "rupture_agreement": ["rupture_agreement"],
     "rupture_timelines": [
         "rupture_sessions",
