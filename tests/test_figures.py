@@ -162,7 +162,8 @@ def test_single_clients_stay_below_thirty_in_figures(drawn):
     slopes_drawn = drawn["within_between_slopes"].numbers
     single = slopes_drawn[slopes_drawn["element"] == "client"]
     assert single.groupby("level")["series"].nunique().max() <= 30
-    assert drawn["rupture_timelines"].numbers["panel"].nunique() <= 26  # letters
+    for name in ("rupture_timelines", "drop_probabilities"):
+        assert drawn[name].numbers["panel"].nunique() <= 26  # letters
 
 
 def test_flow_numbers_hold_every_loss():

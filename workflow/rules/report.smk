@@ -26,6 +26,14 @@ FIGURE_TABLES = {
         "rupture_clients",
         "rupture_summary",
     ],
+    "drop_probabilities": [
+        "drop_probabilities",
+        "drop_classes",
+        "estimates",
+        "rupture_sessions",
+        "drop_recovery",
+        "rupture_summary",
+    ],
 }
 FIGURE_FORMATS = sorted({"png", *run_config().figure_formats})
 

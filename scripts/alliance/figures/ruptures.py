@@ -18,10 +18,12 @@ from alliance.figures.style import (
     WITHIN,
     grid_lines,
     new_figure,
+    runs,
     sheet,
     whole_sessions,
     wrap,
 )
+from alliance.figures.thinning import LETTERS, example_clients
 
 TIMELINE_NUMBERS: tuple[str, ...] = (
     "rating", "rule", "panel", "client", "label", "session", "score", "ruptured", "nadir", "repair",
@@ -37,7 +39,6 @@ RULE_NUMBERS: tuple[str, ...] = (
 )
 _QUOTA = {"repaired": 3, "unrepaired": 3, "none": 2}
 _SHORT_QUOTA = {"repaired": 2, "unrepaired": 2}
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _STATUS: tuple[tuple[str, str, str, str], ...] = (
     ("none", "No rupture", "#dde3e8", ""),
     ("repaired", "Ruptured, repaired", "#8fb8de", ""),
@@ -66,12 +67,12 @@ def numbers_rupture_timelines(
     first_rules : analysis -> name of the rating, and the rule by which examples are shown.
     smallest_cell : a label that fewer clients have gives no example, lest it point at someone.
     """
-    letters = iter(_LETTERS)
+    letters = iter(LETTERS)
     parts = []
     for analysis, (rating, rule) in first_rules.items():
-        own = [_of(table, analysis, rule) for table in (sessions, episodes, clients)]
+        own = [rows_of_rule(table, analysis, rule) for table in (sessions, episodes, clients)]
         quota = _QUOTA if not parts else _SHORT_QUOTA
-        for client, label in _examples(own[2], quota, smallest_cell):
+        for client, label in example_clients(own[2], quota, smallest_cell):
             rows = own[0][own[0]["client"] == client]
             letter = next(letters, None)
             if letter is None:
@@ -83,23 +84,10 @@ def numbers_rupture_timelines(
     return pd.concat(parts, ignore_index=True)[list(TIMELINE_NUMBERS)]
 
 
-def _of(table: pd.DataFrame, analysis: str, rule: str) -> pd.DataFrame:
+def rows_of_rule(table: pd.DataFrame, analysis: str, rule: str) -> pd.DataFrame:
+    """The rows of one rule, and of one analysis where the table holds several."""
     chosen = table[table["rule"] == rule]
     return chosen[chosen["analysis"] == analysis] if "analysis" in chosen else chosen
-
-
-def _examples(
-    clients: pd.DataFrame, quota: Mapping[str, int], smallest_cell: int
-) -> list[tuple[str, str]]:
-    chosen: list[tuple[str, str]] = []
-    for label, wanted in quota.items():
-        having = clients[clients["label"] == label].sort_values(["n_sessions", "client"])
-        if len(having) < max(smallest_cell, 1):
-            continue
-        n = min(wanted, len(having))
-        evenly = ((np.arange(n) + 0.5) * len(having) / n).astype(int)
-        chosen += [(name, label) for name in having["client"].iloc[evenly]]
-    return chosen
 
 
 def _timeline(
@@ -156,7 +144,7 @@ def draw_rupture_timelines(numbers: pd.DataFrame) -> Figure | NotDrawn:
 def _timeline_panel(axes: Axes, rows: pd.DataFrame) -> None:
     session, score = rows["session"].to_numpy(), rows["score"].to_numpy()
     ruptured = rows["ruptured"].to_numpy(bool)
-    for run in _runs(ruptured):  # through sessions without a rating, which end no rupture
+    for run in runs(ruptured):  # through sessions without a rating, which end no rupture
         axes.axvspan(session[run[0]] - 0.5, session[run[-1]] + 0.5, color="#f3d9c9", lw=0, zorder=0)
     axes.plot(session, score, color=BETWEEN, marker="o", ms=2.5, lw=1.1)
     for name, marker, colour in (("nadir", "v", WITHIN), ("repair", "^", INK)):
@@ -167,12 +155,6 @@ def _timeline_panel(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_title(f"{rows['panel'].iloc[0]}  {words.get(label, label)}")
     grid_lines(axes, "y")
     whole_sessions(axes)
-
-
-def _runs(marked: np.ndarray) -> list[np.ndarray]:
-    """Positions of each unbroken run of marks."""
-    at = np.flatnonzero(marked)
-    return np.split(at, np.flatnonzero(np.diff(at) > 1) + 1) if at.size else []
 
 
 def _timeline_legend(figure: Figure, axes: Axes) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -129,3 +130,9 @@ def grid_lines(axes: Axes, axis: str) -> None:
 def whole_sessions(axes: Axes) -> None:
     """Sessions are counted: ticks at whole numbers only."""
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
+
+
+def runs(marked: np.ndarray) -> list[np.ndarray]:
+    """Positions of each unbroken run of marks."""
+    at = np.flatnonzero(marked)
+    return np.split(at, np.flatnonzero(np.diff(at) > 1) + 1) if at.size else []
