@@ -18,6 +18,7 @@ from alliance.tables.format import (
     with_interval,
 )
 from alliance.tables.models import sample_words
+from alliance.tables.titles import title_of, title_of_model
 
 ML = "Random-intercept VAR(1), ML"
 NUTS = "Random-intercept VAR(1), NUTS"
@@ -97,9 +98,10 @@ def dynamics_table(
         rows = [row if row.section else Row(row.cells[:4], indent=row.indent) for row in rows]
     if not rows:
         rows = [Row(("Not estimated", *[""] * (len(columns) - 1)))]
+    both = pd.concat([left, right])
     return ApaTable(
-        f"dynamics_{analysis}", label, tuple(columns), tuple(rows), _notes(left, right),
-        pd.concat([left, right]),
+        f"dynamics_{analysis}", title_of_model(label, both["level"]), tuple(columns), tuple(rows),
+        _notes(left, right), both,
     )  # fmt: skip
 
 
@@ -310,7 +312,7 @@ def estimators_table(
             for _, row in named[named["reason"].ne("")].drop_duplicates("estimator").iterrows()
         ),
     )
-    title = f"{label}: Other Estimators"
+    title = title_of("Other Estimators", label, lags["level"])
     return ApaTable(f"dynamics_estimators_{analysis}", title, columns, tuple(rows), notes, lags)
 
 
@@ -377,7 +379,7 @@ def reliability_grid_table(
             "Not usable: the data contradict so much measurement error, or it leaves the process "
             "nothing new at a session; the reasons stand under what was left out."
         )
-    title = f"{label}: Measurement Error Assumed"
+    title = title_of("Measurement Error Assumed", label, grid["level"])
     return ApaTable(
         f"dynamics_reliability_{analysis}", title, tuple(columns), tuple(rows), tuple(notes), grid
     )
@@ -416,7 +418,8 @@ def phases_table(
     when_words = [_phase_words(phases, name) for name in ("1", "2")]
     columns = ("Effect", *when_words, "Later minus earlier", "p")
     return ApaTable(
-        f"dynamics_phases_{analysis}", f"{label}: Earlier and Later Sessions",
+        f"dynamics_phases_{analysis}",
+        title_of("Earlier and Later Sessions", label, phases["level"]),
         tuple(Column(heading) for heading in columns), tuple(rows), tuple(notes), phases,
     )  # fmt: skip
 

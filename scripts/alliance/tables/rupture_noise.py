@@ -25,6 +25,7 @@ from alliance.tables.ruptures import (
     split_term,
     term_in_words,
 )
+from alliance.tables.titles import title_of
 
 _NOISE_HEADINGS = (
     ("Rule", ""), ("wording from", "Rule"), ("looks ahead", "Rule"),
@@ -61,8 +62,8 @@ def rupture_noise_table(noise: pd.DataFrame, name: str, label: str) -> ApaTable 
         *(("A dash: the number is of too few clients to be shown.",) if hidden else ()),
     )
     columns = tuple(Column(*heading) for heading in _NOISE_HEADINGS)
-    return ApaTable(f"rupture_noise_{name}", "Ruptures and Noise Alone, by Rule", columns, rows,
-                    notes, noise)  # fmt: skip
+    title = title_of("Ruptures and Noise Alone, by Rule", label)
+    return ApaTable(f"rupture_noise_{name}", title, columns, rows, notes, noise)
 
 
 def _noise_row(own: pd.DataFrame) -> Row:
@@ -93,7 +94,7 @@ _TESTS: dict[str, tuple[str, str]] = {
         "rules that do not look ahead, given the SDs of the sample.",
     ),
     "landmark": (
-        "Later Outcome of Clients by Ruptures Until a Landmark",
+        "Later Outcome by Ruptures Until a Landmark",
         "Difference in the last outcome after the landmark session, of clients still in treatment, "
         "by the label that the ratings up to it give; at equal baseline, number of sessions, mean "
         "and slope of the rating until then.",
@@ -124,7 +125,8 @@ def rupture_test_table(
     for rule, group in shown.groupby("rule", sort=False):
         rows.append(section(f"Rule: {rule_labels.get(str(rule), str(rule))}"))
         rows += [_test_row(r) for r in group.itertuples()]
-    title, words = _TESTS[kind]
+    what, words = _TESTS[kind]
+    title = title_of(what, label, shown["level"])
     left_out = len(own) - len(shown)
     said = f" {left_out} further comparisons were not possible; the report says why."
     notes = (

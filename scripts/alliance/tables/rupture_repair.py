@@ -47,7 +47,8 @@ def rupture_repair_table(
     )  # fmt: skip
     columns = tuple(Column(*heading) for heading in headings)
     return ApaTable(
-        "rupture_repair", "Repair and Last Outcome as Correlations, Beside the Published One",
+        "rupture_repair",
+        "Repair and Last Outcome as Correlations Between Clients, Beside the Published One",
         columns, tuple(rows), _notes(own, published), own.drop(columns=["quantity", "rule"]),
     )  # fmt: skip
 
@@ -65,7 +66,7 @@ def _row(label: str, group: pd.DataFrame) -> Row:
 def _shown(row: object) -> str:
     if getattr(row, "status", "ok") == "not_estimated":
         return "not estimated"
-    return with_interval(row.estimate, row.ci_low, row.ci_high, 2)
+    return with_interval(row.estimate, row.ci_low, row.ci_high, 2, bounded=True)
 
 
 def _notes(own: pd.DataFrame, published: pd.DataFrame) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from alliance.tables.format import (
     percent,
     with_interval,
 )
+from alliance.tables.titles import title_of
 
 VERIFIED_WORDS: dict[str, str] = {
     "abstract": "abstract",
@@ -106,8 +107,8 @@ def rupture_rules_table(summary: pd.DataFrame, name: str, label: str) -> ApaTabl
         f"that vary by chance alone also produce some.{_at_ceiling(summary)}",
     )
     return ApaTable(
-        f"ruptures_{name}", "Ruptures and Repairs by Rule", tuple(Column(*h) for h in headings),
-        tuple(rows), notes, summary,
+        f"ruptures_{name}", title_of("Ruptures and Repairs by Rule", label),
+        tuple(Column(*h) for h in headings), tuple(rows), notes, summary,
     )  # fmt: skip
 
 
@@ -157,9 +158,9 @@ def rupture_outcome_table(
         Column("Contrast"), Column("Difference [95% CI]"), Column("SE"), Column("p"),
         Column("noise alone [95% band]"), Column("p (null)"), Column("p (null, Holm)"), Column("n"),
     )  # fmt: skip
+    title = title_of("Last Outcome With and Without Ruptures", label, own["level"])
     return ApaTable(
-        f"rupture_outcome_{name}", "Last Outcome of Clients With and Without Ruptures", columns,
-        tuple(rows), tuple(notes), own,
+        f"rupture_outcome_{name}", title, columns, tuple(rows), tuple(notes), own,
     )  # fmt: skip
 
 
