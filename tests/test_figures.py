@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -33,6 +34,7 @@ from alliance.figures.style import (
     MM_PER_INCH,
     SERIES,
     SINGLE_COLUMN_MM,
+    bounded,
     settle,
     sheet,
 )
@@ -308,6 +310,29 @@ def _smallest_gap(colours: list[str]) -> float:
         for c in colours
     )
     return min(b - a for a, b in pairwise(grey))
+
+
+def test_correlations_have_no_zero_before_the_point():
+    assert [bounded(x) for x in (0.841, -0.03, 1.0, 0.0, -0.001)] == [
+        ".84", "−.03", "1.00", ".00", ".00",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["rupture_agreement", "rupture_repair", "forest", "reliability"])
+def test_axes_of_correlations_have_none_either(drawn, name):
+    figure = drawn[name].figure
+    laid_out(figure)
+    bounded_axes = [
+        axis
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        if re.search("[Cc]orrelation|kappa|^Reliability", axis.label.get_text())
+    ]
+    assert bounded_axes
+    for axis in bounded_axes:
+        words = [text.get_text() for text in axis.get_ticklabels() if text.get_text()]
+        assert len(words) > 2
+        assert not [text for text in words if text.lstrip("−-").startswith("0.")]
 
 
 def test_a_dollar_sign_in_a_label_is_text():

@@ -239,7 +239,8 @@ def test_statistical_symbols_are_in_italics_and_letters_of_names_are_not():
     texts = {
         "p (null)": ["p"], "r [95% CI]": ["r"], "SE": ["SE"], "pooled SDs of M": ["SD", "M"],
         "t(12) = 2.1, p = .03": ["t", "p"], "n": ["n"], "Estimate": [], "WAI-M, client's": [],
-        "session t+1": [], "r2": [], "N. N. of St. P": [], "p. 12": ["p"],
+        "session t+1": ["t"], "F(2, 161) = 0.04": ["F"], "F-test": [], "r2": [],
+        "N. N. of St. P": [], "p. 12": ["p"],
     }  # fmt: skip
     for text, symbols in texts.items():
         pieces = list(with_statistics(text))

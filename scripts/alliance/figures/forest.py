@@ -16,6 +16,7 @@ from alliance.figures.style import (
     LEVEL_COLOUR,
     LEVEL_NAME,
     MUTED,
+    bounded_ticks,
     grid_lines,
     new_figure,
     sheet,
@@ -218,6 +219,7 @@ def _published_panel(axes: Axes, outside: pd.DataFrame) -> None:
     axes.set_ylim(len(outside) - 0.4, -0.6)
     _finish(axes, "Correlation of alliance and outcome between clients (another metric)\n"
             "right of 0: a better alliance goes with a better outcome")  # fmt: skip
+    bounded_ticks(axes.xaxis)
     axes.set_title("Published, for orientation")
 
 

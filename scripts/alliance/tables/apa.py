@@ -14,9 +14,10 @@ from itertools import groupby
 import pandas as pd
 
 # Statistical symbols, which APA style sets in italics: p, also in "p (null)" and before "= .03".
-# Not t in "t+1", r in "r2" or the s of "SDs", nor a letter inside a name such as "WAI-M".
+# Not r in "r2", the s of "SDs", nor a letter inside a name such as "WAI-M".
 _STATISTIC = re.compile(
-    r"(?<![\w.’'/-])(?:SD|SE|pd|df|[nprt]|[NM](?!\.))(?![\w’'/+-]|\.\w)|\bSD(?=s\b)"
+    r"(?<![\w.’'/-])(?:(?:SD|SE|pd|df|[npr]|[NM](?!\.)|F(?=\()|t(?=\+1\b))(?![\w’'/-]|\.\w)"
+    r"|t(?![\w’'/+-]|\.\w))|\bSD(?=s\b)"
 )
 
 
@@ -167,7 +168,7 @@ def _body_row(row: Row, width: int, last: bool) -> str:
         return f'<tr class="section">{heading}</tr>'
     kind = ' class="indent"' if row.indent else ""
     head = _cell(escape(first), "th", "left", rules, f' scope="row"{kind}')
-    cells = "".join(_cell(escape(cell), rules=rules) for cell in others)
+    cells = "".join(_cell(_italic(cell), rules=rules) for cell in others)
     return f"<tr>{head}{cells}</tr>"
 
 

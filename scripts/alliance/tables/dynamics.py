@@ -192,10 +192,16 @@ def _limits(row: pd.Series) -> str:
 def _spreads(left: pd.DataFrame) -> list[Row]:
     kinds = left["kind"].isin(("standard_deviation", "correlation")) & left["estimate"].notna()
     rows = [
-        Row((row["estimand"], number(row["estimate"], _digits(row)), "", "", "", ""), indent=True)
+        Row((row["estimand"], _shown_spread(row), "", "", "", ""), indent=True)
         for _, row in left[kinds].iterrows()
     ]
     return [section("Spread within and between clients"), *rows] if rows else []
+
+
+def _shown_spread(row: pd.Series) -> str:
+    if row["kind"] == "correlation":
+        return number(row["estimate"], 2, bounded=True)
+    return number(row["estimate"], _digits(row))
 
 
 def _between_clients(varying: pd.DataFrame) -> list[Row]:
@@ -204,7 +210,10 @@ def _between_clients(varying: pd.DataFrame) -> list[Row]:
     shown = varying[varying["kind"].isin(kinds) & varying["estimate"].notna()]
     rows = []
     for _, row in shown.iterrows():
-        value = with_interval(row["estimate"], row["ci_low"], row["ci_high"], digits_of(row))
+        bounded = row["kind"] == "correlation"
+        value = with_interval(
+            row["estimate"], row["ci_low"], row["ci_high"], digits_of(row), bounded
+        )
         if row["kind"] == "proportion":
             value = with_interval(row["estimate"], row["ci_low"], row["ci_high"], 0)
         mark = "*" if row["status"] == "diagnostics_failed" else ""

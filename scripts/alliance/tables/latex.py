@@ -78,7 +78,7 @@ def _italic(text: str) -> str:
 
 
 def _row(row: Row, width: int) -> str:
-    first, *others = (latex_text(cell) for cell in row.cells)
+    first, others = latex_text(row.cells[0]), [_italic(cell) for cell in row.cells[1:]]
     if row.section:
         return rf"\multicolumn{{{width}}}{{l}}{{\textbf{{{first}}}}} \\"
     # a cell that begins with [ would be read as the optional argument of the line break before it

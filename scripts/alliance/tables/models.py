@@ -65,7 +65,7 @@ TERM_WORDS: dict[str, str] = {
     "pct_same_sign": "Clients whose slope has the average sign (%)",
     "icc": "Intraclass correlation, clients",
     "icc_therapist": "Intraclass correlation, therapists",
-    "deviance": "Deviance (-2 log-likelihood)",
+    "deviance": "Deviance (−2 log-likelihood)",
 }
 _DERIVED = (
     "contextual",
@@ -86,7 +86,7 @@ _SECTIONS = (
     "Fixed effects",
     "Compared across levels",
     "Random effects",
-    "Explained variance (R2)",
+    "Explained variance (R²)",
     "In each client's own SDs",
     "Residuals",
     "Likelihood-ratio tests",
@@ -101,7 +101,7 @@ _SECTION_OF = {  # how the name of a term begins -> where it stands; the first t
     "lr_": "Likelihood-ratio tests",
     "residual_correlation": "Residuals",
     "sd_residual[": "Residuals",
-    "r2_": "Explained variance (R2)",
+    "r2_": "Explained variance (R²)",
     "within_person_sd": "In each client's own SDs",
     **dict.fromkeys(("sd_", "cor_", "icc", "var_", "pct_"), "Random effects"),
     "deviance": "Fit",

@@ -134,7 +134,7 @@ def rupture_test_table(
     )  # fmt: skip
     columns = (
         Column("Comparison"), Column("Estimate [95% CI]"), Column("SE"), Column("p"),
-        Column("noise alone [95% band]"), Column("p (null)"), Column("n"),
+        Column("Noise alone [95% band]"), Column("p (null)"), Column("n"),
     )  # fmt: skip
     return ApaTable(f"rupture_{kind}_{name}", title, columns, tuple(rows), notes, own)
 

@@ -156,7 +156,7 @@ def rupture_outcome_table(
     ]
     columns = (
         Column("Contrast"), Column("Difference [95% CI]"), Column("SE"), Column("p"),
-        Column("noise alone [95% band]"), Column("p (null)"), Column("p (null, Holm)"), Column("n"),
+        Column("Noise alone [95% band]"), Column("p (null)"), Column("p (null, Holm)"), Column("n"),
     )  # fmt: skip
     title = title_of("Last Outcome With and Without Ruptures", label, own["level"])
     return ApaTable(

@@ -189,7 +189,7 @@ def _write_row(grid: Table, at: int, row: Row) -> None:
         return
     for place, (cell, text) in enumerate(zip(cells, row.cells, strict=True)):
         indent = _INDENT if row.indent and place == 0 else ""
-        _fill(cell, indent + text, _alignment(place))
+        _fill(cell, indent + text, _alignment(place), statistics=place > 0)
 
 
 def _alignment(place: int) -> WD_ALIGN_PARAGRAPH:
