@@ -201,11 +201,36 @@ def test_forest_numbers_are_the_rows_of_the_estimates(inputs):
 
 def test_published_values_stay_in_their_own_panel(inputs):
     published = forest.published_rows(inputs.published)
-    assert published.loc[published["level"] == "within_client", "metric"].tolist() == ["raw points"]
+    within = published[published["level"] == "within_client"]
+    assert within["metric"].tolist() == ["raw points", "within-client SD", "within-client SD"]
     numbers = forest.numbers_forest(inputs.estimates, inputs.model_labels, published)
     study = numbers[numbers["panel"] == forest.STUDY]
     assert set(study["metric"]) == {"within-client SD"}
     assert 0.278 in numbers.loc[numbers["panel"] == forest.PUBLISHED, "estimate"].tolist()
+
+
+def test_published_effects_within_clients_stand_beside_models_of_their_kind_only(inputs):
+    published = forest.published_rows(inputs.published)
+    label = inputs.study.dynamics["next_session"].label
+    arguments = (inputs.estimates, inputs.model_labels, published)
+    numbers = forest.numbers_forest(*arguments, {"next_session": label})
+    lagged = numbers[numbers["panel"] == forest.LAGGED]
+    own = lagged[lagged["estimator"] != "published"]
+    source = inputs.estimates
+    source = source[(source["analysis"] == "next_session")]
+    source = source[(source["term"] == "cross_lag_alliance_outcome")]
+    by = source.set_index("estimator")["std_within"]
+    assert own.set_index("estimator")["estimate"]["ML"] == by["Random-intercept VAR(1), ML"]
+    field = lagged[lagged["estimator"] == "published"]
+    assert sorted(field["estimate"]) == [-0.21, -0.16]
+    assert field[["ci_low", "ci_high"]].isna().all().all()
+    words = forest.describe_forest(numbers).caption
+    assert "range (−0.21 to −0.16)" in words
+    assert "must not be compared with the panel above" in words
+    # Without a dynamic model there is nothing that they could honestly be held against.
+    without = forest.numbers_forest(*arguments)
+    assert forest.LAGGED not in set(without["panel"])
+    assert "range (" not in forest.describe_forest(without).caption
 
 
 def test_alliance_benchmarks_only_beside_alliance():

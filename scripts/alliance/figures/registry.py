@@ -176,7 +176,10 @@ def _forest(x: FigureInputs) -> Drawn:
     concerned = any(model.predictor in alliance for model in x.study.models.values())
     shown = x.published is not None and concerned
     published = forest.published_rows(x.published) if shown else None
-    numbers = forest.numbers_forest(x.estimates, x.model_labels, published)
+    dynamics = {
+        name: model.label for name, model in x.study.dynamics.items() if model.alliance in alliance
+    }
+    numbers = forest.numbers_forest(x.estimates, x.model_labels, published, dynamics)
     return Drawn("forest", forest.draw_forest(numbers), numbers, forest.describe_forest(numbers))
 
 
