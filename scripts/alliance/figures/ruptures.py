@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from alliance.figures.rule_lines import rule_lines
 from alliance.figures.saving import FigureText, NotDrawn
 from alliance.figures.style import (
     BETWEEN,
@@ -220,31 +221,24 @@ def draw_rupture_rules(numbers: pd.DataFrame) -> Figure | NotDrawn:
             "no rule could be applied to any client with numbers that may be shown (few clients)"
         )
     with sheet():
-        rules = numbers.drop_duplicates(["rating", "rule"])
-        several = len(set(rules["rating"])) > 1
-        new_rating = (rules["rating"] != rules["rating"].shift()).to_numpy()
-        place = np.arange(len(rules)) + (0.7 * np.cumsum(new_rating) if several else 0.0)
-        figure = new_figure(FULL_WIDTH_MM, 28 + 9.5 * (place[-1] + 1))
+        placed = rule_lines(numbers)
+        rules = placed.lines
+        figure = new_figure(FULL_WIDTH_MM, 28 + 9.5 * placed.height)
         axes = figure.add_subplot()
         shares = numbers.set_index(["status", "rating", "rule"])["percent"]
-        keys = list(zip(rules["rating"], rules["rule"], strict=True))
+        keys = list(placed.order)
         left = np.zeros(len(rules))
         for status, name, colour, hatch in _STATUS:
             width = np.array([shares[(status, *key)] for key in keys])
-            bars = axes.barh(place, width, left=left, height=0.62, color=colour,
+            bars = axes.barh(placed.place, width, left=left, height=0.62, color=colour,
                              hatch=hatch, edgecolor="white", lw=0.6, label=name)  # fmt: skip
             texts = [f"{value:.0f}%" if value >= 5 else "" for value in width]
             axes.bar_label(bars, texts, label_type="center",
                            color="white" if status == "unrepaired" else INK)  # fmt: skip
             left += width
         names = [f"{wrap(r.label, 40)}\nn = {int(r.n_evaluable):,}" for r in rules.itertuples()]
-        axes.set_yticks(place, names)
-        if several:
-            for at, rating in zip(place[new_rating], rules["rating"][new_rating], strict=True):
-                axes.text(0, at - 0.66, wrap(rating, 90), va="center", weight="bold")
-        axes.set(xlim=(0, 100), ylim=(place[-1] + 0.5, place[0] - (1.0 if several else 0.5)))
-        axes.set_xlabel("Clients who could be evaluated (%)")
-        axes.tick_params(axis="y", length=0)
+        placed.name(axes, names, 90, left=0)
+        axes.set(xlim=(0, 100), xlabel="Clients who could be evaluated (%)")
         figure.legend(loc="outside upper left", ncols=2, labelcolor=INK, edgecolor=MUTED)
         return figure
 

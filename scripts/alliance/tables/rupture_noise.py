@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from alliance.tables.apa import ApaTable, Column, Row, section
+from alliance.tables.apa import ApaTable, Column, Row
 from alliance.tables.format import (
     ABSENT,
     count,
@@ -22,8 +22,9 @@ from alliance.tables.ruptures import (
     LOOKS_AHEAD_EXPLAINED,
     NULL_LEAVES_OUT,
     VERIFIED_WORDS,
-    split_term,
+    rows_by_rule,
     term_in_words,
+    with_rules,
 )
 from alliance.tables.titles import title_of
 
@@ -119,12 +120,8 @@ def rupture_test_table(
     shown = own[own["status"] == "ok"]
     if shown.empty:
         return None
-    parts = shown["term"].map(split_term)
-    shown = shown.assign(quantity=parts.str[0], rule=parts.str[1])
-    rows: list[Row] = []
-    for rule, group in shown.groupby("rule", sort=False):
-        rows.append(section(f"Rule: {rule_labels.get(str(rule), str(rule))}"))
-        rows += [_test_row(r) for r in group.itertuples()]
+    shown = with_rules(shown)
+    rows = rows_by_rule(shown, rule_labels, _test_row)
     what, words = _TESTS[kind]
     title = title_of(what, label, shown["level"])
     left_out = len(own) - len(shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
@@ -75,6 +75,23 @@ def split_term(term: str) -> tuple[str, str]:
     return quantity, rule.rstrip("]")
 
 
+def with_rules(own: pd.DataFrame) -> pd.DataFrame:
+    """The rows with ``quantity`` and ``rule``, the two parts of their term."""
+    parts = own["term"].map(split_term)
+    return own.assign(quantity=parts.str[0], rule=parts.str[1])
+
+
+def rows_by_rule(
+    own: pd.DataFrame, rule_labels: Mapping[str, str], make: Callable[[object], Row]
+) -> list[Row]:
+    """A row for each of ``own``, under a heading for each rule."""
+    rows: list[Row] = []
+    for rule, group in own.groupby("rule", sort=False):
+        rows.append(section(f"Rule: {rule_labels.get(str(rule), str(rule))}"))
+        rows += [make(r) for r in group.itertuples()]
+    return rows
+
+
 def rupture_rules_table(summary: pd.DataFrame, name: str, label: str) -> ApaTable:
     """One row per rule.
 
@@ -132,12 +149,8 @@ def rupture_outcome_table(
     own = estimates[(estimates["analysis"] == name) & (estimates["kind"] == "contrast")]
     if own.empty:
         return None
-    parts = own["term"].map(split_term)
-    own = own.assign(quantity=parts.str[0], rule=parts.str[1])
-    rows: list[Row] = []
-    for rule, group in own.groupby("rule", sort=False):
-        rows.append(section(f"Rule: {rule_labels.get(str(rule), str(rule))}"))
-        rows += [_contrast_row(r) for r in group.itertuples()]
+    own = with_rules(own)
+    rows = rows_by_rule(own, rule_labels, _contrast_row)
     refused = own.loc[own["status"] == "not_estimated"]
     calibrated = own["p_null"].notna().any()
     shown = own[own["p_null"].notna()] if calibrated else own
