@@ -8,6 +8,7 @@ from alliance.estimates import to_frame, write_estimates
 from alliance.estimation.innovations import innovation_rows, study_innovations
 from alliance.instruments import load_instruments, scale_name
 from alliance.running import stage
+from alliance.ruptures.drop_chances import chance_classes
 from alliance.seeds import derive_seed
 from alliance.study import instruments_of, read_excerpt
 
@@ -22,9 +23,9 @@ with stage("discrete drops", snakemake.log[0]) as say:
     sessions = pd.read_parquet(snakemake.input.sessions)
     scores = sessions[["client", "session"]].assign(score=sessions[spec.score].astype(float))
     found = study_innovations(scores, derive_seed(study.seed, "discrete drops", name))
-    found.models.to_csv(
-        snakemake.output.models, index=False, float_format="%.10g", lineterminator="\n"
-    )
+    classes = chance_classes(found.probabilities, study.privacy.smallest_cell)
+    for table, path in ((found.models, "models"), (classes, "classes")):
+        table.to_csv(snakemake.output[path], index=False, float_format="%.10g", lineterminator="\n")
     supported = found.verdict == "discrete"
     found.probabilities.assign(supported=supported).to_parquet(
         snakemake.output.probabilities, index=False

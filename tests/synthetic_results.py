@@ -15,6 +15,7 @@ from synthetic_dynamics import dynamics_rows
 from alliance.estimates import Estimate, to_frame
 from alliance.figures import FigureInputs
 from alliance.report import ReportInputs
+from alliance.ruptures.drop_chances import chance_classes, chance_recovery
 from alliance.study import Study
 
 ROOT = Path(__file__).parent.parent
@@ -373,6 +374,37 @@ def ruptures() -> dict[str, pd.DataFrame]:
     }
 
 
+def drops() -> dict[str, pd.DataFrame]:
+    """Chances of discrete drops of every fourth client, one likely and one possible drop each."""
+    own = sessions()[["client", "session"]].assign(analysis="client_rated")
+    at = own.groupby("client").cumcount()
+    marked = own["client"].map({c: i % 4 == 0 for i, c in enumerate(own["client"].unique())})
+    chance = np.select([at == 0, marked & (at == 4), marked & (at == 7)], [np.nan, 0.9, 0.3], 0.004)
+    probabilities = own.assign(probability=chance, supported=True)
+    classes = chance_classes(probabilities, 5).assign(analysis="client_rated")
+    planted = own[marked & (at == 4)].rename(columns={"session": "onset"})
+    recovery = chance_recovery(probabilities, planted, classes, 1).assign(analysis="client_rated")
+    return {
+        "drop_probabilities": probabilities, "drop_classes": classes, "drop_recovery": recovery,
+    }  # fmt: skip
+
+
+def drop_rows(**changes: object) -> pd.DataFrame:
+    """Rows of the comparison of discrete drops with heavy tails; keywords change the share."""
+    common = {"analysis": "client_rated", "level": "within_client", "n_clients": 60}
+    tails = [
+        Estimate(**common, term=f"discrete_drops_vs_{name}", kind="fit", estimand="Difference",
+                 estimator="ML, 5-fold cross-validation by client", units="log density",
+                 estimate=estimate, se=2.0, ci_low=estimate - 3.92, ci_high=estimate + 3.92)
+        for name, estimate in (("student", 11.5), ("skewed", 8.25))
+    ]  # fmt: skip
+    share = {"estimate": 0.03, "ci_low": 0.01, "ci_high": 0.05} | changes
+    return to_frame([*tails, Estimate(
+        **common, **share, term="drop_share", kind="fixed", estimand="Share", units="proportion",
+        estimator="ML, contaminated Gaussian innovations",
+    )])  # fmt: skip
+
+
 def rupture_agreement() -> pd.DataFrame:
     marks = (
         ("client_rated/mean_prior_study", "Alliance: below the earlier mean", "rule"),
@@ -509,9 +541,9 @@ def figure_inputs(**changes: object) -> FigureInputs:
     parts = {
         "study": study(), "flow": flow(), "measures": measures(), "missingness": missingness(),
         "trajectories": trajectories(), "reliability": reliability(), "sessions": sessions(),
-        "estimates": pd.concat([estimates(), repair_rows()], ignore_index=True),
+        "estimates": pd.concat([estimates(), repair_rows(), drop_rows()], ignore_index=True),
         "frame": model_frame(), "draws": draws(), "priors": priors(),
         "published": published(), "predictive": predictive(), "bayes_checks": bayes_checks(),
-        "slopes": slopes(), **ruptures(),
+        "slopes": slopes(), **ruptures(), **drops(),
     }  # fmt: skip
     return FigureInputs(**(parts | changes))

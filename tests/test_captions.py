@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -28,6 +30,16 @@ def test_every_figure_has_a_caption_of_its_own(figure):
     first = caption("figure.rst", figure=figure).split(" Study *clinic*")[0]
     assert len(first) > 40
     assert first.endswith(".")
+
+
+def test_the_workflow_draws_every_figure_from_the_tables_that_it_names():
+    """A figure that no rule makes is nowhere, and nothing says so."""
+    rules = (ROOT / "workflow/rules/report.smk").read_text(encoding="utf-8")
+    listed = re.search(r"^FIGURE_TABLES = (\{.*?^\})", rules, re.MULTILINE | re.DOTALL)
+    tables = ast.literal_eval(listed[1])
+    wanted = {name: {*spec.needs, *spec.uses} for name, spec in FIGURES.items()}
+    assert {name: set(names) for name, names in tables.items()} == wanted
+    assert list(tables) == list(FIGURES)
 
 
 def test_every_table_has_a_caption_of_its_own():

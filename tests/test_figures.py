@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -33,6 +34,7 @@ from alliance.figures.style import (
     MM_PER_INCH,
     SERIES,
     SINGLE_COLUMN_MM,
+    bounded,
     settle,
     sheet,
 )
@@ -162,7 +164,8 @@ def test_single_clients_stay_below_thirty_in_figures(drawn):
     slopes_drawn = drawn["within_between_slopes"].numbers
     single = slopes_drawn[slopes_drawn["element"] == "client"]
     assert single.groupby("level")["series"].nunique().max() <= 30
-    assert drawn["rupture_timelines"].numbers["panel"].nunique() <= 26  # letters
+    for name in ("rupture_timelines", "drop_probabilities"):
+        assert drawn[name].numbers["panel"].nunique() <= 26  # letters
 
 
 def test_flow_numbers_hold_every_loss():
@@ -198,11 +201,36 @@ def test_forest_numbers_are_the_rows_of_the_estimates(inputs):
 
 def test_published_values_stay_in_their_own_panel(inputs):
     published = forest.published_rows(inputs.published)
-    assert published.loc[published["level"] == "within_client", "metric"].tolist() == ["raw points"]
+    within = published[published["level"] == "within_client"]
+    assert within["metric"].tolist() == ["raw points", "within-client SD", "within-client SD"]
     numbers = forest.numbers_forest(inputs.estimates, inputs.model_labels, published)
     study = numbers[numbers["panel"] == forest.STUDY]
     assert set(study["metric"]) == {"within-client SD"}
     assert 0.278 in numbers.loc[numbers["panel"] == forest.PUBLISHED, "estimate"].tolist()
+
+
+def test_published_effects_within_clients_stand_beside_models_of_their_kind_only(inputs):
+    published = forest.published_rows(inputs.published)
+    label = inputs.study.dynamics["next_session"].label
+    arguments = (inputs.estimates, inputs.model_labels, published)
+    numbers = forest.numbers_forest(*arguments, {"next_session": label})
+    lagged = numbers[numbers["panel"] == forest.LAGGED]
+    own = lagged[lagged["estimator"] != "published"]
+    source = inputs.estimates
+    source = source[(source["analysis"] == "next_session")]
+    source = source[(source["term"] == "cross_lag_alliance_outcome")]
+    by = source.set_index("estimator")["std_within"]
+    assert own.set_index("estimator")["estimate"]["ML"] == by["Random-intercept VAR(1), ML"]
+    field = lagged[lagged["estimator"] == "published"]
+    assert sorted(field["estimate"]) == [-0.21, -0.16]
+    assert field[["ci_low", "ci_high"]].isna().all().all()
+    words = forest.describe_forest(numbers).caption
+    assert "range (−0.21 to −0.16)" in words
+    assert "must not be compared with the panel above" in words
+    # Without a dynamic model there is nothing that they could honestly be held against.
+    without = forest.numbers_forest(*arguments)
+    assert forest.LAGGED not in set(without["panel"])
+    assert "range (" not in forest.describe_forest(without).caption
 
 
 def test_alliance_benchmarks_only_beside_alliance():
@@ -307,6 +335,29 @@ def _smallest_gap(colours: list[str]) -> float:
         for c in colours
     )
     return min(b - a for a, b in pairwise(grey))
+
+
+def test_correlations_have_no_zero_before_the_point():
+    assert [bounded(x) for x in (0.841, -0.03, 1.0, 0.0, -0.001)] == [
+        ".84", "−.03", "1.00", ".00", ".00",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["rupture_agreement", "rupture_repair", "forest", "reliability"])
+def test_axes_of_correlations_have_none_either(drawn, name):
+    figure = drawn[name].figure
+    laid_out(figure)
+    bounded_axes = [
+        axis
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        if re.search("[Cc]orrelation|kappa|^Reliability", axis.label.get_text())
+    ]
+    assert bounded_axes
+    for axis in bounded_axes:
+        words = [text.get_text() for text in axis.get_ticklabels() if text.get_text()]
+        assert len(words) > 2
+        assert not [text for text in words if text.lstrip("−-").startswith("0.")]
 
 
 def test_a_dollar_sign_in_a_label_is_text():

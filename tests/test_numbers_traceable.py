@@ -29,6 +29,7 @@ NUMBERING = re.compile(r"(Figure|Table) \d+")
 # 95% intervals, one point, session t+1, limits of p, "about 10%", "more than 99%", an r of .10:
 # words of the sentences themselves.
 CONSTANTS = {"95%", "0", "1", "2", "3", "10", "10%", "99%", "1%", ".10", ".001", ".999", "99.9%"}
+CONSTANTS |= {"0.1%", "−2"}  # limit of a posterior probability; "−2 log-likelihood"
 CONSTANTS |= {"4", ".025", ".975", ".05"}  # limits of elpd, predictive p, prior sensitivity
 
 

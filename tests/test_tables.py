@@ -32,6 +32,7 @@ from alliance.tables import (
     truth_frame,
 )
 from alliance.tables import format as fmt
+from alliance.tables.apa import with_statistics
 from alliance.tables.models import triangulation_table, truth_table
 
 
@@ -232,6 +233,19 @@ def test_html_rows_are_equally_wide(tables):
         grid = _Grid()
         grid.feed(table_html(table, "Table 1"))
         assert set(grid.widths) == {len(table.columns)}, table.name
+
+
+def test_statistical_symbols_are_in_italics_and_letters_of_names_are_not():
+    texts = {
+        "p (null)": ["p"], "r [95% CI]": ["r"], "SE": ["SE"], "pooled SDs of M": ["SD", "M"],
+        "t(12) = 2.1, p = .03": ["t", "p"], "n": ["n"], "Estimate": [], "WAI-M, client's": [],
+        "session t+1": ["t"], "F(2, 161) = 0.04": ["F"], "F-test": [], "r2": [],
+        "N. N. of St. P": [], "p. 12": ["p"],
+    }  # fmt: skip
+    for text, symbols in texts.items():
+        pieces = list(with_statistics(text))
+        assert "".join(part for part, _ in pieces) == text
+        assert [part for part, on in pieces if on] == symbols, text
 
 
 def test_html_is_escaped():

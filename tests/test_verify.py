@@ -189,6 +189,7 @@ def test_many_differences_are_counted_not_all_printed(run):
 def test_single_clients_are_published_of_simulated_studies_only():
     assert may_be_published("trajectories", simulated=True)
     assert not may_be_published("trajectories", simulated=False)
+    assert not may_be_published("drop_probabilities", simulated=False)
     assert may_be_published("forest", simulated=False)
 
 

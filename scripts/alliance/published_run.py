@@ -48,7 +48,7 @@ NOT_COMPARED = ("code_hash", "seed", "rhat_max", "ess_min")
 PUBLISHED_COLUMNS: tuple[str, ...] = (
     *KEYS, *WORDS, *NUMBERS, "ess_min",
 )  # fmt: skip
-OF_SINGLE_CLIENTS = ("trajectories", "rupture_timelines")
+OF_SINGLE_CLIENTS = ("trajectories", "rupture_timelines", "drop_probabilities")
 MOST_SHOWN = 20
 
 OF_SE = 1e-3
@@ -56,6 +56,8 @@ RELATIVE = 1e-4
 FLOOR = 1e-9
 MC_ERRORS, LIMIT_FACTOR = 4.0, 2.67
 LEAST_ESS = 400.0  # what the diagnostics gate asks for
+PROBABILITIES = ("probability", "mean_probability")
+OF_PROBABILITY = 1e-3  # at an optimum, which is known to a small part of its standard error
 OF_RANGE_SAMPLED = 0.05  # figures and tables of draws: five hundredths of the column's range
 
 
@@ -285,6 +287,8 @@ def _allowed(value: float, spread: float, column: str, sampled: bool) -> float:
     if column.startswith("n_"):
         return 0.0
     size = 0.0 if pd.isna(value) else abs(value)
+    if column in PROBABILITIES:
+        return OF_PROBABILITY
     if sampled:
         return max(OF_RANGE_SAMPLED * max(spread, size), FLOOR)
     return max(RELATIVE * size, RELATIVE * 1e-2 * spread, FLOOR)

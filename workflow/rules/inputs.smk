@@ -56,6 +56,11 @@ def compares_ruptures(study):
     return bool(study.ruptures) or reports
 
 
+def with_discrete_drops(study):
+    """The rupture analyses that ask whether the rating falls in discrete drops."""
+    return [name for name, spec in study.ruptures.items() if spec.discrete_drops]
+
+
 def instruments_of_variants(wildcards):
     """The scoring keys of a model and of the model that it is compared with."""
     study = study_of(wildcards)
@@ -118,11 +123,7 @@ def parts_of_estimates(wildcards):
         *(f"{folder}/dynamics/{name}.csv" for name in study.dynamics),
         *(f"{folder}/dynamics_bayes/{name}.csv" for name in sampled),
         *(f"{folder}/ruptures/{name}.csv" for name in study.ruptures),
-        *(
-            f"{folder}/discrete_drops/{name}.csv"
-            for name, spec in study.ruptures.items()
-            if spec.discrete_drops
-        ),
+        *(f"{folder}/discrete_drops/{name}.csv" for name in with_discrete_drops(study)),
         *(f"{folder}/sudden_gains/{name}.csv" for name in study.sudden_gains),
         *([f"{folder}/rupture_sources.csv"] if compares_ruptures(study) else []),
     ]
@@ -186,6 +187,17 @@ def table_files(wildcards):
             files[f"rupture_{part}"] = [
                 f"{base}/data/ruptures/{name}/{part}.parquet" for name in study.ruptures
             ]
+    dropping = with_discrete_drops(study)
+    if dropping:
+        folders = [f"ruptures/{name}/drop" for name in dropping]
+        files["drop_probabilities"] = [
+            f"{base}/data/{folder}_probabilities.parquet" for folder in folders
+        ]
+        files["drop_classes"] = [f"{base}/tables/{f}_classes.csv" for f in folders]
+        if has_planted_ruptures(wildcards):
+            files["drop_recovery"] = [
+                f"{base}/tables/{f}_recovery.csv" for f in folders
+            ]
     if compares_ruptures(study):
         files["rupture_agreement"] = f"{base}/tables/rupture_sources/agreement.csv"
     return files
@@ -211,10 +223,16 @@ def planted_ruptures(wildcards):
     return Path(study_of(wildcards).truth).with_name("ruptures.csv").as_posix()
 
 
+def has_planted_ruptures(wildcards):
+    """Whether the study is simulated with ruptures that are known."""
+    truth = study_of(wildcards).truth
+    return bool(truth) and Path(planted_ruptures(wildcards)).is_file()
+
+
 def rupture_recoveries(wildcards):
     """Planted ruptures found, for each rupture analysis of a simulated study."""
     study = study_of(wildcards)
-    if not study.truth or not Path(planted_ruptures(wildcards)).is_file():
+    if not has_planted_ruptures(wildcards):
         return []
     return [
         f"results/{wildcards.study}/tables/ruptures/{name}/recovery.csv"

@@ -18,11 +18,20 @@ FIGURE_TABLES = {
     "dynamics_estimators": ["estimates"],
     "rupture_rules": ["rupture_summary"],
     "rupture_noise": ["rupture_noise"],
+    "rupture_repair": ["estimates", "rupture_summary"],
     "rupture_agreement": ["rupture_agreement"],
     "rupture_timelines": [
         "rupture_sessions",
         "rupture_episodes",
         "rupture_clients",
+        "rupture_summary",
+    ],
+    "drop_probabilities": [
+        "drop_probabilities",
+        "drop_classes",
+        "estimates",
+        "rupture_sessions",
+        "drop_recovery",
         "rupture_summary",
     ],
 }

@@ -44,6 +44,7 @@ rule detect_discrete_drops:
         instruments=instrument_files,
     output:
         models="results/{study}/tables/ruptures/{rupture}/tails.csv",
+        classes="results/{study}/tables/ruptures/{rupture}/drop_classes.csv",
         probabilities="results/{study}/data/ruptures/{rupture}/drop_probabilities.parquet",
         estimates="results/{study}/estimates/discrete_drops/{rupture}.csv",
     log:
@@ -53,9 +54,32 @@ rule detect_discrete_drops:
     conda:
         ENVIRONMENT
     params:
-        study=sections_of_rupture("measures", "ruptures", "seed"),
+        study=sections_of_rupture("measures", "ruptures", "privacy", "seed"),
         code=code_of("detect_discrete_drops.py"),
     message:
         "{wildcards.study}: discrete ruptures or heavy tails, {wildcards.rupture}"
     script:
         "../../scripts/detect_discrete_drops.py"
+
+
+rule recover_discrete_drops:
+    # Simulated studies: how well the chances of a drop tell planted ruptures from other ratings.
+    input:
+        probabilities=rules.detect_discrete_drops.output.probabilities,
+        classes=rules.detect_discrete_drops.output.classes,
+        planted=planted_ruptures,
+    output:
+        recovery="results/{study}/tables/ruptures/{rupture}/drop_recovery.csv",
+    log:
+        "results/{study}/logs/recover_discrete_drops_{rupture}.log",
+    benchmark:
+        "results/{study}/benchmarks/recover_discrete_drops_{rupture}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=sections_of_rupture("ruptures", "seed"),
+        code=code_of("recover_discrete_drops.py"),
+    message:
+        "{wildcards.study}: planted ruptures and chances of a drop, {wildcards.rupture}"
+    script:
+        "../../scripts/recover_discrete_drops.py"

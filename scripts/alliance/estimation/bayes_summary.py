@@ -299,7 +299,7 @@ def _decision_rows(fit: BayesFit, given: Given) -> Iterator[Check]:
         estimate=float(values.mean()), low=low, high=high,
     )  # fmt: skip
     yield Check(
-        *own, "rope", f"Within effect between -{fit.priors.rope:g} and +{fit.priors.rope:g}",
+        *own, "rope", f"Within effect between −{fit.priors.rope:g} and +{fit.priors.rope:g}",
         "probability", p=practical_equivalence(fit),
     )  # fmt: skip
     yield Check(*own, "negative", "Within effect below zero", "probability",

@@ -16,6 +16,7 @@ from alliance.figures.style import (
     LEVEL_COLOUR,
     LEVEL_NAME,
     MUTED,
+    bounded_ticks,
     grid_lines,
     new_figure,
     sheet,
@@ -26,16 +27,26 @@ NUMBERS: tuple[str, ...] = (
     "panel", "row", "level", "estimator", "metric", "estimate", "ci_low", "ci_high",
     "n_obs", "n_clients", "status", "reason",
 )  # fmt: skip
+_STANDARDISED = "within-client SD"
 _TERMS = ("within", "between", "between_therapist")
 _MARKER = {"REML": "o", "ML": "o", "Within": "o", "NUTS": "D"}
-STUDY, PUBLISHED = "study", "published"
+STUDY, PUBLISHED, LAGGED = "study", "published", "lagged"
+_CROSS_LAG = "cross_lag_alliance_outcome"
+_DYNAMIC = {"Random-intercept VAR(1), ML": "ML", "Random-intercept VAR(1), NUTS": "NUTS"}
 _NAME_WIDTH = 44  # characters of a model's name in one line
 
 
 def numbers_forest(
-    estimates: pd.DataFrame, models: dict[str, str], published: pd.DataFrame | None = None
+    estimates: pd.DataFrame,
+    models: dict[str, str],
+    published: pd.DataFrame | None = None,
+    dynamics: dict[str, str] | None = None,
 ) -> pd.DataFrame:
     """Standardised effects of the study, and published ones in their own metric.
+
+    Published standardised effects within clients are of random-intercept cross-lagged models; they
+    stand beside the study's own dynamic models (panel ``lagged``) and not beside its multilevel
+    models, which do not hold the outcome before equal. Without such a model they are not drawn.
 
     Parameters
     ----------
@@ -44,21 +55,39 @@ def numbers_forest(
     models : key of each model -> its label, in the order of the rows.
     published : ``label, level, metric, estimate, ci_low, ci_high, n`` (further columns ignored);
         see :func:`published_rows`.
+    dynamics : key of each dynamic model of the alliance -> its label.
     """
     rows = [row for key, label in models.items() for row in _model_rows(estimates, key, label)]
     frame = pd.DataFrame(rows, columns=list(NUMBERS))
     if published is None or published.empty:
         return frame
+    lagged = _lagged_rows(estimates, dynamics or {})
+    beside = (published["metric"] == _STANDARDISED).to_numpy() & (not lagged.empty)
     outside = pd.DataFrame(
         {
-            "panel": PUBLISHED, "row": published["label"], "level": published["level"],
+            "panel": np.where(beside, LAGGED, PUBLISHED),
+            "row": published["label"], "level": published["level"],
             "estimator": "published", "metric": published["metric"],
             "estimate": published["estimate"], "ci_low": published["ci_low"],
             "ci_high": published["ci_high"], "n_obs": np.nan, "n_clients": published["n"],
             "status": "ok", "reason": "",
         }
     )  # fmt: skip
-    return outside if frame.empty else pd.concat([frame, outside], ignore_index=True)
+    parts = [frame, lagged if beside.any() else lagged.iloc[:0], outside]
+    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def _lagged_rows(estimates: pd.DataFrame, dynamics: dict[str, str]) -> pd.DataFrame:
+    """Cross-lag from alliance to outcome of each dynamic model, in within-client SDs."""
+    own = estimates[estimates["term"] == _CROSS_LAG]
+    own = own[own["estimator"].isin(list(_DYNAMIC)) & own["std_within"].notna()]
+    rows = [
+        (LAGGED, label, r.level, _DYNAMIC[r.estimator], _STANDARDISED, r.std_within,
+         r.std_within_low, r.std_within_high, r.n_obs, r.n_clients, r.status, r.reason)
+        for key, label in dynamics.items()
+        for r in own[own["analysis"] == key].itertuples()
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(NUMBERS))
 
 
 def _model_rows(estimates: pd.DataFrame, key: str, label: str) -> list[tuple]:
@@ -71,7 +100,7 @@ def _model_rows(estimates: pd.DataFrame, key: str, label: str) -> list[tuple]:
             continue  # estimated, but without a standardised form: it stands in the table
         numbers = (r.std_within, r.std_within_low, r.std_within_high)
         found.append(
-            (STUDY, label, r.level, _family(r.estimator), "within-client SD", *numbers,
+            (STUDY, label, r.level, _family(r.estimator), _STANDARDISED, *numbers,
              r.n_obs, r.n_clients, r.status, r.reason)
         )  # fmt: skip
     return sorted(found, key=lambda row: (_level_rank(row[2]), row[3] == "NUTS"))
@@ -108,7 +137,8 @@ def published_rows(effects: pd.DataFrame) -> pd.DataFrame:
         .fillna(chosen["source"])
     )
     words = chosen["construct"].str.removeprefix("alliance-outcome ")
-    metric = np.where(chosen["estimate_type"] == "r", "correlation", "raw points")
+    metrics = {"r": "correlation", "beta": _STANDARDISED}
+    metric = chosen["estimate_type"].map(metrics).fillna("raw points")
     columns = ["level", "estimate", "ci_low", "ci_high", "n"]
     named = chosen[columns].assign(label=words + ": " + cited.str.slice(0, 70), metric=metric)
     return named.reset_index(drop=True)
@@ -120,15 +150,20 @@ def draw_forest(numbers: pd.DataFrame) -> Figure | NotDrawn:
     if study.empty:
         return NotDrawn("no model has a standardised effect")
     outside = numbers[(numbers["panel"] == PUBLISHED) & (numbers["metric"] == "correlation")]
+    lagged = numbers[numbers["panel"] == LAGGED]
     with sheet():
         lines = _lines(study)
-        heights = [_MM_PER_UNIT * lines[-1].bottom, _MM_PER_UNIT * 1.3 * len(outside)]
-        figure = new_figure(FULL_WIDTH_MM, sum(heights) + (44 if len(outside) else 24))
-        if len(outside):
-            above, below = figure.subplots(2, 1, height_ratios=heights)
-            _published_panel(below, outside)
-        else:
-            above = figure.add_subplot()
+        heights = [_MM_PER_UNIT * lines[-1].bottom]
+        further = [
+            (draw, rows)
+            for draw, rows in ((_lagged_panel, lagged), (_published_panel, outside))
+            if len(rows)
+        ]
+        heights += [_MM_PER_UNIT * 1.3 * rows["row"].nunique() for _, rows in further]
+        figure = new_figure(FULL_WIDTH_MM, sum(heights) + 24 + 20 * len(further))
+        above, *below = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+        for axes, (draw, rows) in zip(below, further, strict=True):
+            draw(axes, rows)
         _study_panel(above, study, lines)
         return figure
 
@@ -207,8 +242,32 @@ def _whisker(axes: Axes, position: float, row: object) -> None:
         mfc=colour if filled else "white", ms=4.5,
     )  # fmt: skip
     if row.status == "diagnostics_failed":
-        axes.annotate("diagnostics failed", (row.estimate, position), (4, 3),
+        end = row.ci_high if np.isfinite(row.ci_high) else row.estimate
+        axes.annotate("diagnostics failed", (end, position), (4, -2),
                       textcoords="offset points", color=MUTED, fontsize=6)  # fmt: skip
+
+
+def _lagged_panel(axes: Axes, rows: pd.DataFrame) -> None:
+    """Dynamic models of this study above; the published range as a line without an interval."""
+    names = list(dict.fromkeys(rows["row"]))
+    words = [
+        f"Published: {_cited(own)}" if (own["estimator"] == "published").all() else name
+        for name in names
+        for own in [rows[rows["row"] == name]]
+    ]
+    for at, name in enumerate(names):
+        own = rows[rows["row"] == name]
+        if (own["estimator"] == "published").all():
+            axes.plot([own["estimate"].min(), own["estimate"].max()], [at, at], color=INK, lw=4,
+                      solid_capstyle="butt")  # fmt: skip
+            continue
+        for offset, row in zip(_offsets(len(own)), own.itertuples(), strict=True):
+            _whisker(axes, at + offset, row)
+    axes.set_yticks(range(len(names)), [wrap(word, _NAME_WIDTH) for word in words])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    _finish(axes, "Difference in the next outcome per SD of the alliance (within-client SDs),\n"
+            "outcome before held equal; thick line: range of published coefficients")  # fmt: skip
+    axes.set_title("Session to session, this study and published")
 
 
 def _published_panel(axes: Axes, outside: pd.DataFrame) -> None:
@@ -218,6 +277,7 @@ def _published_panel(axes: Axes, outside: pd.DataFrame) -> None:
     axes.set_ylim(len(outside) - 0.4, -0.6)
     _finish(axes, "Correlation of alliance and outcome between clients (another metric)\n"
             "right of 0: a better alliance goes with a better outcome")  # fmt: skip
+    bounded_ticks(axes.xaxis)
     axes.set_title("Published, for orientation")
 
 
@@ -257,14 +317,37 @@ def describe_forest(numbers: pd.DataFrame) -> FigureText:
             " The published correlations are between clients, pooled over studies, and in another "
             "metric: they are drawn apart and must not be compared point by point."
         )
+    caption += _lagged_words(numbers[numbers["panel"] == LAGGED])
     within = numbers[(numbers["panel"] == PUBLISHED) & (numbers["level"] == "within_client")]
-    for row in within.itertuples():
+    for row in within[within["metric"] != _STANDARDISED].itertuples():
         shown = f"{row.estimate:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]".replace("-", "−")
         caption += f" Published within clients: {row.row}, {shown} {row.metric}."
-    shown = numbers[(numbers["panel"] == STUDY) & numbers["estimate"].notna()]
+    shown = numbers[numbers["panel"].isin((STUDY, LAGGED)) & numbers["estimate"].notna()]
+    shown = shown[shown["estimator"] != "published"]
     parts = [
         f"{r.row}, {LEVEL_NAME[r.level]}, {r.estimator}: {r.estimate:.2f} "
         f"({r.ci_low:.2f} to {r.ci_high:.2f})."
         for r in shown.itertuples()
     ]
     return FigureText(title, caption, "Forest plot. " + " ".join(parts))
+
+
+def _cited(rows: pd.DataFrame) -> str:
+    return str(rows["row"].iloc[0]).rpartition(": ")[2]
+
+
+def _lagged_words(rows: pd.DataFrame) -> str:
+    """What the published coefficients within clients are, and what they stand beside."""
+    outside = rows[rows["estimator"] == "published"]
+    if outside.empty:
+        return ""
+    low, high = (
+        f"{value:.2f}".replace("-", "−") for value in outside["estimate"].agg(["min", "max"])
+    )
+    return (
+        f" Session to session: cross-lag of the dynamic models, beside the range ({low} to {high}) "
+        "of the standardised coefficients of a published random-intercept cross-lagged panel model "
+        f"({_cited(outside)}; {outside['n_clients'].iloc[0]:,.0f} clients, other measures, "
+        "no interval read), a model of the same kind. It must not be compared with the panel "
+        "above, whose models do not hold the outcome before equal."
+    )

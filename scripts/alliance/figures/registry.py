@@ -12,6 +12,7 @@ import pandas as pd
 
 from alliance.figures import (
     client_slopes,
+    drop_probabilities,
     dynamics,
     flow,
     forest,
@@ -60,6 +61,9 @@ class FigureInputs:
     rupture_summary: pd.DataFrame | None = None
     rupture_noise: pd.DataFrame | None = None
     rupture_agreement: pd.DataFrame | None = None
+    drop_probabilities: pd.DataFrame | None = None
+    drop_classes: pd.DataFrame | None = None
+    drop_recovery: pd.DataFrame | None = None
     draws: pd.DataFrame | None = None
     priors: pd.DataFrame | None = None
     bayes_checks: pd.DataFrame | None = None
@@ -172,7 +176,10 @@ def _forest(x: FigureInputs) -> Drawn:
     concerned = any(model.predictor in alliance for model in x.study.models.values())
     shown = x.published is not None and concerned
     published = forest.published_rows(x.published) if shown else None
-    numbers = forest.numbers_forest(x.estimates, x.model_labels, published)
+    dynamics = {
+        name: model.label for name, model in x.study.dynamics.items() if model.alliance in alliance
+    }
+    numbers = forest.numbers_forest(x.estimates, x.model_labels, published, dynamics)
     return Drawn("forest", forest.draw_forest(numbers), numbers, forest.describe_forest(numbers))
 
 
@@ -286,6 +293,20 @@ def _rupture_agreement(x: FigureInputs) -> Drawn:
     return Drawn("rupture_agreement", picture, numbers, words)
 
 
+def _drops(x: FigureInputs) -> Drawn:
+    first = {
+        name: (x.study.rupture_label(name), spec.rules[0])
+        for name, spec in x.study.ruptures.items()
+    }
+    numbers = drop_probabilities.numbers_drop_probabilities(
+        x.drop_probabilities, x.drop_classes, x.estimates, x.rupture_sessions, first,
+        x.drop_recovery, smallest_cell=x.study.privacy.smallest_cell,
+    )  # fmt: skip
+    picture = drop_probabilities.draw_drop_probabilities(numbers)
+    words = drop_probabilities.describe_drop_probabilities(numbers, _rule_names(x))
+    return Drawn("drop_probabilities", picture, numbers, words)
+
+
 def _missingness(x: FigureInputs) -> Drawn:
     numbers = missingness.numbers_missingness(x.missingness, x.labels)
     picture = missingness.draw_missingness(numbers, x.study.timing.unit)
@@ -300,6 +321,7 @@ def _reliability(x: FigureInputs) -> Drawn:
 
 _NO_DYNAMICS = "the study file asks for no dynamic model"
 _NO_RUPTURES = "the study file asks for no rupture analysis"
+_NO_DROPS = "the study file does not ask for discrete drops (`discrete_drops: true`)"
 _SPECS: tuple[FigureSpec, ...] = (
     FigureSpec(
         "data_flow", "Data flow", "flow", ("flow",), "there is no table of the data flow",
@@ -377,6 +399,11 @@ _SPECS: tuple[FigureSpec, ...] = (
         "rupture_timelines", "Example clients and their ruptures", "ruptures",
         ("rupture_sessions", "rupture_episodes", "rupture_clients"), _NO_RUPTURES, _timelines,
         ("rupture_summary",),
+    ),
+    FigureSpec(
+        "drop_probabilities", "How likely is each session a discrete drop?", "ruptures",
+        ("drop_probabilities", "drop_classes", "estimates", "rupture_sessions"), _NO_DROPS, _drops,
+        ("drop_recovery", "rupture_summary"),
     ),
 )  # fmt: skip
 FIGURES: dict[str, FigureSpec] = {spec.name: spec for spec in _SPECS}

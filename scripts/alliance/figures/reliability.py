@@ -12,6 +12,7 @@ from alliance.figures.style import (
     FULL_WIDTH_MM,
     MUTED,
     SERIES,
+    bounded_ticks,
     grid_lines,
     new_figure,
     sheet,
@@ -65,7 +66,7 @@ def draw_reliability(numbers: pd.DataFrame) -> Figure | NotDrawn:
             _panel(axes, numbers[numbers["level"] == level], rows, names)
             axes.set_title(_LEVELS[level])
         panels[0].set_yticks(range(len(rows)), [wrap(row, 36) for row in rows])
-        panels[0].set_ylim(len(rows) - 0.5, -0.5)
+        panels[0].set_ylim(len(rows) - 0.4, -0.6)  # room for the outer marks
         _legend(figure, panels[0], names)
         return figure
 
@@ -83,6 +84,7 @@ def _panel(axes: Axes, numbers: pd.DataFrame, rows: list[str], names: list[str])
         axes.plot(value.estimate, at, marker, color=colour, ms=4)
     axes.axvline(0.7, color=MUTED, lw=0.6, ls=":")
     axes.set_xlim(min(0.0, float(numbers["estimate"].min(skipna=True) or 0)), 1)
+    bounded_ticks(axes.xaxis)
     axes.set_xlabel("Reliability")
     for position in range(1, len(rows), 2):
         axes.axhspan(position - 0.5, position + 0.5, color="#f4f6f8", lw=0, zorder=0)

@@ -9,7 +9,17 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from alliance.figures.saving import FigureText, NotDrawn
-from alliance.figures.style import BETWEEN, FULL_WIDTH_MM, INK, MUTED, new_figure, sheet, wrap
+from alliance.figures.style import (
+    BETWEEN,
+    FULL_WIDTH_MM,
+    INK,
+    MUTED,
+    bounded,
+    bounded_ticks,
+    new_figure,
+    sheet,
+    wrap,
+)
 
 NUMBERS: tuple[str, ...] = (
     "row", "column", "row_label", "column_label", "level", "kappa", "kappa_low", "kappa_high",
@@ -92,6 +102,7 @@ def draw_rupture_agreement(numbers: pd.DataFrame) -> Figure | NotDrawn:
                        fontweight="normal", color=MUTED)  # fmt: skip
         axes.set_xlabel("below the diagonal: sessions (in a rupture)", loc="left", color=MUTED)
         bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02)
+        bounded_ticks(bar.ax.yaxis)
         bar.set_label("Cohen's kappa (below 0 as 0)")
         bar.outline.set_visible(False)
         return figure
@@ -107,7 +118,7 @@ def _letter(axes: Axes, square: np.ndarray) -> None:
     for (row, column), kappa in np.ndenumerate(square):
         if row == column:
             continue
-        shown = "\u2013" if np.isnan(kappa) else f"{round(kappa, 2) + 0.0:.2f}"
+        shown = "\u2013" if np.isnan(kappa) else bounded(kappa)
         shown = shown.replace("-", "\u2212")
         colour = "white" if kappa >= _WHITE_FROM else INK
         axes.text(column, row, shown, ha="center", va="center", color=colour, fontsize=6.5)

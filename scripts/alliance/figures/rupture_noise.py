@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from alliance.figures.rule_lines import rule_lines
 from alliance.figures.saving import FigureText, NotDrawn
 from alliance.figures.style import (
     BETWEEN,
@@ -60,23 +61,16 @@ def draw_rupture_noise(numbers: pd.DataFrame) -> Figure | NotDrawn:
             "there are no null data sets, or no share of clients that may be shown (few clients)"
         )
     with sheet():
-        lines = numbers.drop_duplicates(["rating", "rule"])
-        several = len(set(lines["rating"])) > 1
-        new_rating = (lines["rating"] != lines["rating"].shift()).to_numpy()
-        place = np.arange(len(lines)) + (0.7 * np.cumsum(new_rating) if several else 0.0)
+        placed = rule_lines(numbers)
         panels = [name for name in _PANELS if name in set(numbers["panel"])]
-        figure = new_figure(FULL_WIDTH_MM, 30 + 9 * (place[-1] + 1))
+        figure = new_figure(FULL_WIDTH_MM, 30 + 9 * placed.height)
         grid = figure.subplots(1, len(panels), sharey=True, sharex=True, squeeze=False)[0]
-        order = dict(zip(zip(lines["rating"], lines["rule"], strict=True), place, strict=True))
         for axes, panel in zip(grid, panels, strict=True):
-            _panel(axes, numbers[numbers["panel"] == panel], order)
+            _panel(axes, numbers[numbers["panel"] == panel], placed.order)
             axes.set_title(_PANELS[panel])
-        names = [wrap(str(label), 38) for label in lines["label"]]
-        grid[0].set_yticks(place, names)
-        grid[0].set(ylim=(place[-1] + 0.5, place[0] - (1.0 if several else 0.5)), xlim=(0, 100))
-        if several:
-            for at, rating in zip(place[new_rating], lines["rating"][new_rating], strict=True):
-                grid[0].text(1, at - 0.66, wrap(str(rating), 50), va="center", weight="bold")
+        names = [wrap(str(label), 38) for label in placed.lines["label"]]
+        placed.name(grid[0], names, 50, left=1)
+        grid[0].set_xlim(0, 100)
         _legend(figure, grid[0])
         return figure
 

@@ -15,6 +15,7 @@ from alliance.figures.style import (
     FULL_WIDTH_MM,
     INK,
     MUTED,
+    bounded_ticks,
     grid_lines,
     new_figure,
     sheet,
@@ -87,6 +88,7 @@ def draw_rupture_repair(numbers: pd.DataFrame) -> Figure | NotDrawn:
             )  # fmt: skip
         axes.set_ylim(place[-1] + 0.5, place[0] - 1.0)
         axes.set_xlabel("Partial correlation of repair and last outcome (below 0: ended better)")
+        bounded_ticks(axes.xaxis)
         grid_lines(axes, "x")
         axes.tick_params(axis="y", length=0)
         _legend(figure, axes)

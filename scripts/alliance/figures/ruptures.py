@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from alliance.figures.rule_lines import rule_lines
 from alliance.figures.saving import FigureText, NotDrawn
 from alliance.figures.style import (
     BETWEEN,
@@ -18,10 +19,12 @@ from alliance.figures.style import (
     WITHIN,
     grid_lines,
     new_figure,
+    runs,
     sheet,
     whole_sessions,
     wrap,
 )
+from alliance.figures.thinning import LETTERS, example_clients
 
 TIMELINE_NUMBERS: tuple[str, ...] = (
     "rating", "rule", "panel", "client", "label", "session", "score", "ruptured", "nadir", "repair",
@@ -37,7 +40,6 @@ RULE_NUMBERS: tuple[str, ...] = (
 )
 _QUOTA = {"repaired": 3, "unrepaired": 3, "none": 2}
 _SHORT_QUOTA = {"repaired": 2, "unrepaired": 2}
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _STATUS: tuple[tuple[str, str, str, str], ...] = (
     ("none", "No rupture", "#dde3e8", ""),
     ("repaired", "Ruptured, repaired", "#8fb8de", ""),
@@ -66,12 +68,12 @@ def numbers_rupture_timelines(
     first_rules : analysis -> name of the rating, and the rule by which examples are shown.
     smallest_cell : a label that fewer clients have gives no example, lest it point at someone.
     """
-    letters = iter(_LETTERS)
+    letters = iter(LETTERS)
     parts = []
     for analysis, (rating, rule) in first_rules.items():
-        own = [_of(table, analysis, rule) for table in (sessions, episodes, clients)]
+        own = [rows_of_rule(table, analysis, rule) for table in (sessions, episodes, clients)]
         quota = _QUOTA if not parts else _SHORT_QUOTA
-        for client, label in _examples(own[2], quota, smallest_cell):
+        for client, label in example_clients(own[2], quota, smallest_cell):
             rows = own[0][own[0]["client"] == client]
             letter = next(letters, None)
             if letter is None:
@@ -83,23 +85,10 @@ def numbers_rupture_timelines(
     return pd.concat(parts, ignore_index=True)[list(TIMELINE_NUMBERS)]
 
 
-def _of(table: pd.DataFrame, analysis: str, rule: str) -> pd.DataFrame:
+def rows_of_rule(table: pd.DataFrame, analysis: str, rule: str) -> pd.DataFrame:
+    """The rows of one rule, and of one analysis where the table holds several."""
     chosen = table[table["rule"] == rule]
     return chosen[chosen["analysis"] == analysis] if "analysis" in chosen else chosen
-
-
-def _examples(
-    clients: pd.DataFrame, quota: Mapping[str, int], smallest_cell: int
-) -> list[tuple[str, str]]:
-    chosen: list[tuple[str, str]] = []
-    for label, wanted in quota.items():
-        having = clients[clients["label"] == label].sort_values(["n_sessions", "client"])
-        if len(having) < max(smallest_cell, 1):
-            continue
-        n = min(wanted, len(having))
-        evenly = ((np.arange(n) + 0.5) * len(having) / n).astype(int)
-        chosen += [(name, label) for name in having["client"].iloc[evenly]]
-    return chosen
 
 
 def _timeline(
@@ -156,7 +145,7 @@ def draw_rupture_timelines(numbers: pd.DataFrame) -> Figure | NotDrawn:
 def _timeline_panel(axes: Axes, rows: pd.DataFrame) -> None:
     session, score = rows["session"].to_numpy(), rows["score"].to_numpy()
     ruptured = rows["ruptured"].to_numpy(bool)
-    for run in _runs(ruptured):  # through sessions without a rating, which end no rupture
+    for run in runs(ruptured):  # through sessions without a rating, which end no rupture
         axes.axvspan(session[run[0]] - 0.5, session[run[-1]] + 0.5, color="#f3d9c9", lw=0, zorder=0)
     axes.plot(session, score, color=BETWEEN, marker="o", ms=2.5, lw=1.1)
     for name, marker, colour in (("nadir", "v", WITHIN), ("repair", "^", INK)):
@@ -167,12 +156,6 @@ def _timeline_panel(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_title(f"{rows['panel'].iloc[0]}  {words.get(label, label)}")
     grid_lines(axes, "y")
     whole_sessions(axes)
-
-
-def _runs(marked: np.ndarray) -> list[np.ndarray]:
-    """Positions of each unbroken run of marks."""
-    at = np.flatnonzero(marked)
-    return np.split(at, np.flatnonzero(np.diff(at) > 1) + 1) if at.size else []
 
 
 def _timeline_legend(figure: Figure, axes: Axes) -> None:
@@ -238,31 +221,24 @@ def draw_rupture_rules(numbers: pd.DataFrame) -> Figure | NotDrawn:
             "no rule could be applied to any client with numbers that may be shown (few clients)"
         )
     with sheet():
-        rules = numbers.drop_duplicates(["rating", "rule"])
-        several = len(set(rules["rating"])) > 1
-        new_rating = (rules["rating"] != rules["rating"].shift()).to_numpy()
-        place = np.arange(len(rules)) + (0.7 * np.cumsum(new_rating) if several else 0.0)
-        figure = new_figure(FULL_WIDTH_MM, 28 + 9.5 * (place[-1] + 1))
+        placed = rule_lines(numbers)
+        rules = placed.lines
+        figure = new_figure(FULL_WIDTH_MM, 28 + 9.5 * placed.height)
         axes = figure.add_subplot()
         shares = numbers.set_index(["status", "rating", "rule"])["percent"]
-        keys = list(zip(rules["rating"], rules["rule"], strict=True))
+        keys = list(placed.order)
         left = np.zeros(len(rules))
         for status, name, colour, hatch in _STATUS:
             width = np.array([shares[(status, *key)] for key in keys])
-            bars = axes.barh(place, width, left=left, height=0.62, color=colour,
+            bars = axes.barh(placed.place, width, left=left, height=0.62, color=colour,
                              hatch=hatch, edgecolor="white", lw=0.6, label=name)  # fmt: skip
             texts = [f"{value:.0f}%" if value >= 5 else "" for value in width]
             axes.bar_label(bars, texts, label_type="center",
                            color="white" if status == "unrepaired" else INK)  # fmt: skip
             left += width
         names = [f"{wrap(r.label, 40)}\nn = {int(r.n_evaluable):,}" for r in rules.itertuples()]
-        axes.set_yticks(place, names)
-        if several:
-            for at, rating in zip(place[new_rating], rules["rating"][new_rating], strict=True):
-                axes.text(0, at - 0.66, wrap(rating, 90), va="center", weight="bold")
-        axes.set(xlim=(0, 100), ylim=(place[-1] + 0.5, place[0] - (1.0 if several else 0.5)))
-        axes.set_xlabel("Clients who could be evaluated (%)")
-        axes.tick_params(axis="y", length=0)
+        placed.name(axes, names, 90, left=0)
+        axes.set(xlim=(0, 100), xlabel="Clients who could be evaluated (%)")
         figure.legend(loc="outside upper left", ncols=2, labelcolor=INK, edgecolor=MUTED)
         return figure
 

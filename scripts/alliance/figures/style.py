@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -129,3 +131,23 @@ def grid_lines(axes: Axes, axis: str) -> None:
 def whole_sessions(axes: Axes) -> None:
     """Sessions are counted: ticks at whole numbers only."""
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
+
+
+def runs(marked: np.ndarray) -> list[np.ndarray]:
+    """Positions of each unbroken run of marks."""
+    at = np.flatnonzero(marked)
+    return np.split(at, np.flatnonzero(np.diff(at) > 1) + 1) if at.size else []
+
+
+def bounded(value: float, digits: int = 2) -> str:
+    """A correlation, kappa or share as APA prints it: ``.84``, ``−.03``, ``1.00``."""
+    text = f"{abs(round(value, digits)):.{digits}f}"
+    sign = "−" if round(value, digits) < 0 else ""
+    return sign + text.removeprefix("0")
+
+
+def bounded_ticks(axis: Axis) -> None:
+    """Ticks of a correlation, kappa or share: no zero before the point, a plain 0 and 1."""
+    axis.set_major_formatter(
+        mpl.ticker.FuncFormatter(lambda x, _: f"{x:.0f}" if float(x).is_integer() else bounded(x))
+    )

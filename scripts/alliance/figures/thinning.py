@@ -1,11 +1,14 @@
-"""Which clients are drawn one by one: never more than thirty, chosen by the study's seed."""
+"""Which clients are drawn one by one: never more than thirty, chosen by seed or by a rule."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 MOST_CLIENTS = 30
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # in place of the pseudonyms of single clients
 
 
 def thin_clients(clients: pd.Series, seed: int, most: int = MOST_CLIENTS) -> list[str]:
@@ -23,3 +26,24 @@ def thin_clients(clients: pd.Series, seed: int, most: int = MOST_CLIENTS) -> lis
         return [str(name) for name in names]
     chosen = np.random.default_rng(seed).choice(names.size, size=most, replace=False)
     return [str(name) for name in names[np.sort(chosen)]]
+
+
+def example_clients(
+    clients: pd.DataFrame, quota: Mapping[str, int], smallest_cell: int
+) -> list[tuple[str, str]]:
+    """Examples of each label: client and label, evenly spaced over the number of ratings.
+
+    Parameters
+    ----------
+    clients : ``client, label, n_sessions``. quota : label -> how many at most.
+    smallest_cell : a label that fewer clients have gives no example, lest it point at someone.
+    """
+    chosen: list[tuple[str, str]] = []
+    for label, wanted in quota.items():
+        having = clients[clients["label"] == label].sort_values(["n_sessions", "client"])
+        if len(having) < max(smallest_cell, 1):
+            continue
+        n = min(wanted, len(having))
+        evenly = ((np.arange(n) + 0.5) * len(having) / n).astype(int)
+        chosen += [(name, label) for name in having["client"].iloc[evenly]]
+    return chosen

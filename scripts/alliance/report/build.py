@@ -220,7 +220,9 @@ def _dynamics(x: ReportInputs, place: _Numbering) -> Section:
 
 
 def _ruptures(x: ReportInputs, place: _Numbering) -> Section:
-    items = place.figures("rupture_rules", "rupture_noise", "rupture_timelines")
+    items = place.figures(
+        "rupture_rules", "rupture_noise", "rupture_timelines", "drop_probabilities"
+    )
     items += place.tables(
         "ruptures_", "rupture_noise_", "rupture_outcome_", "rupture_landmark_",
         "rupture_session_", "rupture_hazard_",

@@ -5,6 +5,7 @@ The same object is written as HTML here; other formats read the same rows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -12,7 +13,12 @@ from itertools import groupby
 
 import pandas as pd
 
-_STATISTICS = frozenset({"n", "N", "M", "SD", "SE", "p", "pd", "r", "df", "t"})  # set in italics
+# Statistical symbols, which APA style sets in italics: p, also in "p (null)" and before "= .03".
+# Not r in "r2", the s of "SDs", nor a letter inside a name such as "WAI-M".
+_STATISTIC = re.compile(
+    r"(?<![\w.’'/-])(?:(?:SD|SE|pd|df|[npr]|[NM](?!\.)|F(?=\()|t(?=\+1\b))(?![\w’'/-]|\.\w)"
+    r"|t(?![\w’'/+-]|\.\w))|\bSD(?=s\b)"
+)
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,16 @@ class ApaTable:
                 raise ValueError(f"table {self.name}: a row does not have as many cells as columns")
 
 
-def is_statistic(heading: str) -> bool:
-    """Whether a heading is a statistical symbol, which APA style sets in italics."""
-    return heading in _STATISTICS
+def with_statistics(text: str) -> Iterator[tuple[str, bool]]:
+    """The text in pieces, each with whether it is a statistical symbol, to be set in italics."""
+    at = 0
+    for found in _STATISTIC.finditer(text):
+        if found.start() > at:
+            yield text[at : found.start()], False
+        yield found[0], True
+        at = found.end()
+    if at < len(text):
+        yield text[at:], False
 
 
 def section(text: str) -> Row:
@@ -126,7 +139,7 @@ def _head(columns: Sequence[Column]) -> Iterator[str]:
             width = f' colspan="{len(list(group))}"'
             rules = f"{top} border-bottom: {_THIN};"
             cells.append(
-                _cell(escape(span), "th", "center", rules, f'{width} scope="colgroup"')
+                _cell(_italic(span), "th", "center", rules, f'{width} scope="colgroup"')
                 if span
                 else _cell("", rules=top, attributes=width)
             )
@@ -134,14 +147,16 @@ def _head(columns: Sequence[Column]) -> Iterator[str]:
         top = ""
     rules = f"{top} border-bottom: {_THIN};"
     cells = [
-        _cell(_heading(c.heading), "th", "right" if at else "left", rules, ' scope="col"')
+        _cell(_italic(c.heading), "th", "right" if at else "left", rules, ' scope="col"')
         for at, c in enumerate(columns)
     ]
     yield f"<tr>{''.join(cells)}</tr>"
 
 
-def _heading(text: str) -> str:
-    return f"<i>{escape(text)}</i>" if is_statistic(text) else escape(text)
+def _italic(text: str) -> str:
+    """Markup of the text, with its statistical symbols in italics."""
+    pieces = with_statistics(text)
+    return "".join(f"<i>{escape(part)}</i>" if on else escape(part) for part, on in pieces)
 
 
 def _body_row(row: Row, width: int, last: bool) -> str:
@@ -153,14 +168,14 @@ def _body_row(row: Row, width: int, last: bool) -> str:
         return f'<tr class="section">{heading}</tr>'
     kind = ' class="indent"' if row.indent else ""
     head = _cell(escape(first), "th", "left", rules, f' scope="row"{kind}')
-    cells = "".join(_cell(escape(cell), rules=rules) for cell in others)
+    cells = "".join(_cell(_italic(cell), rules=rules) for cell in others)
     return f"<tr>{head}{cells}</tr>"
 
 
 def _foot(table: ApaTable) -> str:
     if not table.notes:
         return ""
-    text = " ".join(escape(note) for note in table.notes)
+    text = " ".join(_italic(note) for note in table.notes)
     note = f'<div class="note"><i>Note.</i> {text}</div>'
     span = f' colspan="{len(table.columns)}"'
     return f"<tfoot><tr>{_cell(note, align='left', attributes=span)}</tr></tfoot>"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from alliance.stage_tables import fill_words
 from alliance.tables.apa import ApaTable, Column, Row, section
-from alliance.tables.format import ABSENT, interval, number, percent
+from alliance.tables.format import ABSENT, direction, interval, number, p_value, percent
 from alliance.tables.models import term_words
 
 _LARGEST_FACTOR = 100.0  # Bayes factors beyond it (or below its inverse) are not told apart
@@ -90,7 +90,7 @@ def _of_prediction(row: object) -> tuple[str, ...]:
     limits = f"[{shown(row.low)}, {shown(row.high)}]"
     observed = shown(row.observed)
     prior = row.check == "prior_predictive"
-    probability = percent(100 * row.p, 0) if prior else number(row.p, 2, True)
+    probability = percent(100 * row.p, 0) if prior else p_value(row.p)
     return (row.words, observed, f"{shown(row.estimate)} {limits}", probability, row.flag or ABSENT)
 
 
@@ -103,8 +103,7 @@ def _of_number(row: object) -> tuple[str, ...]:
         value += f" {interval(row.low, row.high, digits)}"
     elif np.isfinite(row.se):
         value += f" (SE {number(row.se, digits)})"
-    probability = percent(100 * row.p) if np.isfinite(row.p) else ABSENT
-    return (row.words, ABSENT, value, probability, row.flag or ABSENT)
+    return (row.words, ABSENT, value, direction(row.p), row.flag or ABSENT)
 
 
 def bayes_factor(value: float) -> str:

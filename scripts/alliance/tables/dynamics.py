@@ -18,6 +18,7 @@ from alliance.tables.format import (
     with_interval,
 )
 from alliance.tables.models import sample_words
+from alliance.tables.titles import title_of, title_of_model
 
 ML = "Random-intercept VAR(1), ML"
 NUTS = "Random-intercept VAR(1), NUTS"
@@ -97,9 +98,10 @@ def dynamics_table(
         rows = [row if row.section else Row(row.cells[:4], indent=row.indent) for row in rows]
     if not rows:
         rows = [Row(("Not estimated", *[""] * (len(columns) - 1)))]
+    both = pd.concat([left, right])
     return ApaTable(
-        f"dynamics_{analysis}", label, tuple(columns), tuple(rows), _notes(left, right),
-        pd.concat([left, right]),
+        f"dynamics_{analysis}", title_of_model(label, both["level"]), tuple(columns), tuple(rows),
+        _notes(left, right), both,
     )  # fmt: skip
 
 
@@ -190,10 +192,16 @@ def _limits(row: pd.Series) -> str:
 def _spreads(left: pd.DataFrame) -> list[Row]:
     kinds = left["kind"].isin(("standard_deviation", "correlation")) & left["estimate"].notna()
     rows = [
-        Row((row["estimand"], number(row["estimate"], _digits(row)), "", "", "", ""), indent=True)
+        Row((row["estimand"], _shown_spread(row), "", "", "", ""), indent=True)
         for _, row in left[kinds].iterrows()
     ]
     return [section("Spread within and between clients"), *rows] if rows else []
+
+
+def _shown_spread(row: pd.Series) -> str:
+    if row["kind"] == "correlation":
+        return number(row["estimate"], 2, bounded=True)
+    return number(row["estimate"], _digits(row))
 
 
 def _between_clients(varying: pd.DataFrame) -> list[Row]:
@@ -202,7 +210,10 @@ def _between_clients(varying: pd.DataFrame) -> list[Row]:
     shown = varying[varying["kind"].isin(kinds) & varying["estimate"].notna()]
     rows = []
     for _, row in shown.iterrows():
-        value = with_interval(row["estimate"], row["ci_low"], row["ci_high"], digits_of(row))
+        bounded = row["kind"] == "correlation"
+        value = with_interval(
+            row["estimate"], row["ci_low"], row["ci_high"], digits_of(row), bounded
+        )
         if row["kind"] == "proportion":
             value = with_interval(row["estimate"], row["ci_low"], row["ci_high"], 0)
         mark = "*" if row["status"] == "diagnostics_failed" else ""
@@ -310,7 +321,7 @@ def estimators_table(
             for _, row in named[named["reason"].ne("")].drop_duplicates("estimator").iterrows()
         ),
     )
-    title = f"{label}: Other Estimators"
+    title = title_of("Other Estimators", label, lags["level"])
     return ApaTable(f"dynamics_estimators_{analysis}", title, columns, tuple(rows), notes, lags)
 
 
@@ -377,7 +388,7 @@ def reliability_grid_table(
             "Not usable: the data contradict so much measurement error, or it leaves the process "
             "nothing new at a session; the reasons stand under what was left out."
         )
-    title = f"{label}: Measurement Error Assumed"
+    title = title_of("Measurement Error Assumed", label, grid["level"])
     return ApaTable(
         f"dynamics_reliability_{analysis}", title, tuple(columns), tuple(rows), tuple(notes), grid
     )
@@ -416,7 +427,8 @@ def phases_table(
     when_words = [_phase_words(phases, name) for name in ("1", "2")]
     columns = ("Effect", *when_words, "Later minus earlier", "p")
     return ApaTable(
-        f"dynamics_phases_{analysis}", f"{label}: Earlier and Later Sessions",
+        f"dynamics_phases_{analysis}",
+        title_of("Earlier and Later Sessions", label, phases["level"]),
         tuple(Column(heading) for heading in columns), tuple(rows), tuple(notes), phases,
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from alliance.tables.apa import ApaTable, Column, Row, is_statistic
+from alliance.tables.apa import ApaTable, Column, Row, with_statistics
 
 PREAMBLE = r"\usepackage{booktabs,threeparttable,adjustbox}"
 
@@ -62,21 +62,23 @@ def _head(columns: Sequence[Column]) -> Iterator[str]:
         cells, rules, at = [], [], 1
         for span, group in groupby(columns, key=lambda column: column.span):
             n = len(list(group))
-            cells.append(rf"\multicolumn{{{n}}}{{c}}{{{latex_text(span)}}}")
+            cells.append(rf"\multicolumn{{{n}}}{{c}}{{{_italic(span)}}}")
             if span:
                 rules.append(rf"\cmidrule(lr){{{at}-{at + n - 1}}}")
             at += n
         yield " & ".join(cells) + r" \\"
         yield " ".join(rules)
-    yield " & ".join(_heading(column.heading) for column in columns) + r" \\"
+    yield " & ".join(_italic(column.heading) for column in columns) + r" \\"
 
 
-def _heading(text: str) -> str:
-    return rf"\textit{{{latex_text(text)}}}" if is_statistic(text) else latex_text(text)
+def _italic(text: str) -> str:
+    """The text written out for LaTeX, with its statistical symbols in italics."""
+    pieces = ((latex_text(part), on) for part, on in with_statistics(text))
+    return "".join(rf"\textit{{{part}}}" if on else part for part, on in pieces)
 
 
 def _row(row: Row, width: int) -> str:
-    first, *others = (latex_text(cell) for cell in row.cells)
+    first, others = latex_text(row.cells[0]), [_italic(cell) for cell in row.cells[1:]]
     if row.section:
         return rf"\multicolumn{{{width}}}{{l}}{{\textbf{{{first}}}}} \\"
     # a cell that begins with [ would be read as the optional argument of the line break before it
@@ -87,7 +89,7 @@ def _row(row: Row, width: int) -> str:
 
 def _notes(table: ApaTable) -> Iterator[str]:
     if table.notes:
-        text = latex_text(" ".join(table.notes))
+        text = _italic(" ".join(table.notes))
         yield r"\begin{tablenotes}[flushleft]\footnotesize"
         yield rf"\item \textit{{Note.}} {text}"
         yield r"\end{tablenotes}"

@@ -17,6 +17,7 @@ from alliance.tables.format import (
     p_value,
     with_interval,
 )
+from alliance.tables.titles import title_of, title_of_model
 
 FREQUENTIST = ("REML", "ML", "Within")
 BAYESIAN = ("NUTS",)
@@ -64,7 +65,7 @@ TERM_WORDS: dict[str, str] = {
     "pct_same_sign": "Clients whose slope has the average sign (%)",
     "icc": "Intraclass correlation, clients",
     "icc_therapist": "Intraclass correlation, therapists",
-    "deviance": "Deviance (-2 log-likelihood)",
+    "deviance": "Deviance (−2 log-likelihood)",
 }
 _DERIVED = (
     "contextual",
@@ -85,7 +86,7 @@ _SECTIONS = (
     "Fixed effects",
     "Compared across levels",
     "Random effects",
-    "Explained variance (R2)",
+    "Explained variance (R²)",
     "In each client's own SDs",
     "Residuals",
     "Likelihood-ratio tests",
@@ -100,7 +101,7 @@ _SECTION_OF = {  # how the name of a term begins -> where it stands; the first t
     "lr_": "Likelihood-ratio tests",
     "residual_correlation": "Residuals",
     "sd_residual[": "Residuals",
-    "r2_": "Explained variance (R2)",
+    "r2_": "Explained variance (R²)",
     "within_person_sd": "In each client's own SDs",
     **dict.fromkeys(("sd_", "cor_", "icc", "var_", "pct_"), "Random effects"),
     "deviance": "Fit",
@@ -158,8 +159,9 @@ def model_table(estimates: pd.DataFrame, analysis: str, label: str) -> ApaTable:
         columns += [Column(heading, span) for heading in headings]
     rows = [*_term_rows(both, sides), *_standardised_rows(both, sides)]
     return ApaTable(
-        f"model_{analysis}", label, tuple(columns), tuple(rows), _notes(both, left, right), both
-    )
+        f"model_{analysis}", title_of_model(label, both["level"]), tuple(columns), tuple(rows),
+        _notes(both, left, right), both,
+    )  # fmt: skip
 
 
 def _term_rows(both: pd.DataFrame, sides: list[pd.DataFrame]) -> list[Row]:
@@ -291,9 +293,10 @@ def triangulation_table(
         "Differences in standard errors of REML.",
         *_weighty_priors(estimates, models, terms),
     )
+    shown = estimates[estimates["analysis"].isin(list(models)) & estimates["term"].isin(terms)]
+    title = title_of("The Same Coefficients by Three Estimators", levels=shown["level"])
     return ApaTable(
-        "triangulation", "The Same Coefficients by Three Estimators", columns, tuple(rows), notes,
-        pd.DataFrame(numbers),
+        "triangulation", title, columns, tuple(rows), notes, pd.DataFrame(numbers),
     )  # fmt: skip
 
 
@@ -384,9 +387,9 @@ def truth_table(estimates: pd.DataFrame, truth: pd.DataFrame, models: dict[str, 
         "generator without flaws.",
         *_misses(pd.DataFrame(numbers)),
     )
-    return ApaTable(
-        "truth", "Estimated and True Values", columns, tuple(rows), notes, pd.DataFrame(numbers)
-    )
+    held = truth[["analysis", "term"]].merge(estimates[["analysis", "term", "level"]])
+    title = title_of("Estimated and True Values", levels=held["level"])
+    return ApaTable("truth", title, columns, tuple(rows), notes, pd.DataFrame(numbers))
 
 
 def _misses(numbers: pd.DataFrame) -> tuple[str, ...]:

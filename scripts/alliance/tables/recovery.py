@@ -6,6 +6,7 @@ import pandas as pd
 
 from alliance.tables.apa import ApaTable, Column, Row
 from alliance.tables.format import count, number, percent
+from alliance.tables.titles import title_of
 
 _HEADINGS = (
     ("Rule", ""), ("n", "Planted ruptures"), ("unrated", "Planted ruptures"),
@@ -37,6 +38,5 @@ def recovery_table(recovery: pd.DataFrame, name: str, label: str) -> ApaTable:
         "clients in whose course no rupture was planted; their flags are false alarms.",
     )
     columns = tuple(Column(*heading) for heading in _HEADINGS)
-    return ApaTable(
-        f"recovery_{name}", "Planted Ruptures Found by Each Rule", columns, rows, notes, recovery
-    )
+    title = title_of("Planted Ruptures Found by Each Rule", label)
+    return ApaTable(f"recovery_{name}", title, columns, rows, notes, recovery)

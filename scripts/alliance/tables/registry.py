@@ -32,6 +32,7 @@ from alliance.tables.rupture_sources import (
 from alliance.tables.ruptures import rupture_outcome_table, rupture_rules_table
 from alliance.tables.sample import flow_table, sample_table
 from alliance.tables.sudden_gains import sudden_gains_table
+from alliance.tables.titles import told_apart
 from alliance.tables.variants import (
     association_table,
     components_table,
@@ -85,7 +86,14 @@ def make_tables(x: TableInputs) -> dict[str, ApaTable]:
             sudden_gains_table(x.estimates, name, x.study.gains_label(name), spec.cutoff)
             for name, spec in x.study.sudden_gains.items()
         ]
-    return {table.name: table for table in tables if table is not None and table.rows}
+    present = [table for table in tables if table is not None and table.rows]
+    return {table.name: table for table in told_apart(present, _keys(x.study))}
+
+
+def _keys(study: Study) -> list[str]:
+    """Names of all analyses in the study file."""
+    parts = (study.models, study.dynamics, study.associations, study.ruptures, study.sudden_gains)
+    return [name for part in parts for name in part]
 
 
 def _source_tables(x: TableInputs) -> list[ApaTable | None]:

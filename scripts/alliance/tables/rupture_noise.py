@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from alliance.tables.apa import ApaTable, Column, Row, section
+from alliance.tables.apa import ApaTable, Column, Row
 from alliance.tables.format import (
     ABSENT,
     count,
@@ -22,9 +22,11 @@ from alliance.tables.ruptures import (
     LOOKS_AHEAD_EXPLAINED,
     NULL_LEAVES_OUT,
     VERIFIED_WORDS,
-    split_term,
+    rows_by_rule,
     term_in_words,
+    with_rules,
 )
+from alliance.tables.titles import title_of
 
 _NOISE_HEADINGS = (
     ("Rule", ""), ("wording from", "Rule"), ("looks ahead", "Rule"),
@@ -61,8 +63,8 @@ def rupture_noise_table(noise: pd.DataFrame, name: str, label: str) -> ApaTable 
         *(("A dash: the number is of too few clients to be shown.",) if hidden else ()),
     )
     columns = tuple(Column(*heading) for heading in _NOISE_HEADINGS)
-    return ApaTable(f"rupture_noise_{name}", "Ruptures and Noise Alone, by Rule", columns, rows,
-                    notes, noise)  # fmt: skip
+    title = title_of("Ruptures and Noise Alone, by Rule", label)
+    return ApaTable(f"rupture_noise_{name}", title, columns, rows, notes, noise)
 
 
 def _noise_row(own: pd.DataFrame) -> Row:
@@ -93,7 +95,7 @@ _TESTS: dict[str, tuple[str, str]] = {
         "rules that do not look ahead, given the SDs of the sample.",
     ),
     "landmark": (
-        "Later Outcome of Clients by Ruptures Until a Landmark",
+        "Later Outcome by Ruptures Until a Landmark",
         "Difference in the last outcome after the landmark session, of clients still in treatment, "
         "by the label that the ratings up to it give; at equal baseline, number of sessions, mean "
         "and slope of the rating until then.",
@@ -118,13 +120,10 @@ def rupture_test_table(
     shown = own[own["status"] == "ok"]
     if shown.empty:
         return None
-    parts = shown["term"].map(split_term)
-    shown = shown.assign(quantity=parts.str[0], rule=parts.str[1])
-    rows: list[Row] = []
-    for rule, group in shown.groupby("rule", sort=False):
-        rows.append(section(f"Rule: {rule_labels.get(str(rule), str(rule))}"))
-        rows += [_test_row(r) for r in group.itertuples()]
-    title, words = _TESTS[kind]
+    shown = with_rules(shown)
+    rows = rows_by_rule(shown, rule_labels, _test_row)
+    what, words = _TESTS[kind]
+    title = title_of(what, label, shown["level"])
     left_out = len(own) - len(shown)
     said = f" {left_out} further comparisons were not possible; the report says why."
     notes = (
@@ -132,7 +131,7 @@ def rupture_test_table(
     )  # fmt: skip
     columns = (
         Column("Comparison"), Column("Estimate [95% CI]"), Column("SE"), Column("p"),
-        Column("noise alone [95% band]"), Column("p (null)"), Column("n"),
+        Column("Noise alone [95% band]"), Column("p (null)"), Column("n"),
     )  # fmt: skip
     return ApaTable(f"rupture_{kind}_{name}", title, columns, tuple(rows), notes, own)
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from alliance.tables.apa import ApaTable, Column, Row, section
 from alliance.tables.format import ABSENT, count, p_value, with_interval
-from alliance.tables.ruptures import split_term
+from alliance.tables.ruptures import with_rules
 
 _TERMS = ("r_repair_baseline", "r_repair")
 PUBLISHED = "r_repair_published"
@@ -24,8 +24,7 @@ def rupture_repair_table(
     ratings : key of each rupture analysis -> what it searches. rule_labels : rule -> its name.
     """
     own = estimates[estimates["analysis"].isin(list(ratings)) & estimates["term"].notna()]
-    parts = own["term"].map(split_term)
-    own = own.assign(quantity=parts.str[0], rule=parts.str[1])
+    own = with_rules(own)
     own = own[own["quantity"].isin([*_TERMS, PUBLISHED])]
     if own.empty:
         return None
@@ -47,7 +46,8 @@ def rupture_repair_table(
     )  # fmt: skip
     columns = tuple(Column(*heading) for heading in headings)
     return ApaTable(
-        "rupture_repair", "Repair and Last Outcome as Correlations, Beside the Published One",
+        "rupture_repair",
+        "Repair and Last Outcome as Correlations Between Clients, Beside the Published One",
         columns, tuple(rows), _notes(own, published), own.drop(columns=["quantity", "rule"]),
     )  # fmt: skip
 
@@ -65,7 +65,7 @@ def _row(label: str, group: pd.DataFrame) -> Row:
 def _shown(row: object) -> str:
     if getattr(row, "status", "ok") == "not_estimated":
         return "not estimated"
-    return with_interval(row.estimate, row.ci_low, row.ci_high, 2)
+    return with_interval(row.estimate, row.ci_low, row.ci_high, 2, bounded=True)
 
 
 def _notes(own: pd.DataFrame, published: pd.DataFrame) -> tuple[str, ...]:

@@ -50,7 +50,8 @@ def source_outcome_table(estimates: pd.DataFrame, labels: Mapping[str, str]) -> 
         ("p", "Last outcome, clients"), ("n", "Last outcome, clients"),
     )  # fmt: skip
     return ApaTable(
-        "rupture_source_outcomes", "Next and Last Outcome by Ruptures of Other Sources",
+        "rupture_source_outcomes",
+        "Next Outcome Within and Last Outcome Between Clients, by Ruptures of Other Sources",
         tuple(Column(*h) for h in headings), tuple(rows), tuple(_notes(own, labels)), own,
     )  # fmt: skip
 

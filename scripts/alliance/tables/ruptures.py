@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from alliance.tables.format import (
     percent,
     with_interval,
 )
+from alliance.tables.titles import title_of
 
 VERIFIED_WORDS: dict[str, str] = {
     "abstract": "abstract",
@@ -74,6 +75,23 @@ def split_term(term: str) -> tuple[str, str]:
     return quantity, rule.rstrip("]")
 
 
+def with_rules(own: pd.DataFrame) -> pd.DataFrame:
+    """The rows with ``quantity`` and ``rule``, the two parts of their term."""
+    parts = own["term"].map(split_term)
+    return own.assign(quantity=parts.str[0], rule=parts.str[1])
+
+
+def rows_by_rule(
+    own: pd.DataFrame, rule_labels: Mapping[str, str], make: Callable[[object], Row]
+) -> list[Row]:
+    """A row for each of ``own``, under a heading for each rule."""
+    rows: list[Row] = []
+    for rule, group in own.groupby("rule", sort=False):
+        rows.append(section(f"Rule: {rule_labels.get(str(rule), str(rule))}"))
+        rows += [make(r) for r in group.itertuples()]
+    return rows
+
+
 def rupture_rules_table(summary: pd.DataFrame, name: str, label: str) -> ApaTable:
     """One row per rule.
 
@@ -106,8 +124,8 @@ def rupture_rules_table(summary: pd.DataFrame, name: str, label: str) -> ApaTabl
         f"that vary by chance alone also produce some.{_at_ceiling(summary)}",
     )
     return ApaTable(
-        f"ruptures_{name}", "Ruptures and Repairs by Rule", tuple(Column(*h) for h in headings),
-        tuple(rows), notes, summary,
+        f"ruptures_{name}", title_of("Ruptures and Repairs by Rule", label),
+        tuple(Column(*h) for h in headings), tuple(rows), notes, summary,
     )  # fmt: skip
 
 
@@ -131,12 +149,8 @@ def rupture_outcome_table(
     own = estimates[(estimates["analysis"] == name) & (estimates["kind"] == "contrast")]
     if own.empty:
         return None
-    parts = own["term"].map(split_term)
-    own = own.assign(quantity=parts.str[0], rule=parts.str[1])
-    rows: list[Row] = []
-    for rule, group in own.groupby("rule", sort=False):
-        rows.append(section(f"Rule: {rule_labels.get(str(rule), str(rule))}"))
-        rows += [_contrast_row(r) for r in group.itertuples()]
+    own = with_rules(own)
+    rows = rows_by_rule(own, rule_labels, _contrast_row)
     refused = own.loc[own["status"] == "not_estimated"]
     calibrated = own["p_null"].notna().any()
     shown = own[own["p_null"].notna()] if calibrated else own
@@ -155,11 +169,11 @@ def rupture_outcome_table(
     ]
     columns = (
         Column("Contrast"), Column("Difference [95% CI]"), Column("SE"), Column("p"),
-        Column("noise alone [95% band]"), Column("p (null)"), Column("p (null, Holm)"), Column("n"),
+        Column("Noise alone [95% band]"), Column("p (null)"), Column("p (null, Holm)"), Column("n"),
     )  # fmt: skip
+    title = title_of("Last Outcome With and Without Ruptures", label, own["level"])
     return ApaTable(
-        f"rupture_outcome_{name}", "Last Outcome of Clients With and Without Ruptures", columns,
-        tuple(rows), tuple(notes), own,
+        f"rupture_outcome_{name}", title, columns, tuple(rows), tuple(notes), own,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from alliance.tables.apa import ApaTable, Column, Row
 from alliance.tables.format import ABSENT, count, number, percent, with_interval
+from alliance.tables.titles import title_of
 
 _CRITERIA = (
     "A change between two neighbouring sessions counts when it is at least {cutoff:g} points, at "
@@ -42,7 +43,8 @@ def sudden_gains_table(
         f"Measure: {label}; M and SD in {_units(own)}. {_CRITERIA.format(cutoff=cutoff)}",
         *filter(None, [hidden]),
     )
-    return ApaTable(f"sudden_gains_{key}", "Sudden Gains and Losses", columns, rows, notes, own)
+    title = title_of("Sudden Gains and Losses", label)
+    return ApaTable(f"sudden_gains_{key}", title, columns, rows, notes, own)
 
 
 def _units(own: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from alliance.study import Study
 from alliance.tables.apa import ApaTable, Column, Row, section
 from alliance.tables.format import ABSENT, counted, digits_for, number, p_value, with_interval
+from alliance.tables.titles import title_of, title_of_model
 
 _PARTS = (("within", "Within clients"), ("between", "Between clients"))
 _HIGHER = "Outcome oriented so that higher is worse."
@@ -154,7 +155,8 @@ def trend_table(estimates: pd.DataFrame, model: str, label: str) -> ApaTable | N
         "deviations from the course. Deviations from each client's own line lose most, and leave "
         "out clients with fewer than three sessions."
     )
-    return _table(f"trend_{model}", f"Sensitivity to Trend: {label}", columns, rows, own, note)
+    title = title_of("Sensitivity to Trend", label, own["level"])
+    return _table(f"trend_{model}", title, columns, rows, own, note)
 
 
 # Components
@@ -178,7 +180,7 @@ def components_table(estimates: pd.DataFrame, model: str, label: str) -> ApaTabl
         "reliable than the total and overlap within clients, which widens the joint intervals."
     )
     own = pd.concat([separate, joint])
-    title = f"Components: {label}"
+    title = title_of("Components", label, own["level"])
     return _table(f"components_{model}", title, _part_columns("Component"), rows, own, note)
 
 
@@ -225,7 +227,8 @@ def moderators_table(estimates: pd.DataFrame, model: str, label: str) -> ApaTabl
         "ask for one, because the test would otherwise reject too often. p (Holm) is adjusted for "
         "all moderators of this model; tests within and between clients are families of their own."
     )
-    return _table(f"moderators_{model}", f"Moderators: {label}", columns, rows, own, note)
+    title = title_of("Moderators", label, own["level"])
+    return _table(f"moderators_{model}", title, columns, rows, own, note)
 
 
 def _moderator_words(one: pd.DataFrame, analysis: str) -> str:
@@ -302,7 +305,7 @@ def raters_table(
         "sharing the outcome and the clients. Negative: goes with a better outcome; a negative "
         "difference: the first does so more strongly."
     )
-    title = f"Two Ratings Side by Side: {label}"
+    title = title_of("Two Ratings Side by Side", label, own["level"])
     return _table(f"raters_{model}", title, _part_columns("Rating"), rows, own, note)
 
 
@@ -348,4 +351,5 @@ def association_table(estimates: pd.DataFrame, key: str, label: str) -> ApaTable
         source = str(published["estimator"]).removeprefix("meta-analysis: ")
         notes.append(f"{published['estimand']} ({source}): {published['known_bias']}.")
     columns = [Column("Version"), Column("r [95% CI]"), Column("Slope [95% CI]"), Column("p")]
-    return _table(f"association_{key}", label, columns, rows, own, *notes)
+    title = title_of_model(label, own["level"])
+    return _table(f"association_{key}", title, columns, rows, own, *notes)

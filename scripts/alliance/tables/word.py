@@ -18,7 +18,7 @@ from docx.shared import Cm, Pt
 from docx.table import Table, _Cell
 from docx.text.paragraph import Paragraph
 
-from alliance.tables.apa import ApaTable, Column, Row, is_statistic
+from alliance.tables.apa import ApaTable, Column, Row, with_statistics
 
 FONT = "Times New Roman"
 _THICK, _THIN = "12", "6"  # eighths of a point
@@ -105,7 +105,8 @@ def add_table(document: WordDocument, table: ApaTable, label: str = "") -> None:
     if table.notes:
         note = document.add_paragraph()
         note.add_run("Note. ").italic = True
-        note.add_run(" ".join(table.notes))
+        for part, is_symbol in with_statistics(" ".join(table.notes)):
+            note.add_run(part).italic = is_symbol
         _small(note, 9)
 
 
@@ -164,7 +165,7 @@ def _write_spans(grid: Table, columns: Sequence[Column]) -> None:
     for span, group in groupby(columns, key=lambda column: column.span):
         last = at + len(list(group)) - 1
         cell = cells[at].merge(cells[last])
-        _fill(cell, span, WD_ALIGN_PARAGRAPH.CENTER)
+        _fill(cell, span, WD_ALIGN_PARAGRAPH.CENTER, statistics=True)
         _rule(cell, "top", _THICK)
         if span:
             _rule(cell, "bottom", _THIN)
@@ -174,7 +175,7 @@ def _write_spans(grid: Table, columns: Sequence[Column]) -> None:
 
 def _write_headings(grid: Table, at: int, columns: Sequence[Column]) -> None:
     for place, (cell, column) in enumerate(zip(grid.rows[at].cells, columns, strict=True)):
-        _fill(cell, column.heading, _alignment(place), italic=is_statistic(column.heading))
+        _fill(cell, column.heading, _alignment(place), statistics=True)
         _rule(cell, "bottom", _THIN)
         if at == 0:
             _rule(cell, "top", _THICK)
@@ -188,7 +189,7 @@ def _write_row(grid: Table, at: int, row: Row) -> None:
         return
     for place, (cell, text) in enumerate(zip(cells, row.cells, strict=True)):
         indent = _INDENT if row.indent and place == 0 else ""
-        _fill(cell, indent + text, _alignment(place))
+        _fill(cell, indent + text, _alignment(place), statistics=place > 0)
 
 
 def _alignment(place: int) -> WD_ALIGN_PARAGRAPH:
@@ -196,13 +197,15 @@ def _alignment(place: int) -> WD_ALIGN_PARAGRAPH:
 
 
 def _fill(
-    cell: _Cell, text: str, align: WD_ALIGN_PARAGRAPH, bold: bool = False, italic: bool = False
+    cell: _Cell, text: str, align: WD_ALIGN_PARAGRAPH, bold: bool = False, statistics: bool = False
 ) -> None:
+    """Write into a cell; with ``statistics``, statistical symbols are set in italics."""
     paragraph = cell.paragraphs[0]
     paragraph.alignment = align
     paragraph.paragraph_format.space_after = Pt(1)
-    run = paragraph.add_run(text)
-    run.bold, run.italic, run.font.size = bold, italic, Pt(9.5)
+    for part, is_symbol in with_statistics(text) if statistics else [(text, False)]:
+        run = paragraph.add_run(part)
+        run.bold, run.italic, run.font.size = bold, is_symbol, Pt(9.5)
 
 
 def _rule(cell: _Cell, edge: str, size: str) -> None:
