@@ -23,3 +23,13 @@ def thin_clients(clients: pd.Series, seed: int, most: int = MOST_CLIENTS) -> lis
         return [str(name) for name in names]
     chosen = np.random.default_rng(seed).choice(names.size, size=most, replace=False)
     return [str(name) for name in names[np.sort(chosen)]]
+
+
+def numbered(clients: list[str]) -> dict[str, str]:
+    """Client -> ``client 01`` and so on: the numbers of a figure travel, pseudonyms must not."""
+    return {name: f"client {position:02d}" for position, name in enumerate(clients, start=1)}
+
+
+def chosen_clients(n: int) -> str:
+    """How many single clients a figure shows, and how they were chosen."""
+    return f"{n} clients drawn at random (fixed seed)" if n == MOST_CLIENTS else f"{n} clients"
