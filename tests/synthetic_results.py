@@ -120,8 +120,10 @@ def trajectories() -> pd.DataFrame:
     return table.assign(ci_low=table["mean"] - half, ci_high=table["mean"] + half)
 
 
-def model_frame() -> pd.DataFrame:
-    table = sessions().rename(columns={"alliance_client": "predictor", "symptoms": "outcome"})
+def model_frame(n_clients: int = 60) -> pd.DataFrame:
+    table = sessions(n_clients).rename(
+        columns={"alliance_client": "predictor", "symptoms": "outcome"}
+    )
     mean = table.groupby("client")["predictor"].transform("mean")
     return table.assign(
         within=table["predictor"] - mean, between=mean - mean.mean(), time=table["session"] - 1.0
@@ -329,9 +331,9 @@ def noise(summary: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def ruptures() -> dict[str, pd.DataFrame]:
+def ruptures(n_clients: int = 60) -> dict[str, pd.DataFrame]:
     rules = ("mean_prior_study", "previous_drop", "own_mean")
-    scored = sessions()
+    scored = sessions(n_clients)
     session_rows, episode_rows, client_rows = [], [], []
     labels = ["none", "repaired", "unrepaired", "none", "indeterminate", "none"]
     for rule in rules:
@@ -534,6 +536,13 @@ def report_inputs(figures: tuple = (), **changes: object) -> ReportInputs:
         "citation": "How to cite this", "bayes_checks": bayes_checks(),
     }  # fmt: skip
     return ReportInputs(**(parts | changes))
+
+
+def tables_by_client(n_clients: int) -> dict[str, pd.DataFrame]:
+    """Every table of figures that has rows of single clients."""
+    tables = {"sessions": sessions(n_clients), "frame": model_frame(n_clients)}
+    tables |= ruptures(n_clients)
+    return {name: table for name, table in tables.items() if "client" in table}
 
 
 def figure_inputs(**changes: object) -> FigureInputs:

@@ -11,6 +11,7 @@ import pytest
 import synthetic_results as synthetic
 from matplotlib.figure import Figure
 
+from alliance import describe
 from alliance.figures import (
     FIGURES,
     FORMATS,
@@ -114,6 +115,20 @@ def test_no_text_runs_out_of_the_figure(drawn, name):
             assert -1 < box.y0 <= box.y1 < height + 1, text.get_text()
 
 
+def test_labels_stay_inside_where_ticks_follow_the_room():
+    """Scores from 1.7 to 4.5 have ticks at halves in the final panel, at wholes before."""
+    rows = pd.DataFrame({"session": [1.0, 2, 3, 4], "score": [3.5, 4.5, 1.7, 3.0]})
+    panels = [
+        rows.assign(panel=letter, label="none", rating="Alliance, client (WAI-SR)")
+        for letter in "ABCDEFGH"
+    ]
+    numbers = pd.concat(panels).assign(rule="r", ruptured=False, nadir=False, repair=False)
+    figure = ruptures.draw_rupture_timelines(numbers)
+    renderer = laid_out(figure)
+    assert any("." in tick.get_text() for tick in figure.axes[0].get_yticklabels())
+    assert figure.axes[0].yaxis.label.get_window_extent(renderer).x0 > -1
+
+
 def test_boxes_of_the_flow_hold_their_text(drawn):
     axes = drawn["data_flow"].figure.axes[0]
     renderer = laid_out(drawn["data_flow"].figure)
@@ -166,6 +181,53 @@ def test_single_clients_stay_below_thirty_in_figures(drawn):
     assert single.groupby("level")["series"].nunique().max() <= 30
     for name in ("rupture_timelines", "drop_probabilities"):
         assert drawn[name].numbers["panel"].nunique() <= 26  # letters
+
+
+BY_CLIENT = [
+    name
+    for name, spec in FIGURES.items()
+    if {*spec.needs, *spec.uses} & {*synthetic.tables_by_client(6)}
+]
+
+
+@pytest.mark.parametrize("name", BY_CLIENT)
+def test_no_figure_grows_with_the_number_of_clients(inputs, name):
+    """Ten times the clients: as many lines in every panel, as many bytes, a table as long."""
+    few = make_figure(name, inputs)
+    many = make_figure(name, synthetic.figure_inputs(**synthetic.tables_by_client(600)))
+    assert isinstance(many.figure, Figure)
+    assert [len(panel.lines) for panel in many.figure.axes] == [
+        len(panel.lines) for panel in few.figure.axes
+    ]
+    assert len(many.numbers) < 1.3 * len(few.numbers)
+    sizes = [len(figure_bytes(figure.figure, "svg")) for figure in (few, many)]
+    assert sizes[1] < 1.3 * sizes[0]
+
+
+def test_lines_of_everybody_end_where_the_mean_does():
+    """Few clients are all drawn: their lines must not tell how few are left at late sessions."""
+    few = synthetic.sessions(12)
+    means = describe.trajectories(few, synthetic.study())
+    names = {name: name for name in ("alliance_client", "symptoms")}
+    numbers = trajectories.numbers_trajectories(means, names, few, seed=1)
+    last = means[means["measure"].isin(names)].groupby("measure")["session"].max()
+    assert (last < few["session"].max()).all()
+    assert numbers.groupby("measure")["session"].max().equals(last)
+    drawn = numbers[numbers["series"] != "mean"].groupby("measure")["series"].nunique()
+    assert (drawn == 12).all()
+    caption = trajectories.describe_trajectories(numbers).caption
+    assert "Thin lines: 12 clients, for illustration" in caption
+
+
+def test_figures_of_single_clients_are_among_them():
+    assert {"trajectories", "within_between_slopes", "rupture_timelines"} <= {*BY_CLIENT}
+
+
+@pytest.mark.parametrize("name", BY_CLIENT)
+def test_numbers_behind_figures_hold_no_pseudonym(drawn, name):
+    """They are published with a study; C001 would lead back to the records of a client."""
+    text = numbers_csv(drawn[name].numbers)
+    assert not set(synthetic.sessions()["client"]) & set(re.findall(r"\w+", text))
 
 
 def test_flow_numbers_hold_every_loss():
@@ -384,7 +446,7 @@ def test_examples_of_several_ratings_are_chosen_by_rule():
     assert panels.to_dict() == {"First": 8, "Second": 4}
     again = ruptures.numbers_rupture_timelines(*[part.sample(frac=1) for part in both], shown)
     assert again["panel"].tolist() == numbers["panel"].tolist()
-    assert again["client"].tolist() == numbers["client"].tolist()
+    assert again["score"].tolist() == numbers["score"].tolist()
 
 
 def test_rules_of_several_ratings_have_bars_of_their_own():

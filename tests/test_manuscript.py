@@ -195,6 +195,16 @@ def test_what_was_not_estimated_is_said_with_its_reason():
     assert "failed" not in text
 
 
+def test_a_refused_association_says_so_beside_the_published_one():
+    whole = dynamics()
+    refused = whole.estimates[whole.estimates["analysis"] == "early"].copy()
+    published = refused.head(1).assign(term="r_published")
+    refused[["estimate", "ci_low", "ci_high", "p"]] = np.nan
+    refused = refused.assign(status="not_estimated", reason="fewer than 20 clients have a rating")
+    text = markdown(results_text(replace(whole, estimates=pd.concat([refused, published]))))
+    assert "*Early alliance.* Not estimated: fewer than 20 clients have a rating. Meta" in text
+
+
 def test_a_failed_gate_is_told_and_its_numbers_are_not():
     rows = synthetic.estimates()
     failed = (rows["analysis"] == "main") & rows["estimator"].str.startswith("NUTS")

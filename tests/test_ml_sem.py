@@ -16,6 +16,7 @@ from alliance.estimation.ml_sem_rows import ml_sem_rows
 from alliance.estimation.refusal import Refusal
 from alliance.likelihood.predetermined import PanelStructure
 from alliance.simulation.recovery import Truth, simulate
+from alliance.small_cells import few_in_words
 
 MODELS = {
     "forward": ("balanced", 1, ("beta", "phi")),
@@ -104,6 +105,9 @@ def test_sessions_with_too_few_clients_are_not_used():
     refusal = fit_ml_sem(sample(15, 12), RECURSIVE, 1)
     assert isinstance(refusal, Refusal)
     assert "random-intercept VAR" in refusal.advice
+    # Three is a number needed, not one counted: privacy must not take it for few clients.
+    assert few_in_words(refusal.reason, 5) == refusal.reason
+    assert "there are so many up to session 2" in refusal.reason
 
 
 def test_three_series():

@@ -226,6 +226,27 @@ def test_planted_identifiers_are_in_no_byte_of_what_is_written(planted):
     assert all(word.encode() in own for word in (*FIRST, *LAST))
 
 
+def test_pseudonyms_stay_in_the_tables_of_records(planted):
+    """What people read and pass on leads back to nobody's records, not even by pseudonym."""
+    results = planted.project.root / "results/mini"
+    scored = pd.read_parquet(results / "data/scored/sessions.parquet")
+    pseudonyms = {name.encode() for name in scored["client"].unique()}
+    read = [
+        path
+        for path in results.rglob("*")
+        if path.is_file() and path.relative_to(results).parts[0] not in ("data", "qc", "bayes")
+    ]
+    assert {"trajectories.csv", "report.html", "manuscript.docx"} <= {path.name for path in read}
+    found = {path.name: pseudonyms & words(path) for path in read}
+    assert {name: told for name, told in found.items() if told} == {}
+    assert pseudonyms <= words(results / "data/scored/sessions.parquet")  # the search finds them
+
+
+def words(path: Path) -> set[bytes]:
+    """Every word in a file, also in what it holds compressed."""
+    return set(re.findall(rb"\w+", contents(path)))
+
+
 @pytest.mark.parametrize("key", [None, "short"])
 def test_without_a_key_nothing_is_let_in_and_nothing_told(finished, tmp_path, key):
     project = copy_project(tmp_path / "project", finished)

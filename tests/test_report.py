@@ -241,6 +241,19 @@ def test_every_row_that_is_not_ok_is_listed(estimates, study):
     ]
 
 
+def test_very_many_rows_with_one_reason_are_told_briefly(estimates, study):
+    row = estimates[estimates["analysis"] == "main"].head(1)
+    weeks = [
+        row.assign(term=f"week_{k}", estimand=f"After {k} weeks", status="not_estimated")
+        for k in range(1, 20)
+    ]
+    told = sentences.left_out(pd.concat(weeks).assign(reason="no dates"), study)
+    assert len(told) == 1
+    assert "after 4 weeks and 15 further quantities, which estimates.csv names: " in told[0]
+    assert "after 5 weeks" not in told[0]
+    assert told[0].endswith("not estimated. No dates.")
+
+
 def test_validation_and_data_sentences():
     assert sentences.data_sentence(None) == ""
     assert sentences.data_sentence(synthetic.flow()) == (
@@ -249,6 +262,14 @@ def test_validation_and_data_sentences():
     none = synthetic.validation().iloc[:0]
     assert "without warnings" in sentences.validation_sentence(none)
     assert "1 warning:" in sentences.validation_sentence(synthetic.validation())
+
+
+def test_the_page_does_not_grow_with_the_number_of_clients():
+    """Ten thousand clients with a change each, and tables of figures aside, the same page."""
+    few = synthetic.cleaning_log()
+    many = pd.concat([few.assign(client=f"C{k}") for k in range(10_000)], ignore_index=True)
+    pages = [build_report(synthetic.report_inputs(cleaning_log=log)) for log in (few, many)]
+    assert abs(len(pages[1]) - len(pages[0])) < 100
 
 
 def test_rows_and_few_clients_stay_out_of_sentences():

@@ -78,7 +78,7 @@ def write_study(folder: Path) -> None:
     for spec in content["models"].values():
         spec |= {"bayes": False, "bootstrap": 0}
     for spec in content["dynamics"].values():
-        spec["bayes"] = False
+        spec |= {"bayes": False, "bootstrap": 0}
     for spec in content["ruptures"].values():
         spec |= {"discrete_drops": False, "null_datasets": NULL_DATASETS}
     path = folder / "config/studies/large.yaml"

@@ -152,13 +152,21 @@ def variance_parts(values: Array, client: pd.Series) -> tuple[float, float, floa
     """
     groups = pd.Series(values).groupby(client.to_numpy())
     n, means = groups.size().to_numpy(float), groups.mean().to_numpy()
-    squares = groups.apply(lambda v: float(((v - v.mean()) ** 2).sum())).to_numpy()
+    # A Series of every client's own would take thirty times as long as the sums themselves.
+    squares = np.array([np.square(v - v.mean()).sum() for v in _by_group(values, groups.ngroup())])
     degrees = n.sum() - len(n)
     if degrees <= 0:
         return float("nan"), float("nan"), float("nan")
     pooled = float(np.sqrt(squares.sum() / degrees))
     between, within = (float(part[0]) for part in one_way_reml(n, means, squares))
     return pooled, float(np.sqrt(between)), between / (between + within)
+
+
+def _by_group(values: Array, group: pd.Series) -> list[Array]:
+    """The values of each group, in the order of the groups' numbers 0, 1, ..."""
+    codes = group.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    return np.split(values[order], np.flatnonzero(np.diff(codes[order])) + 1)
 
 
 def _lag1(present: pd.DataFrame, column: str) -> float:

@@ -95,8 +95,8 @@ def fit_ml_sem(
     window = _window(series, max_sessions)
     if window < MIN_SESSIONS:
         return Refusal(
-            f"only {window} sessions have {CLIENTS_PER_CELL} clients per score of a treatment; "
-            f"the model needs {MIN_SESSIONS}",
+            f"sessions 1 to {MIN_SESSIONS} are needed with at least {CLIENTS_PER_CELL} clients for "
+            f"each score up to them; there are so many up to {_reached(window)}",
             "Use the random-intercept VAR, which has fewer parameters.",
         )
     used = _first_sessions(series, window)
@@ -109,6 +109,10 @@ def fit_ml_sem(
     problem = _Problem.of(used, structure, start.scale)
     x = problem.descend(problem.start(start), np.ones(problem.size, dtype=bool))
     return _judged(problem, x, used)
+
+
+def _reached(window: int) -> str:
+    return f"session {window}" if window else "no session"
 
 
 def _window(series: VarSeries, max_sessions: int) -> int:

@@ -51,6 +51,7 @@ def draw_missingness(numbers: pd.DataFrame, time_unit: str = "session") -> Figur
         rated = numbers.groupby("session")["n_present"].max()
         below.bar(rated.index.astype(float), rated.astype(float), color=FAINT, width=0.8)
         below.set(ylabel="Clients with a score", xlabel=time_unit.capitalize())
+        below.yaxis.set_major_formatter("{x:,.0f}")
         below.set_xlim(float(rated.index.min()) - 0.6, float(rated.index.max()) + 0.6)
         grid_lines(below, "y")
         whole_sessions(below)

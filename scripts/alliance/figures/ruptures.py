@@ -27,7 +27,7 @@ from alliance.figures.style import (
 from alliance.figures.thinning import LETTERS, example_clients
 
 TIMELINE_NUMBERS: tuple[str, ...] = (
-    "rating", "rule", "panel", "client", "label", "session", "score", "ruptured", "nadir", "repair",
+    "rating", "rule", "panel", "label", "session", "score", "ruptured", "nadir", "repair",
 )  # fmt: skip
 RULE_NUMBERS: tuple[str, ...] = (
     "rating",
@@ -99,7 +99,7 @@ def _timeline(
     session = ordered["session"].astype(float)
     return pd.DataFrame(
         {
-            "panel": letter, "client": client, "label": label,
+            "panel": letter, "label": label,
             "session": session, "score": ordered["score"].astype(float),
             "ruptured": (ordered["state"] == "ruptured").to_numpy(),
             "nadir": session.isin(own["nadir"].astype(float)).to_numpy(),

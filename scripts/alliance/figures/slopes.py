@@ -20,7 +20,7 @@ from alliance.figures.style import (
     sheet,
     wrap,
 )
-from alliance.figures.thinning import thin_clients
+from alliance.figures.thinning import chosen_clients, numbered, thin_clients
 
 NUMBERS: tuple[str, ...] = ("level", "element", "series", "x", "y", "y_low", "y_high")
 _TERM = {
@@ -98,11 +98,11 @@ def _client_lines(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     counts = frame.groupby("client")["within"].agg(["size", "std"])
     usable = counts.index[(counts["size"] >= 4) & (counts["std"] > 0)].to_series()
     lines = []
-    for client in thin_clients(usable, seed):
+    for client, name in numbered(thin_clients(usable, seed)).items():
         own = frame[frame["client"].astype(str) == client]
         x, y = own["within"].to_numpy(float), own["outcome"].to_numpy(float)
         ends = np.array([x.min(), x.max()])
-        lines.append(_points("within_client", "client", client, ends, _straight(x, y) * ends))
+        lines.append(_points("within_client", "client", name, ends, _straight(x, y) * ends))
     return pd.concat(lines) if lines else pd.DataFrame(columns=list(NUMBERS))
 
 
@@ -114,11 +114,11 @@ def _straight(x: np.ndarray, y: np.ndarray) -> float:
 def _client_means(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     means = frame.groupby("client", sort=True)[["between", "outcome"]].mean()
     x, y = means["between"].astype(float), means["outcome"].astype(float) - means["outcome"].mean()
-    drawn = thin_clients(means.index.to_series(), seed)
-    keep = means.index.astype(str).isin(drawn)
-    names = means.index[keep].astype(str)
+    x.index = y.index = means.index.astype(str)
+    drawn = numbered(thin_clients(means.index.to_series(), seed))
     return pd.concat(
-        [_points("between_client", "client", n, [x[n]], [y[n]]) for n in names], ignore_index=True
+        [_points("between_client", "client", n, [x[c]], [y[c]]) for c, n in drawn.items()],
+        ignore_index=True,
     )
 
 
@@ -190,7 +190,7 @@ def describe_within_between_slopes(
     if len(drawn):
         most = int(drawn.groupby("level")["series"].nunique().max())
         caption += (
-            f" Thin lines and dots: {most} clients drawn at random (fixed seed); the lines run "
+            f" Thin lines and dots: {chosen_clients(most)}; the lines run "
             "through each client's own points and do not enter the estimates."
         )
     parts = [

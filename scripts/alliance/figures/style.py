@@ -111,8 +111,17 @@ def new_figure(width_mm: float, height_mm: float, layout: str = "constrained") -
 
 
 def settle(figure: Figure) -> None:
-    """Work out the layout once and keep it: every later save then places things alike."""
+    """Work out the layout once and keep it: every later save then places things alike.
+
+    How many ticks there are depends on the room, which the layout measures before it is shared
+    out: ticks are therefore kept as they came out, and the layout is worked out again for them.
+    """
     if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            for axis in (axes.xaxis, axes.yaxis):
+                if type(axis.get_major_locator()) is mpl.ticker.AutoLocator:
+                    axis.set_major_locator(mpl.ticker.FixedLocator(axis.get_majorticklocs()))
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
 

@@ -47,3 +47,13 @@ def example_clients(
         evenly = ((np.arange(n) + 0.5) * len(having) / n).astype(int)
         chosen += [(name, label) for name in having["client"].iloc[evenly]]
     return chosen
+
+
+def numbered(clients: list[str]) -> dict[str, str]:
+    """Client -> ``client 01`` and so on: the numbers of a figure travel, pseudonyms must not."""
+    return {name: f"client {position:02d}" for position, name in enumerate(clients, start=1)}
+
+
+def chosen_clients(n: int) -> str:
+    """How many single clients a figure shows, and how they were chosen."""
+    return f"{n} clients drawn at random (fixed seed)" if n == MOST_CLIENTS else f"{n} clients"

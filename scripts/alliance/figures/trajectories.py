@@ -19,7 +19,7 @@ from alliance.figures.style import (
     whole_sessions,
     wrap,
 )
-from alliance.figures.thinning import thin_clients
+from alliance.figures.thinning import chosen_clients, numbered, thin_clients
 
 NUMBERS: tuple[str, ...] = (
     "measure", "label", "series", "session", "value", "ci_low", "ci_high", "n_clients",
@@ -29,7 +29,8 @@ NUMBERS: tuple[str, ...] = (
 def numbers_trajectories(
     trajectories: pd.DataFrame, labels: dict[str, str], sessions: pd.DataFrame | None, seed: int
 ) -> pd.DataFrame:
-    """Rows of ``series`` "mean" (with interval and n) and one series per drawn client.
+    """Rows of ``series`` "mean" (with interval and n) and one series per drawn client,
+    numbered within each measure.
 
     Parameters
     ----------
@@ -43,10 +44,22 @@ def numbers_trajectories(
         if means.empty:
             continue
         mean_rows = means.rename(columns={"mean": "value"}).assign(label=label, series="mean")
-        parts += [mean_rows[list(NUMBERS)], _client_rows(measure, label, sessions, seed)]
+        lines = _client_rows(measure, label, sessions, seed)
+        if not _is_sample(lines, sessions):
+            # Lines of everybody would tell how few are left at the sessions without a mean.
+            lines = lines[lines["session"].isin(means["session"])]
+        parts += [mean_rows[list(NUMBERS)], lines]
     if not parts:
         return pd.DataFrame(columns=list(NUMBERS))
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
+
+
+def _is_sample(lines: pd.DataFrame, sessions: pd.DataFrame | None) -> bool:
+    """Whether only some of the clients with a score are drawn."""
+    if lines.empty or sessions is None:
+        return True
+    rated = sessions.loc[sessions[lines["measure"].iloc[0]].notna(), "client"]
+    return lines["series"].nunique() < rated.nunique()
 
 
 def _client_rows(
@@ -55,10 +68,11 @@ def _client_rows(
     if sessions is None or measure not in sessions.columns:
         return pd.DataFrame(columns=list(NUMBERS))
     rated = sessions.loc[sessions[measure].notna(), ["client", "session", measure]]
-    drawn = rated[rated["client"].isin(thin_clients(rated["client"], seed))]
-    rows = drawn.rename(columns={"client": "series", measure: "value"}).assign(
-        measure=measure, label=label, ci_low=np.nan, ci_high=np.nan, n_clients=1
-    )
+    names = numbered(thin_clients(rated["client"], seed))
+    series = rated["client"].astype(str).map(names)
+    rows = rated.rename(columns={measure: "value"}).assign(
+        series=series, measure=measure, label=label, ci_low=np.nan, ci_high=np.nan, n_clients=1
+    )[series.notna()]
     return rows.sort_values(["series", "session"])[list(NUMBERS)]
 
 
@@ -103,7 +117,7 @@ def describe_trajectories(numbers: pd.DataFrame) -> FigureText:
     most = int(shown.max()) if len(shown) else 0
     caption = "Mean score at each session (points of the scale) with 95% interval."
     if most:
-        caption += f" Thin lines: {most} clients drawn at random (fixed seed), for illustration."
+        caption += f" Thin lines: {chosen_clients(most)}, for illustration."
     caption += (
         " Clients leave over time, so later means rest on fewer and different clients; sessions "
         "with too few clients are not shown."

@@ -44,6 +44,8 @@ from alliance.tables.variants import analysis_words
 from alliance.text.models import FEW_DF
 from alliance.timing import lag_rule
 
+MOST_TERMS = 4  # named in a sentence on what was left out for one reason
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -498,7 +500,7 @@ def anonymity_sentence(groups: pd.DataFrame, names: list[str], smallest_cell: in
 def left_out(
     estimates: pd.DataFrame, study: Study, rule_labels: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Every row that is not ok, in words; rows with the same reason share a sentence."""
+    """What the rows that are not ok are, in words; those with the same reason share a sentence."""
     bad = estimates[estimates["status"] != "ok"]
     names = {name: model.label for name, model in study.models.items()}
     names |= {name: dynamic.label for name, dynamic in study.dynamics.items()}
@@ -521,10 +523,18 @@ def _refused(bad: pd.DataFrame, name: str) -> Iterable[str]:
         ["estimator", "status", "reason"], sort=False
     ):
         words = (_inside(term_words(r.term, r.estimand)) for r in own.itertuples())
-        terms = ", ".join(dict.fromkeys(words))
+        terms = _the_first(list(dict.fromkeys(words)))
         said = "not estimated" if status == "not_estimated" else "estimated, but diagnostics failed"
         by = f" ({estimator})" if estimator else ""
         yield f"{name}{by}, {terms}: {said}. {_sentence(str(reason))}"
+
+
+def _the_first(terms: list[str]) -> str:
+    """Quantities as a list; of very many the first ones, as the reason is the same for all."""
+    if len(terms) <= MOST_TERMS:
+        return ", ".join(terms)
+    further = counted(len(terms) - MOST_TERMS, "further quantity", "further quantities")
+    return f"{', '.join(terms[:MOST_TERMS])} and {further}, which estimates.csv names"
 
 
 def _inside(words: str) -> str:

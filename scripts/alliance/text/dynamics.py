@@ -145,6 +145,7 @@ def association_results(x: TextInputs) -> Passage | None:
         refused = own[own["status"] == "not_estimated"]
         if not found and len(refused):
             found = [sentence(f"not estimated: {refused['reason'].iloc[0]}")]
+        found += _published(own)
         said.append(f"*{spec.label}.* {' '.join(found)}" if found else "")
     return passage("Early alliance and last outcome", said)
 
@@ -158,6 +159,9 @@ def _correlations(own: pd.DataFrame) -> Iterator[str]:
         row = _first(own, term)
         if row is not None:
             yield f"{words}: {statistics(row, 'r')} ({counted(row['n_clients'], 'client')})."
+
+
+def _published(own: pd.DataFrame) -> Iterator[str]:
     row = _first(own, "r_published")
     if row is not None:
         value = number(row["estimate"], 3, bounded=True)
