@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ from alliance.figures.thinning import LETTERS, example_clients
 
 CLIENT, CLASSES, RECOVERY, COMPARISON = "client", "classes", "recovery", "comparison"
 DROP_NUMBERS: tuple[str, ...] = (
-    "part", "rating", "rule", "panel", "client", "session", "score", "ruptured", "probability",
+    "part", "rating", "rule", "panel", "session", "score", "ruptured", "probability",
     "quantity", "low", "high", "n_sessions", "n_clients", "percent", "n_onsets",
     "mean_probability", "estimate", "ci_low", "ci_high", "claimed", "words",
 )  # fmt: skip
@@ -100,7 +100,7 @@ def _client_parts(
     own: pd.DataFrame,
     sessions: pd.DataFrame,
     quota: Mapping[str, int],
-    letters: object,
+    letters: Iterator[str],
     smallest_cell: int,
 ) -> list[pd.DataFrame]:
     by_client = own.groupby("client")["probability"].agg(["max", "size"]).reset_index()
@@ -116,7 +116,7 @@ def _client_parts(
         lines[lines["client"] == client]
         .sort_values("session")
         .assign(part=CLIENT, panel=letter, ruptured=lambda x: x["state"] == "ruptured")
-        .drop(columns=["analysis", "state"])
+        .drop(columns=["analysis", "client", "state"])
         for client, letter in zip(chosen, letters, strict=False)
     ]
 
