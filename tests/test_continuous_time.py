@@ -80,7 +80,10 @@ def test_by_sessions_it_is_the_discrete_model_of_one_occasion():
     np.testing.assert_allclose(one.se[0], known.se[0], rtol=1e-3)
     np.testing.assert_array_equal(drawn.estimate, one.estimate)
     np.testing.assert_allclose(drawn.se, one.se, rtol=0.04)
-    np.testing.assert_allclose(drawn.low[0], known.low[0], atol=0.1 * known.se.max())
+    # normal in the drift or normal in its exponential: not quite the same distribution
+    for side in ("low", "high"):
+        ends = getattr(drawn, side)[0], getattr(known, side)[0]
+        np.testing.assert_allclose(*ends, atol=0.25 * float(known.se.max()))
 
 
 def test_decay_is_the_matrix_exponential():

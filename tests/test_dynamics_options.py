@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 import yaml
-from conftest import Project
+from conftest import Project, copy_project
 
 from alliance.estimation.random_dynamics_rows import ESTIMATOR
 
@@ -24,8 +24,6 @@ def ask(content: dict) -> None:
 @pytest.fixture(scope="module")
 def sampled(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Rows of the small study (draft effort), as the workflow wrote them."""
-    from conftest import copy_project
-
     project = copy_project(tmp_path_factory.mktemp("options") / "project", finished)
     return rows_of(project)
 
@@ -59,5 +57,5 @@ def test_effects_may_differ_between_clients(sampled: pd.DataFrame):
         assert 0 <= own.loc[f"share_{term}", "estimate"] <= 100
     assert (own["status"].eq("ok") == own["reason"].isna()).all()
     plain = sampled[sampled["estimator"] == "Random-intercept VAR(1), NUTS"].set_index("term")
-    apart = own.loc["autoregression_outcome", "estimate"] - plain.loc["autoregression_outcome", "estimate"]  # fmt: skip
-    assert abs(apart) < 3 * plain.loc["autoregression_outcome", "se"]
+    one, other = plain.loc["autoregression_outcome"], own.loc["autoregression_outcome"]
+    assert abs(other["estimate"] - one["estimate"]) < 3 * one["se"]
