@@ -167,6 +167,41 @@ def test_the_planted_correlation_is_found_beside_the_published_one():
     assert (abs(slopes["estimate"] - true) < 3 * slopes["se"]).all()
 
 
+def test_a_variance_of_therapists_that_is_nearly_zero_is_found():
+    """Values of lmerTest 3.1-3: the SD of therapists, 0.09, is a fortieth of the residual SD."""
+    rows = rows_of(made_up(n=2000))
+    between, within = (
+        rows.loc[f"slope_{term}"] for term in ("between_therapists", "within_therapist")
+    )
+    assert (between["converged"], between["status"]) == ("yes", "ok")
+    assert between["estimate"] == pytest.approx(-3.5475505, rel=1e-6)
+    assert between["se"] == pytest.approx(1.3161024, rel=1e-5)
+    assert between["df"] == pytest.approx(27.81378, rel=1e-3)
+    assert within["se"] == pytest.approx(0.14213358, rel=1e-6)
+    assert within["df"] == pytest.approx(1969.495, rel=1e-3)
+
+
+def test_a_slope_between_therapists_has_no_more_degrees_of_freedom_than_therapists():
+    """By seed the variance of 30 therapists without any effect is estimated as zero or not."""
+    seen = set()
+    for seed in range(1, 7):
+        rows = rows_of(made_up(seed=seed))
+        between, within = (
+            rows.loc[f"slope_{term}"] for term in ("between_therapists", "within_therapist")
+        )
+        zero = str(between["converged"]).startswith("yes, on the boundary")
+        seen.add(zero)
+        assert between["df"] <= 28
+        if zero:
+            assert (between["df"], between["interval"]) == (28, "95% t, df of therapists")
+            assert within["df"] > 200
+        half = stats.t.ppf(0.975, between["df"]) * between["se"]
+        assert between["ci_high"] - between["estimate"] == pytest.approx(half)
+        t = abs(between["estimate"]) / between["se"]
+        assert between["p"] == pytest.approx(2 * stats.t.sf(t, between["df"]))
+    assert seen == {True, False}
+
+
 def test_improvement_before_the_rating_is_taken_out_by_prior_change():
     rows = rows_of(made_up(n=1500, prior=0.3))
     without, with_change = rows.loc["r_baseline"], rows.loc["r_prior_change"]

@@ -10,7 +10,7 @@ import pytest
 from scipy.linalg import expm
 from test_dynamics import CONTEXT, RECURSIVE, sample, series_of
 
-from alliance.estimation.continuous_time import TimedFit, fit_timed
+from alliance.estimation.continuous_time import TimedFit, decay, fit_timed
 from alliance.estimation.continuous_time_rows import continuous_time_rows
 from alliance.estimation.dynamics import fit_var
 from alliance.estimation.dynamics_effects import coefficients
@@ -73,10 +73,26 @@ def test_by_sessions_it_is_the_discrete_model_of_one_occasion():
     discrete = fit_var(series, VarSpec((0, 0)))
     fit = fit_timed(series, RECURSIVE, "session")
     assert fit.log_likelihood == pytest.approx(discrete.log_likelihood, abs=1e-5)
-    one = fit.discrete_effects(np.array([1.0]))
+    once = np.array([1.0])
+    one, drawn = fit.effects(lambda drift: decay(drift, once)), fit.discrete_effects(once, seed=1)
     known = coefficients(discrete)
     np.testing.assert_allclose(one.estimate[0], known.estimate[0], atol=1e-4)
     np.testing.assert_allclose(one.se[0], known.se[0], rtol=1e-3)
+    np.testing.assert_array_equal(drawn.estimate, one.estimate)
+    np.testing.assert_allclose(drawn.se, one.se, rtol=0.04)
+    # normal in the drift or normal in its exponential: not quite the same distribution
+    for side in ("low", "high"):
+        ends = getattr(drawn, side)[0], getattr(known, side)[0]
+        np.testing.assert_allclose(*ends, atol=0.25 * float(known.se.max()))
+
+
+def test_decay_is_the_matrix_exponential():
+    rng = np.random.default_rng(5)
+    drift = rng.normal(size=(4, 3, 3)) - np.eye(3)
+    drift[0] = [[-0.5, 1.0, 0.0], [0.0, -0.5, 1.0], [0.0, 0.0, -0.5]]  # not diagonalisable
+    intervals = np.array([0.01, 1.0, 8.0])
+    expected = [[expm(one * d) for d in intervals] for one in drift]
+    np.testing.assert_allclose(decay(drift, intervals), expected, rtol=1e-9, atol=1e-11)
 
 
 def test_finds_the_drift_that_was_put_in_and_the_right_clock():

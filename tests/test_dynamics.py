@@ -18,12 +18,15 @@ from alliance.estimation.dynamics_comparators import compare
 from alliance.estimation.dynamics_descent import objective, observed_information
 from alliance.estimation.dynamics_effects import (
     coefficients,
+    delta,
     equilibrium_effects,
     first_session_test,
     held_effects,
     impulse_responses,
+    is_cross_lag,
     long_run,
     person_ratio,
+    responses_of,
     standardised,
     within_sd,
 )
@@ -44,6 +47,7 @@ from alliance.study import Timing
 
 GOLDEN = Path(__file__).parent / "golden/riclpm"
 RECURSIVE = VarSpec((1, 0))
+SAME_SESSION = np.array([[0.0, 1.0], [0.0, 0.0]])  # outcome before alliance
 CONTEXT = VarContext(
     "dynamics",
     {
@@ -411,6 +415,45 @@ def test_impulse_responses_are_those_of_the_recursion(fitted):
             np.testing.assert_allclose(found[h, :, source], [a, y], atol=1e-12)
 
 
+def test_intervals_of_responses_are_those_of_draws_of_the_process(fitted):
+    """Coefficients drawn anew, each process run by hand; the first response has no noise."""
+    found = impulse_responses(fitted, 6, seed=3)
+    assert "normal draws" in found.interval
+    part = fitted.layout.slices[1]
+    moved = np.random.default_rng(11).multivariate_normal(
+        fitted.x[part], fitted.x_cov[part, part], 40_000
+    )
+    units = fitted.scale[:, None] / fitted.scale[None, :]
+    (phi_a, gamma), (beta, phi_y) = np.moveaxis(moved.reshape(-1, 2, 2) * units, 0, -1)
+    a, y = np.ones(len(moved)), np.zeros(len(moved))
+    for h in range(1, 7):
+        y = phi_y * y + beta * a
+        a = phi_a * a + gamma * y
+        low, high = np.percentile(y, [2.5, 97.5])
+        width = high - low
+        assert found.low[h, 0, 1, 0] == pytest.approx(low, abs=0.03 * width)
+        assert found.high[h, 0, 1, 0] == pytest.approx(high, abs=0.03 * width)
+    known = delta(fitted, lambda x: responses_of(fitted.raw_coefficients(x), SAME_SESSION, 2))
+    np.testing.assert_allclose(found.se[1, 0], known.se[1, 0], rtol=0.05)
+    middle = found.estimate[6, 0, 1, 0]
+    below, above = (abs(edge[6, 0, 1, 0] - middle) for edge in (found.low, found.high))
+    assert below > 1.2 * above  # a small power is skewed away from zero
+
+
+def test_draws_repeat_themselves_and_follow_the_seed(fitted):
+    one, again, other = (impulse_responses(fitted, 3, seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(one.low, again.low)
+    assert (one.low[2] != other.low[2]).all()
+    np.testing.assert_allclose(one.low, other.low, atol=0.05 * float(np.abs(one.se).max()))
+
+
+def test_only_a_direct_first_response_is_the_cross_lag(fitted):
+    assert is_cross_lag(fitted, 1, 0, 1)  # alliance to outcome, at the next session
+    assert is_cross_lag(fitted, 0, 1, 0)  # outcome to alliance, within the session
+    assert not is_cross_lag(fitted, 1, 0, 2)
+    assert not is_cross_lag(fitted, 0, 1, 1)
+
+
 def test_long_run_effects_are_the_published_formulas(fitted):
     (phi_a, gamma), (beta, phi_y) = fitted.coefficients[0]
     held = long_run(fitted, held_effects)
@@ -623,11 +666,18 @@ def test_all_rows_of_an_analysis():
     responses = table[table["term"].str.startswith("response_alliance_outcome")]
     assert len(responses) == 6
     assert responses["estimate"].iloc[0] == pytest.approx(head["estimate"])
+    assert responses["ci_low"].iloc[0] == head["ci_low"]
+    assert list(responses["interval"].str.contains("normal draws")) == [False, *[True] * 5]
+    assert (responses["seed"].iloc[1:] == 3).all()
     back = table[table["term"].str.startswith("response_outcome_alliance")]
     assert list(back["lag"]) == [0, 1, 2, 3, 4, 5, 6]  # within the session it begins
     assert back["estimate"].iloc[0] == pytest.approx(reverse["estimate"])
-    assert (
-        table.query("term == 'cross_lag_alliance_outcome_bootstrap'")["interval"]
-        .str.contains("therapists")
-        .all()
-    )
+    resampled = table[table["term"].str.endswith("_bootstrap")]
+    assert resampled["interval"].str.contains("therapists").all()
+    assert list(resampled["term"].str.removesuffix("_bootstrap")) == [
+        "cross_lag_alliance_outcome", "cross_lag_outcome_alliance", "autoregression_alliance",
+        "autoregression_outcome",
+    ]  # fmt: skip
+    own = resampled.iloc[3]
+    assert own["ci_low"] < own["estimate"] < own["ci_high"]
+    assert "carry-over" in own["estimand"]

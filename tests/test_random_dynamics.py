@@ -161,7 +161,7 @@ def test_too_few_clients_are_a_reason_and_other_models_an_error():
     assert isinstance(few, Refusal)
     rows = random_dynamics_rows(few, CONTEXT)
     assert {row.status for row in rows} == {"not_estimated"}
-    assert "differ between clients needs 30" in rows[0].reason
+    assert rows[0].reason.startswith("fewer than 30 clients have all series at 5 or more")
     phases = fit_var(sample(100, 10), VarSpec((1, 0), phase_from=5))
     with pytest.raises(ValueError, match="one phase"):
         fit_random_dynamics(phases, seed=1)

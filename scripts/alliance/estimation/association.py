@@ -19,7 +19,7 @@ from alliance.estimates import Estimate
 from alliance.estimation.design import MIN_THERAPISTS, plain_design
 from alliance.estimation.design_groups import MIN_CLIENTS_PER_THERAPIST
 from alliance.estimation.refusal import Refusal
-from alliance.estimation.reml import contrast, fit_lmm
+from alliance.estimation.reml import LmmFit, contrast, fit_lmm
 from alliance.study import AssociationSpec, Covariate, Timing
 from alliance.within_between import orient
 
@@ -379,29 +379,51 @@ def _levels(
             continue
         fit, n_clients, n_therapists = found
         weights = np.array([float(name == column) for name in fit.names])
-        effect = contrast(fit, weights)
+        most = n_therapists - 2.0 if column == "x_mean" else np.inf
         rows.append(
             Estimate(
                 **shared,
                 n_obs=n_clients,
                 n_clients=n_clients,
                 n_therapists=n_therapists,
-                estimate=effect.estimate,
-                se=effect.se,
-                df=effect.df if np.isfinite(effect.df) else np.nan,
-                ci_low=effect.ci_low,
-                ci_high=effect.ci_high,
-                p=effect.p,
-                interval="95% t, Satterthwaite",
-                converged="yes" if fit.converged else "no",
+                **_slope(fit, weights, most),
             )
         )
     return rows
 
 
+def _slope(fit: LmmFit, weights: FloatArray, most: float) -> dict[str, object]:
+    """A slope with its interval, on ``most`` degrees of freedom or fewer.
+
+    Satterthwaite's degrees of freedom are those of clients where the variance of therapists is
+    estimated as zero. A slope between therapists then has as many as there are therapists, less
+    intercept and slope ("between-within", Schluchter & Elashoff 1990, Journal of Statistical
+    Computation and Simulation 37, 69-87).
+    """
+    effect = contrast(fit, weights)
+    df = min(effect.df, most)
+    words = "95% t, Satterthwaite" if effect.df <= most else "95% t, df of therapists"
+    half = float(stats.t.ppf(0.975, df)) * effect.se
+    boundary = f", on the boundary: {'; '.join(fit.singular)}" if fit.singular else ""
+    found: dict[str, object] = {
+        "estimate": effect.estimate,
+        "se": effect.se,
+        "df": df if np.isfinite(df) else np.nan,
+        "ci_low": effect.estimate - half,
+        "ci_high": effect.estimate + half,
+        "p": float(2.0 * stats.t.sf(abs(effect.estimate) / effect.se, df)),
+        "interval": words,
+        "converged": f"yes{boundary}" if fit.converged else "no",
+    }
+    if fit.converged:
+        return found
+    failed = f"the fit did not converge: {fit.message}"
+    return found | {"status": "diagnostics_failed", "reason": failed}
+
+
 def _two_level(
     frame: pd.DataFrame, spec: AssociationSpec, covariates: Mapping[str, Covariate]
-) -> tuple[object, int, int] | Refusal:
+) -> tuple[LmmFit, int, int] | Refusal:
     known = frame[frame["therapist"].notna()].reset_index(drop=True)
     panels = known["therapist"].value_counts()
     if int((panels >= MIN_CLIENTS_PER_THERAPIST).sum()) < MIN_THERAPISTS:

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from scipy import linalg, stats
 
 from alliance.estimation.dynamics import VarFit, fit_var
-from alliance.estimation.dynamics_effects import Effects
+from alliance.estimation.dynamics_effects import (
+    DRAWS_IN_WORDS,
+    Effects,
+    normal_draws,
+    of_draws,
+)
 from alliance.estimation.dynamics_layout import VarSpec, layout_of
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.estimation.refusal import Refusal
@@ -26,7 +31,6 @@ from alliance.likelihood.continuous_time import (
     course_information,
     timed_data,
     timed_likelihood,
-    transition,
 )
 from alliance.likelihood.descent import minimise
 
@@ -116,14 +120,36 @@ class TimedFit:
         se = np.sqrt(np.maximum(variance, 0.0)).reshape(estimate.shape)
         return Effects(estimate, se, estimate - _Z * se, estimate + _Z * se, "95% Wald")
 
-    def discrete_effects(self, intervals: FloatArray) -> Effects:
-        """(intervals, k, k) effect of the column series on the row series after each interval."""
-        k = self.series.n_series
+    def discrete_effects(self, intervals: FloatArray, seed: int = 0) -> Effects:
+        """(intervals, k, k) effect of the column series on the row series after each interval.
 
-        def curve(drift: FloatArray) -> FloatArray:
-            return np.array([transition(drift, np.zeros((k, k)), d)[0] for d in intervals])
+        Percentile intervals of normal draws of the drift (:func:`dynamics_effects.of_draws`), for
+        the reason of :func:`dynamics_effects.impulse_responses`.
+        """
+        where, k = self.problem.slices[1], self.series.n_series
+        drawn = normal_draws(self.x[where], self.x_cov[where, where], seed).reshape(-1, k, k)
+        estimate = self.raw(decay(self.problem.unpack(self.x)[1], intervals))
+        with np.errstate(over="ignore", invalid="ignore"):  # a fit that failed may know nothing
+            curves = self.raw(decay(drawn, intervals))
+        return of_draws(estimate, curves, DRAWS_IN_WORDS)
 
-        return self.effects(curve)
+
+def decay(drift: FloatArray, intervals: FloatArray) -> FloatArray:
+    """(..., intervals, k, k) matrix exponentials of (..., k, k) drifts times each interval.
+
+    Scaling and squaring of the Taylor series, all matrices at once: for matrices of norm one half,
+    twelve terms leave an error below 1e-13.
+    """
+    exponent = drift[..., None, :, :] * intervals[:, None, None]
+    largest = float(np.abs(exponent).sum(axis=-1).max())
+    halvings = max(0, int(np.ceil(np.log2(max(largest, 1e-300)))) + 1)
+    scaled = exponent / 2.0**halvings
+    total = np.broadcast_to(np.eye(drift.shape[-1]), scaled.shape)
+    for order in range(12, 0, -1):
+        total = np.eye(drift.shape[-1]) + scaled @ total / order
+    for _ in range(halvings):
+        total = total @ total
+    return np.asarray(total)
 
 
 @dataclass(frozen=True)

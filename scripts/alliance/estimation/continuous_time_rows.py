@@ -9,6 +9,7 @@ import numpy as np
 
 from alliance.estimates import Estimate
 from alliance.estimation.continuous_time import Clock, TimedFit, fit_timed
+from alliance.estimation.dynamics_effects import Effects
 from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_maker import TRENDS, RowMaker, VarContext, numbers, term_name
 from alliance.estimation.dynamics_series import VarSeries
@@ -24,14 +25,19 @@ KNOWN_BIAS = (
 TREND_BIAS = "trends of clients' own are left in"
 
 
-def continuous_time_rows(series: VarSeries, spec: VarSpec, context: VarContext) -> list[Estimate]:
-    """Both clocks on the same ratings, and their comparison; reasons where days are not known."""
+def continuous_time_rows(
+    series: VarSeries, spec: VarSpec, context: VarContext, seed: int = 0
+) -> list[Estimate]:
+    """Both clocks on the same ratings, and their comparison; reasons where days are not known.
+
+    ``seed`` is that of the draws behind the intervals of effects over time.
+    """
     weeks = fit_timed(series, spec, "week")
     dated = not isinstance(weeks, Refusal)
     sessions = fit_timed(series, spec, "session", dated_only=dated)
     rows = [
-        *_clock_rows(sessions, "session", series, spec, context),
-        *_clock_rows(weeks, "week", series, spec, context),
+        *_clock_rows(sessions, "session", series, spec, context, seed),
+        *_clock_rows(weeks, "week", series, spec, context, seed),
     ]
     return [*rows, _comparison(sessions, weeks, series, spec, context)]
 
@@ -44,13 +50,19 @@ def _maker(series: VarSeries, spec: VarSpec, context: VarContext, clock: str) ->
 
 
 def _clock_rows(
-    fit: TimedFit | Refusal, clock: Clock, series: VarSeries, spec: VarSpec, context: VarContext
+    fit: TimedFit | Refusal,
+    clock: Clock,
+    series: VarSeries,
+    spec: VarSpec,
+    context: VarContext,
+    seed: int,
 ) -> Iterator[Estimate]:
     used = series if isinstance(fit, Refusal) else fit.series
     maker = _maker(used, spec, context, CLOCKS[clock])
     bias = known_bias(spec)
     k = len(maker.names)
     cells = [*maker.pairs(), *((j, j) for j in range(k))]
+    curve = None if isinstance(fit, Refusal) else fit.discrete_effects(INTERVALS, seed)
     for target, source in cells:
         shared = maker.ends(target, source) | {"known_bias": bias, "trend": TRENDS[spec.trend]}
         words = _rate_in_words(maker, target, source, clock)
@@ -64,7 +76,9 @@ def _clock_rows(
         found = fit.effects(lambda drift: drift)
         values = numbers(found, (target, source)) | {"p": float(found.p[target, source])}
         yield maker.row(term, "fixed", words, rate, **values, **shared)
-        yield from _curve_rows(fit, maker, clock, (target, source), shared)
+        assert curve is not None
+        more = shared | {"seed": float(seed)}
+        yield from _curve_rows(curve, maker, clock, (target, source), more)
     if not isinstance(fit, Refusal):
         more = {"estimate": fit.aic, "level": "total"} | _verdict(fit)
         words = f"Akaike's information criterion with the {clock} as the clock"
@@ -93,11 +107,10 @@ def _rate_in_words(maker: RowMaker, target: int, source: int, clock: Clock) -> s
 
 
 def _curve_rows(
-    fit: TimedFit, maker: RowMaker, clock: Clock, cell: tuple[int, int], shared: dict[str, object]
+    curve: Effects, maker: RowMaker, clock: Clock, cell: tuple[int, int], shared: dict[str, object]
 ) -> Iterator[Estimate]:
     """What the drift comes to after 1 to 8 units of the clock."""
     to, by = maker.labels(*cell)
-    curve = fit.discrete_effects(INTERVALS)
     for place, interval in enumerate(INTERVALS):
         unit = clock if interval == 1 else f"{clock}s"
         words = (

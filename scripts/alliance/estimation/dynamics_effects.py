@@ -15,10 +15,12 @@ from alliance.likelihood.random_intercept_var import covariance
 FloatArray = NDArray[np.float64]
 
 HORIZON = 6  # sessions over which responses are followed
-N_DRAWS = 20_000
+N_DRAWS = 2**14  # a power of two, as Sobol sequences want
 MIN_SCORES_PERSON = 5
 LEAST_OWN_SD = 0.2  # of the median client's
 _Z = float(stats.norm.ppf(0.975))
+_PERCENTILES = tuple(100.0 * float(stats.norm.cdf(z)) for z in (-_Z, -1.0, 1.0, _Z))
+DRAWS_IN_WORDS = f"95% percentile of {N_DRAWS:,} normal draws"
 
 
 @dataclass(frozen=True)
@@ -146,13 +148,19 @@ def reduced(coefficients: FloatArray, same_session: FloatArray) -> tuple[FloatAr
     return lead @ (coefficients - now), lead
 
 
-def impulse_responses(fit: VarFit, horizon: int = HORIZON) -> Effects:
+def impulse_responses(fit: VarFit, horizon: int = HORIZON, seed: int = 0) -> Effects:
     """(horizon + 1, phases, k, k): series [row] h sessions after one raw unit more of [column].
 
     See :func:`responses_of`; entry h is response h, so that the first is that of the same session.
+    Intervals are percentiles of normal draws of the coefficients (:func:`of_draws`). Wald intervals
+    of powers of an autoregression are too short and centred in the wrong place: with 5 sessions and
+    trends of the clients' own they covered 85 % after three and 72 % after six sessions, those of
+    draws 91 and 90 % (benchmarks/dynamics).
     """
     same_session = fit.layout.structure.same_session
-    return delta(fit, lambda x: responses_of(fit.raw_coefficients(x), same_session, horizon))
+    drawn = responses_of(coefficient_draws(fit, seed), same_session, horizon)
+    estimate = responses_of(fit.coefficients, same_session, horizon)
+    return of_draws(estimate, np.moveaxis(drawn, 1, 0), DRAWS_IN_WORDS)
 
 
 def responses_of(coefficients: FloatArray, same_session: FloatArray, horizon: int) -> FloatArray:
@@ -166,6 +174,17 @@ def responses_of(coefficients: FloatArray, same_session: FloatArray, horizon: in
     for _ in range(horizon):
         responses.append(A @ responses[-1])
     return np.array(responses)
+
+
+def is_cross_lag(fit: VarFit, target: int, source: int, horizon: int) -> bool:
+    """Whether the response after ``horizon`` sessions is the cross-lag itself, whatever its value.
+
+    With a third series measured between the two it is not: what passes through that comes on top.
+    """
+    same_session = fit.layout.structure.same_session
+    tried = np.random.default_rng(0).normal(size=(3, *same_session.shape)) * fit.layout.free
+    responses = responses_of(tried, same_session, horizon)[horizon]
+    return np.allclose(responses[:, target, source], tried[:, target, source], rtol=1e-9, atol=0.0)
 
 
 def held_effects(coefficients: FloatArray) -> FloatArray:
@@ -192,22 +211,51 @@ def long_run(fit: VarFit, function: Callable[[FloatArray], FloatArray], seed: in
     Ratios are skewed, so their Wald intervals mislead. Draws that are not stationary, where no
     long-run effect exists, are left out; their share is said in ``interval``.
     """
-    estimate = function(fit.coefficients)
-    part = fit.layout.slices[1]
-    rng = np.random.default_rng(seed)
-    values, vectors = np.linalg.eigh(fit.x_cov[part, part])
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    moved = fit.x[part] + rng.normal(size=(N_DRAWS, root.shape[0])) @ root.T
-    drawn = np.zeros((N_DRAWS, *fit.parts[1].shape))
-    drawn[:, :, fit.layout.free] = moved.reshape(N_DRAWS, fit.parts[1].shape[0], -1)
+    drawn = coefficient_draws(fit, seed)
     A, _ = reduced(drawn, fit.layout.structure.same_session)
     stationary = (np.abs(np.linalg.eigvals(A)).max(axis=-1) < 1.0).all(axis=1)
-    raw = drawn[stationary] * (fit.scale[:, None] / fit.scale[None, :])
-    found = function(raw)
-    low, high = np.percentile(found, [2.5, 97.5], axis=0)
     left = 100.0 * (1.0 - stationary.mean())
-    words = f"95% percentile of {N_DRAWS} normal draws ({left:.1f} % not stationary, left out)"
-    return Effects(estimate, found.std(axis=0, ddof=1), low, high, words)
+    words = f"{DRAWS_IN_WORDS} ({left:.1f} % not stationary, left out)"
+    return of_draws(function(fit.coefficients), function(drawn[stationary]), words)
+
+
+def coefficient_draws(fit: VarFit, seed: int) -> FloatArray:
+    """(N_DRAWS, phases, k, k) coefficients in raw units, drawn from their normal approximation."""
+    part = fit.layout.slices[1]
+    moved = normal_draws(fit.x[part], fit.x_cov[part, part], seed)
+    drawn = np.zeros((N_DRAWS, *fit.parts[1].shape))
+    drawn[:, :, fit.layout.free] = moved.reshape(N_DRAWS, fit.parts[1].shape[0], -1)
+    return drawn * (fit.scale[:, None] / fit.scale[None, :])
+
+
+def normal_draws(mean: FloatArray, covariance_of: FloatArray, seed: int) -> FloatArray:
+    """(N_DRAWS, p) draws from the normal distribution of estimates; the same seed, the same.
+
+    Points of a scrambled Sobol sequence, which fill the distribution evenly: the limits of an
+    interval then hardly depend on the seed.
+    """
+    values, vectors = np.linalg.eigh(covariance_of)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    standard = stats.qmc.MultivariateNormalQMC(np.zeros(mean.size), seed=seed)
+    return mean + standard.random(N_DRAWS) @ root.T
+
+
+def of_draws(estimate: FloatArray, drawn: FloatArray, interval: str) -> Effects:
+    """Percentile intervals of a function of normal draws of estimates.
+
+    Parameters
+    ----------
+    estimate : the function of the estimates. drawn : (draws, *estimate.shape) of the draws.
+
+    Notes
+    -----
+    The Monte Carlo method of Krinsky & Robb (1986, Review of Economics and Statistics 68(4),
+    715-719); for indirect effects MacKinnon, Lockwood & Williams (2004, Multivariate Behavioral
+    Research 39(1), 99-128). The standard error is half the width of the central 68.3 % of the
+    draws: that of a normal distribution, and finite where a ratio has no variance.
+    """
+    low, lower, upper, high = np.percentile(drawn, _PERCENTILES, axis=0)
+    return Effects(estimate, 0.5 * (upper - lower), low, high, interval)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from alliance.estimation.dynamics_effects import (
     first_session_test,
     held_effects,
     impulse_responses,
+    is_cross_lag,
     long_run,
     person_ratio,
     standardised,
@@ -75,9 +76,10 @@ def dynamics_rows(
     continuous : whether to add continuous time, with sessions and with weeks as the clock.
     n_bootstrap : replications of the case bootstrap, by therapist where twenty or more are known
         and by client otherwise; 0 for none.
+    seed : of the draws behind intervals and of the bootstrap.
     """
     fit = series if isinstance(series, Refusal) else fit_var(series, spec)
-    rows = var_rows(fit, context)
+    rows = var_rows(fit, context, seed=seed)
     if isinstance(series, Refusal) or isinstance(fit, Refusal):
         return rows
     if not fit.problems:
@@ -92,7 +94,7 @@ def dynamics_rows(
     if comparators:
         rows += comparator_rows(series, spec, context)
     if continuous:
-        rows += continuous_time_rows(series, spec, context)
+        rows += continuous_time_rows(series, spec, context, seed)
     if n_bootstrap and not fit.problems:
         rows += bootstrap_rows(fit, context, n_bootstrap, seed)
     return rows
@@ -101,8 +103,13 @@ def dynamics_rows(
 # Rows of one fit
 
 
-def var_rows(fit: VarFit | Refusal, context: VarContext, horizon: int = HORIZON) -> list[Estimate]:
-    """Coefficients, standardised effects, long-run effects, impulse responses, variances, fit."""
+def var_rows(
+    fit: VarFit | Refusal, context: VarContext, horizon: int = HORIZON, seed: int = 0
+) -> list[Estimate]:
+    """Coefficients, standardised effects, long-run effects, impulse responses, variances, fit.
+
+    ``seed`` is that of the draws behind the intervals of long-run effects and responses.
+    """
     maker = RowMaker(context, fit if isinstance(fit, VarFit) else None)
     if isinstance(fit, Refusal):
         return list(absent_cross_lags(maker, f"{fit.reason}. {fit.advice}"))
@@ -110,8 +117,8 @@ def var_rows(fit: VarFit | Refusal, context: VarContext, horizon: int = HORIZON)
         raise ValueError("a model with phases has rows of its own: phase_rows")
     return [
         *_coefficient_rows(fit, maker),
-        *_lasting_rows(fit, maker),
-        *_response_rows(fit, maker, horizon),
+        *_lasting_rows(fit, maker, seed),
+        *_response_rows(fit, maker, horizon, seed),
         *_variance_rows(fit, maker),
         *_fit_rows(fit, maker),
     ]
@@ -168,11 +175,11 @@ def _person_row(fit: VarFit, maker: RowMaker, raw: Effects, target: int, source:
     return maker.row(term, "contrast", words, "SDs per SD", **values, **maker.ends(target, source))
 
 
-def _lasting_rows(fit: VarFit, maker: RowMaker) -> Iterator[Estimate]:
+def _lasting_rows(fit: VarFit, maker: RowMaker, seed: int) -> Iterator[Estimate]:
     """Long-run effects: the source lastingly higher; one unit more of it at every session."""
     kinds = (("held", held_effects), ("equilibrium", equilibrium_effects))
     for name, function in kinds:
-        effects = None if fit.problems else long_run(fit, function)
+        effects = None if fit.problems else long_run(fit, function, seed)
         for target, source in maker.pairs():
             to, by = maker.labels(target, source)
             term = f"long_run_{name}_{maker.names[source]}_{maker.names[target]}"
@@ -182,15 +189,19 @@ def _lasting_rows(fit: VarFit, maker: RowMaker) -> Iterator[Estimate]:
                 yield maker.absent(term, "contrast", words, reason, **maker.ends(target, source))
                 continue
             more = numbers(effects, (0, target, source)) | maker.ends(target, source)
-            yield maker.row(term, "contrast", words, f"{to.units} per {by.unit}", **more)
+            units = f"{to.units} per {by.unit}"
+            yield maker.row(term, "contrast", words, units, seed=float(seed), **more)
 
 
-def _response_rows(fit: VarFit, maker: RowMaker, horizon: int) -> Iterator[Estimate]:
+def _response_rows(fit: VarFit, maker: RowMaker, horizon: int, seed: int) -> Iterator[Estimate]:
     """Impulse responses; one reason row per direction where the process explodes.
 
-    They start within the session where the source is measured earlier in it than the target.
+    They start within the session where the source is measured earlier in it than the target. A
+    response that is the cross-lag itself has the interval of the cross-lag: normal draws of it
+    would say the same, but for their noise.
     """
-    effects = None if fit.problems else impulse_responses(fit, horizon)
+    effects = None if fit.problems else impulse_responses(fit, horizon, seed)
+    direct = coefficients(fit)
     for target, source in maker.pairs():
         to, by = maker.labels(target, source)
         stem = f"response_{maker.names[source]}_{maker.names[target]}"
@@ -200,8 +211,13 @@ def _response_rows(fit: VarFit, maker: RowMaker, horizon: int) -> Iterator[Estim
             estimand = words.format(h="1 and more")
             yield maker.absent(stem, "contrast", estimand, reason, **maker.ends(target, source))
             continue
-        for h in range(first_response(maker, target, source), horizon + 1):
-            more = numbers(effects, (h, 0, target, source)) | maker.ends(target, source)
+        cell = (0, target, source)
+        first = first_response(maker, target, source)
+        for h in range(first, horizon + 1):
+            same = h == first and is_cross_lag(fit, target, source, first)
+            more = numbers(direct, cell) if same else numbers(effects, (h, *cell))
+            more |= maker.ends(target, source)
+            more |= {} if same else {"seed": float(seed)}
             yield maker.row(
                 f"{stem}_{h}",
                 "contrast",
@@ -505,13 +521,16 @@ def _comparator_row(
 def bootstrap_rows(
     fit: VarFit, context: VarContext, n_replications: int, seed: int, min_clusters: int = 20
 ) -> list[Estimate]:
-    """Percentile intervals of the cross-lags from resampled therapists or clients."""
+    """Percentile intervals of all coefficients from resampled therapists or clients."""
     groups = fit.series.cluster
     by_cluster = groups is not None and np.unique(groups).size >= min_clusters
     found = bootstrap(fit, n_replications, seed, by_cluster=by_cluster)
     what = "therapists" if by_cluster else "clients"
     maker = RowMaker(replace(context, seed=float(seed)), fit)
-    return [_bootstrap_row(fit, maker, found, cell, what) for cell in maker.pairs()]
+    cells = [*maker.pairs(), *((j, j) for j in range(len(maker.names)))]
+    return [
+        _bootstrap_row(fit, maker, found, cell, what) for cell in cells if fit.layout.free[cell]
+    ]
 
 
 def _bootstrap_row(

@@ -118,8 +118,8 @@ def fit_random_dynamics(
     enough = int((base.series.sessions_per_client >= MIN_SESSIONS).sum())
     if enough < MIN_CLIENTS:
         return Refusal(
-            f"{enough} clients have all series at {MIN_SESSIONS} or more sessions; how effects "
-            f"differ between clients needs {MIN_CLIENTS}",
+            f"fewer than {MIN_CLIENTS} clients have all series at {MIN_SESSIONS} or more sessions, "
+            "which is what it takes to say how effects differ between clients",
             "Report the mean effect of the random-intercept VAR.",
         )
     given = priors or RandomDynamicsPriors()

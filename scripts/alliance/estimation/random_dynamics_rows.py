@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from alliance.estimates import Estimate
+from alliance.estimation.dynamics import MIN_CLIENTS
 from alliance.estimation.dynamics_maker import (
     RowMaker,
     VarContext,
@@ -88,8 +89,10 @@ def _person_row(
     name = f"{term}_person_standardised"
     n = fitted.n_ratio[term]
     estimand = f"{words}; in the client's own SDs, mean over clients"
-    if not n:
-        reason = "no client has five scores of both series"
+    if n < MIN_CLIENTS:
+        reason = (
+            f"fewer than {MIN_CLIENTS} clients have five scores of both series that vary enough"
+        )
         return maker.absent(name, "contrast", estimand, reason, **more)
     note = (
         "95% equal-tailed posterior, SDs of clients taken as known (five scores of both, own SD at "

@@ -23,6 +23,8 @@ _DECREMENT = 1e-7  # deviance still to be gained by a Newton step at a converged
 _PILOT_THERAPISTS = 12  # at least, in the part of the clients that the pilot fits
 _PILOT_GAIN = 1e-2  # deviance; a fraction of what chance moves the optimum of a part
 _PILOT_CLIENTS = (200, 1000)  # a tenth of the clients, within these limits
+_ESCAPES = 3  # from zeros that are not optima
+_ESCAPE_SIZES = 0.05 * 0.2 ** np.arange(7)  # added variances, relative to the residual's
 _NO_RESIDUAL = 1e-10  # residual variance relative to the outcome's
 
 
@@ -171,33 +173,39 @@ def descend(
         return at.deviance, at.gradient
 
     theta = start
-    for _ in range(4):
+    for _ in range(_ESCAPES + 1):
         theta, _ = minimise(criterion, theta, lower, gain, inverse=inverse)
-        at, inverse = seen[theta.tobytes()], None
-        escape = _escape(model, theta, at)
+        found, at, inverse = theta, seen[theta.tobytes()], None
+        escape = _escape(model, theta, at, reml)
         if escape is None:
             break
         theta = escape
-    return theta, at
+    return found, at
 
 
-def _escape(model: Model, theta: FloatArray, at: Evaluation) -> FloatArray | None:
-    """A start off the boundary if the deviance falls in that direction, else None.
+def _escape(model: Model, theta: FloatArray, at: Evaluation, reml: bool) -> FloatArray | None:
+    """A start off the boundary where the deviance is lower than at theta, else None.
 
     At a singular covariance matrix the derivative with respect to theta vanishes, optimum or not;
-    the derivative with respect to the matrix, on its null space, tells.
+    the derivative with respect to the matrix, on its null space, tells. The step is shortened until
+    the deviance is lower: a descent from there never comes back, as one from further off may.
     """
-    moved = False
-    packed = []
+    factors = model.factors(theta)
     derivatives = (at.client_gradient, at.therapist_gradient)
-    for factor, derivative in zip(model.factors(theta), derivatives, strict=True):
-        direction = _downhill(factor, derivative)
-        matrix = factor @ factor.T
-        if direction is not None:
-            matrix = matrix + 0.05 * np.outer(direction, direction)
-            moved = True
-        packed.append(semidefinite_factor(matrix)[np.tril_indices(len(factor))])
-    return _with_residuals(packed, theta) if moved else None
+    directions = [_downhill(f, d) for f, d in zip(factors, derivatives, strict=True)]
+    if all(direction is None for direction in directions):
+        return None
+    for size in _ESCAPE_SIZES:
+        packed = []
+        for factor, direction in zip(factors, directions, strict=True):
+            matrix = factor @ factor.T
+            if direction is not None:
+                matrix = matrix + size * np.outer(direction, direction)
+            packed.append(semidefinite_factor(matrix)[np.tril_indices(len(factor))])
+        trial = _with_residuals(packed, theta)
+        if criterion_at(model, trial, reml).deviance < at.deviance:
+            return trial
+    return None
 
 
 def _downhill(factor: FloatArray, derivative: FloatArray) -> FloatArray | None:
@@ -314,7 +322,7 @@ def _judge(
         problems.append(f"the deviance could still fall by about {gain:.2g}")
     if values[0] < -1e-3 * max(values[-1], 1.0):
         problems.append("the solution is a saddle point, not a minimum")
-    if _escape(model, theta, at) is not None:
+    if _escape(model, theta, at, reml) is not None:
         problems.append("a variance was held at zero although a larger one fits better")
     message = "; ".join(problems) or "gradient and Hessian are those of a minimum"
     return Solution(theta, at, curvature, not problems, message)

@@ -12,6 +12,7 @@ from alliance.report.validation_ruptures import rupture_tables
 
 COVERAGE = (93.5, 96.5)  # percent, for nominal 95
 TYPE_ONE = (3.6, 6.4)  # percent, for nominal 5
+ENOUGH_FITS = 1000
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,18 @@ def _sbc_sentence(own: pd.DataFrame) -> str:
     return (
         f"{verdict}: {low} of {n} ECDF p values are below .05 ({0.05 * n:.1f} expected); the "
         f"smallest, times their number, is {smallest:.2f}. {_whole(own['divergent_fits'].iloc[0])} "
-        f"fits had a divergent transition.\n"
+        f"fits had a divergent transition.{_what_fits_show(int(own['fits'].iloc[0]))}\n"
+    )
+
+
+def _what_fits_show(n_fits: int) -> str:
+    """How well coverages are known where fits are few."""
+    if n_fits >= ENOUGH_FITS:
+        return ""
+    known = [200.0 * np.sqrt(p * (1 - p) / n_fits) for p in (0.5, 0.94)]
+    return (
+        f" {_whole(n_fits)} fits show only larger deviations: a coverage of 50 % is known to "
+        f"{known[0]:.0f} points, one of 94 % to {known[1]:.0f}."
     )
 
 
@@ -139,10 +151,12 @@ def _reml_sentence(reml: pd.DataFrame) -> str:
     null = fixed[fixed["truth"] == "no_effects"]
     errors = null["rejected"].between(*TYPE_ONE)
     missed = [
-        f"{_NAMES.get(r.term, r.term).lower()} ({r.size}, {r.truth}): {r.coverage:.2f} %"
-        for r in pd.concat([fixed[~inside], null[~errors & inside[null.index]]]).itertuples(
-            name="R"
+        f"{_NAMES.get(r.term, r.term).lower()} ({r.size}, {r.truth}), {what} {value:.2f} %"
+        for rows, what, column in (
+            (fixed[~inside], "coverage", "coverage"),
+            (null[~errors & inside[null.index]], "type-I error", "rejected"),
         )
+        for r, value in zip(rows.itertuples(name="R"), rows[column], strict=True)
     ]
     text = (
         f"Fixed effects: coverage between {fixed['coverage'].min():.1f} and "
@@ -151,7 +165,7 @@ def _reml_sentence(reml: pd.DataFrame) -> str:
         f"{null['rejected'].max():.1f} %, {int(errors.sum())} of {len(null)} within {TYPE_ONE[0]} "
         f"to {TYPE_ONE[1]} %."
     )
-    return text + (f" Outside by coverage or error: {'; '.join(missed)}.\n" if missed else "\n")
+    return text + (f" Outside: {'; '.join(missed)}.\n" if missed else "\n")
 
 
 def _dynamics(dynamics: pd.DataFrame) -> Iterable[str]:
@@ -192,12 +206,20 @@ def _lasting(dynamics: pd.DataFrame) -> Iterable[str]:
     if own.empty:
         return
     yield "### Long-run effects and responses, alliance to symptoms\n"
+    yield (
+        "Percentile intervals of normal draws of the coefficients. A response some sessions later "
+        "is a power of the autoregression: where that is estimated too small, so is the response.\n"
+    )
     yield _table(
-        ("Condition", "Sessions", "Effect", "True", "Bias (MC SE)", "Coverage, % (MC SE)"),
+        (
+            "Condition", "Sessions", "Samples", "Effect", "True", "Bias (MC SE)",
+            "Coverage, % (MC SE)",
+        ),
         [
             (
-                str(r.condition).replace("_", " "), str(r.n_sessions), _LASTING[str(r.term)],
-                _fixed(r.truth, 3), f"{r.bias:+.4f} ({r.bias_mc_se:.4f})",
+                str(r.condition).replace("_", " "), str(r.n_sessions), _whole(r.replications),
+                _LASTING[str(r.term)], _fixed(r.truth, 3),
+                f"{r.bias:+.4f} ({r.bias_mc_se:.4f})",
                 f"{100 * r.coverage:.1f} ({100 * r.coverage_mc_se:.1f})",
             )
             for r in own.itertuples()

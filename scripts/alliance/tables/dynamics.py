@@ -129,7 +129,7 @@ def _bootstrapped(left: pd.DataFrame, labels: Mapping[str, str]) -> list[Row]:
         for _, row in own.iterrows()
     ]
     what = "therapists" if _by_therapist(own) else "clients"
-    return [section(f"From one to the other, bootstrap of {what}"), *rows] if rows else []
+    return [section(f"The same effects, bootstrap of {what}"), *rows] if rows else []
 
 
 def _by_therapist(rows: pd.DataFrame) -> bool:
