@@ -466,22 +466,35 @@ def _check_layout(
 ) -> Iterable[Problem]:
     columns = _mapping(content.get("columns"))
     layout = _mapping(content.get("data")).get("layout", "long")
+    patterns_of = {
+        key: _patterns(measure) for key, measure in entries_of(content, "measures").items()
+    }
     if layout == "long" and columns and "session" not in columns and "date" not in columns:
+        is_wide = any(_names_session(p) for patterns in patterns_of.values() for p in patterns)
         yield Problem(
             "NO_SESSION", "error", name, where_in(("columns",), lines), "neither session nor date",
-            "a session number or a date", "Add columns.session (or columns.date).",
+            "a session number or a date",
+            "The names of the measures' columns have {session}: write layout: wide under data."
+            if is_wide else "Add columns.session (or columns.date).",
         )  # fmt: skip
     if layout != "wide":
         return
-    for key, measure in entries_of(content, "measures").items():
-        given = measure.get("items") or measure.get("column") or []
-        patterns = [str(pattern) for pattern in (given if isinstance(given, list) else [given])]
-        if not all("{session}" in p or "{session:" in p for p in patterns):
+    for key, patterns in patterns_of.items():
+        if not all(_names_session(pattern) for pattern in patterns):
             yield Problem(
                 "NO_SESSION_IN_PATTERN", "error", name, where_in(("measures", key), lines),
                 ", ".join(patterns), "a name with {session}, because layout is wide",
                 "Write for example bdi_s{session} for the columns bdi_s1, bdi_s2, ...",
             )  # fmt: skip
+
+
+def _patterns(measure: Mapping[str, Any]) -> list[str]:
+    given = measure.get("items") or measure.get("column") or []
+    return [str(pattern) for pattern in (given if isinstance(given, list) else [given])]
+
+
+def _names_session(pattern: str) -> bool:
+    return "{session}" in pattern or "{session:" in pattern
 
 
 def _unreadable(name: str) -> Problem:
@@ -494,11 +507,18 @@ def _unreadable(name: str) -> Problem:
 def _not_yaml(name: str, error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    return Problem(
-        "NOT_YAML", "error", name, where, str(getattr(error, "problem", error)), "valid YAML",
-        "Look at this line and the one above: indentation, a missing colon or quotation mark. "
-        "Indent with spaces, not tabs.",
-    )  # fmt: skip
+    found = str(getattr(error, "problem", error))
+    # The parser's words for `title: Study 2: a replication`.
+    second_colon = found.startswith("mapping values are not allowed")
+    fix = (
+        'A text with a colon in it needs quotation marks, such as title: "Study 2: a replication". '
+        "Otherwise look at the indentation of this line and the one above."
+        if second_colon
+        else "Look at this line and the one above: indentation, a missing colon or quotation mark. "
+        "Indent with spaces, not tabs."
+    )
+    found = "a second colon in the line, or a line indented too far" if second_colon else found
+    return Problem("NOT_YAML", "error", name, where, found, "valid YAML", fix)
 
 
 def _not_a_mapping(name: str) -> Problem:
