@@ -374,3 +374,19 @@ def test_a_failed_dynamic_model_is_named_as_readers_know_it():
     table.loc[nuts, "status"] = "diagnostics_failed"
     text = markdown(results_text(inputs(estimates=table)))
     assert f"The diagnostics gate failed for: {spec.label}." in text
+
+
+def test_no_reliability_and_no_order_of_forms_where_there_is_none():
+    """A study of totals of one outcome: nothing of it was estimated, nothing follows from it."""
+    content = synthetic.study().model_dump()
+    content["measures"] = {"symptoms": content["measures"]["symptoms"]}
+    course = {"label": "Course", "kind": "course", "outcome": "symptoms", "covariates": ["time"]}
+    content["models"] = {"main": course}
+    for part in ("ruptures", "dynamics", "associations", "sudden_gains"):
+        content[part] = {}
+    none = synthetic.reliability().assign(status="not_estimated")
+    x = inputs(Study.model_validate(content), reliability=none, ruptures={})
+    text = f"{markdown(methods_text(x))}{markdown(results_text(x))}"
+    assert "Reliability" not in text
+    assert "Process measures" not in text
+    assert "Reliability" in markdown(methods_text(inputs()))

@@ -227,11 +227,8 @@ def test_no_causal_words(estimates, study):
 def test_every_row_that_is_not_ok_is_listed(estimates, study):
     listed = sentences.left_out(estimates, study)
     assert listed == [
-        "Client-rated alliance: within clients, between clients, between therapists (REML), "
-        "within clients: not estimated. Only 12 therapists treated three clients or more; 20 are "
-        "needed.",
-        "Client-rated alliance: within clients, between clients, between therapists "
-        "(NUTS (PyMC, nutpie)), within clients: not estimated. Only 12 therapists treated three "
+        "Client-rated alliance: within clients, between clients, between therapists (REML, "
+        "NUTS (PyMC, nutpie)), within clients: not estimated. Only 12 therapists treated three "
         "clients or more; 20 are needed.",
         "Client-rated alliance and symptoms, session to session (Random-intercept VAR(1), ML), "
         "cross_lag_alliance_outcome; reliabilities taken as Alliance 0.7, Symptoms 0.7, "
@@ -245,7 +242,7 @@ def test_every_row_that_is_not_ok_is_listed(estimates, study):
 def test_a_fit_of_which_nothing_is_left_is_told_briefly(estimates, study):
     """Twenty quantities of one fit with one reason, and sessions counted as they are read."""
     own = estimates[estimates["analysis"] == "main"]
-    bad = own.assign(status="diagnostics_failed", reason="R-hat 1.015")
+    bad = own.assign(status="diagnostics_failed", reason="no fit by " + own["estimator"])
     terms = [f"response_{n}" for n in range(len(bad))]
     few = bad.assign(term=terms, estimand="Within clients: y 1 session(s) after x")
     told = sentences.left_out(few, study)
@@ -464,7 +461,12 @@ def test_a_study_of_courses_only_is_not_told_of_within_and_between(study):
         course = {key: model[key] for key in kept} | {"kind": "course", "covariates": ["time"]}
         model.clear()
         model.update(course)
-    page = build_report(synthetic.report_inputs(study=Study.model_validate(content)))
+    content["measures"] = {"symptoms": content["measures"]["symptoms"]}
+    for part in ("ruptures", "dynamics", "associations", "sudden_gains"):
+        content[part] = {}
+    inputs = synthetic.report_inputs(study=Study.model_validate(content), ruptures={})
+    page = build_report(inputs)
+    assert "Process measures" not in page
     assert "describe the course of the outcome over time" in page
     assert "Within clients compares" not in page
 

@@ -343,7 +343,9 @@ def _clients(n: int, smallest_cell: int) -> str:
 
 
 def _instrument_words(x: ReportInputs) -> tuple[str, ...]:
-    return (occasions_in_words(x.study.timing),)
+    """When the forms are filled in; with outcomes only, no lag follows from it."""
+    only_outcomes = all(measure.role == "outcome" for measure in x.study.measures.values())
+    return () if only_outcomes else (occasions_in_words(x.study.timing),)
 
 
 def _instrument_lines(x: ReportInputs) -> list[str]:

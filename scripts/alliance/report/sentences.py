@@ -523,6 +523,7 @@ def left_out(
 def _refused(bad: pd.DataFrame, name: str, rows: pd.DataFrame) -> Iterable[str]:
     """``rows``: all of the analysis, so that a fit of which nothing is left is told briefly."""
     n_rows = rows["estimator"].value_counts()
+    told: dict[tuple[str, str], list[str]] = {}
     for (estimator, status, reason), own in bad.groupby(
         ["estimator", "status", "reason"], sort=False
     ):
@@ -531,8 +532,10 @@ def _refused(bad: pd.DataFrame, name: str, rows: pd.DataFrame) -> Iterable[str]:
         if len(own) > FEW_TERMS and len(own) == n_rows[estimator]:
             terms = f"all {len(own)} estimates"
         said = "not estimated" if status == "not_estimated" else "estimated, but diagnostics failed"
-        by = f" ({estimator})" if estimator else ""
-        yield f"{name}{by}, {terms}: {said}. {_sentence(str(reason))}"
+        told.setdefault((terms, f"{said}. {_sentence(str(reason))}"), []).append(str(estimator))
+    for (terms, what), estimators in told.items():
+        by = f" ({', '.join(estimators)})" if any(estimators) else ""
+        yield f"{name}{by}, {terms}: {what}"
 
 
 def _sessions(words: str) -> str:
