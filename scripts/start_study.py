@@ -5,16 +5,24 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from alliance.deidentification import KEY_VARIABLE
-from alliance.drafting import CHECK, draft_study, study_text
-from alliance.drafting.draft import slug
-from alliance.drafting.files import read_undeclared
-from alliance.instruments import known_instruments, load_instruments
-from alliance.problems import Problem, StudyError
-from alliance.readers import RawTable
-from alliance.study import load_study
+try:
+    from alliance.deidentification import KEY_VARIABLE
+    from alliance.drafting import CHECK, draft_study, study_text
+    from alliance.drafting.draft import slug
+    from alliance.drafting.files import further_sheets, read_undeclared
+    from alliance.instruments import known_instruments, load_instruments
+    from alliance.problems import Problem, StudyError
+    from alliance.readers import RawTable
+    from alliance.study import load_study
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"The environment is not active (no package '{error.name}'). Type `source "
+        ".venv/bin/activate` in the project's folder, or `make setup` if there is no folder .venv; "
+        "with conda `conda activate alliance-outcome`. Then type the command again."
+    )
 
 MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_hex(32))'"
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,15 +64,29 @@ def _read(files: list[Path], root: Path) -> dict[str, RawTable]:
     tables: dict[str, RawTable] = {}
     problems: list[Problem] = []
     for file in files:
-        name = slug(file.stem)
-        name = name if name not in tables else f"{name}_{len(tables) + 1}"
+        name = _free(slug(file.stem), tables)
         try:
             tables[name] = read_undeclared(name, _from_root(file, root), root)
         except StudyError as error:
             problems += error.problems
+            continue
+        sheets, left = further_sheets(tables[name], root)
+        if left:
+            tables[name].notes.append(f"sheets without the client column, not used: {_list(left)}")
+        for sheet in sheets:
+            own = _free(slug(sheet.name), tables)
+            tables[own] = replace(sheet, name=own)
     if problems:
         raise StudyError(problems, "The data files")
     return tables
+
+
+def _free(name: str, taken: dict[str, RawTable]) -> str:
+    return name if name not in taken else f"{name}_{len(taken) + 1}"
+
+
+def _list(sheets: list[str]) -> str:
+    return ", ".join(f"'{sheet}'" for sheet in sheets)
 
 
 def _from_root(file: Path, root: Path) -> str:

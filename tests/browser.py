@@ -107,13 +107,13 @@ class Seen:
         ]
 
 
-def look_at(page: Path, scratch: Path) -> Seen:
+def look_at(page: Path, scratch: Path, widths: tuple[int, ...] = WIDTHS) -> Seen:
     """Open a page; ``scratch`` is an empty folder for the browser's own files."""
     assert BROWSER, "REQUIRE_BROWSER is set and no Chromium was found"
     page = page.resolve()
     look = scratch / "look.html"
     address = json.dumps(page.as_uri())
-    look.write_text(LOOK.format(widths=list(WIDTHS), address=address), encoding="utf-8")
+    look.write_text(LOOK.format(widths=list(widths), address=address), encoding="utf-8")
     done = subprocess.run(
         [BROWSER, *OPTIONS.split(), f"--user-data-dir={scratch / 'profile'}", look.as_uri()],
         capture_output=True, text=True, timeout=120, check=False,

@@ -958,6 +958,34 @@ def item_without_its_underscore_beside_a_similar_name(bad):
     bad.study["covariates"]["wait"] = {"column": "wait_3", "type": "number", "level": "session"}
 
 
+@case("MISSING_COLUMN", "items 1 to 10, waisr_client has 12", "is it really", severity="error")
+def a_shorter_form(bad):
+    bad.sessions = bad.sessions.drop(columns=["wai_11", "wai_12"])
+
+
+@case("MORE_ITEMS", "further columns 'wai_13' to 'wai_14'", "waisr_client has items, 12")
+def a_longer_form(bad):
+    bad.sessions[["wai_13", "wai_14"]] = bad.sessions[["wai_1", "wai_2"]]
+
+
+@case("MISSING_COLUMN", "{item} and {session} exchanged", '"wai_{item}_s{session}"')
+def item_and_session_exchanged(bad):
+    _wide_items(bad, lambda item, session: f"{item}_s{session}")
+    bad.study["measures"]["alliance"]["items"] = "wai_{session}_s{item}"
+
+
+@case("SESSION_NOT_NUMBER", "column 'therapist_id'", "entries not shown here", severity="error")
+def the_session_is_a_column_of_text(bad):
+    bad.study["columns"]["session"] = "therapist_id"
+
+
+@case("OTHER_INSTRUMENT_NAMED", "instrument waisr_client; the names fit core10", severity="warning")
+def a_shorter_form_of_another_name(bad):
+    bad.study["measures"]["alliance"]["items"] = "core10_{item}"
+    names = {f"wai_{item}": f"core10_{item}" for item in range(1, 11)}
+    bad.sessions = bad.sessions.rename(columns=names)
+
+
 @case("MISSING_COLUMN", "wai_2_s{session} for session 2", severity="error")
 def wide_items_incomplete(bad):
     _wide_items(bad, lambda item, session: f"{item}_s{session}", dropped="wai_2_s2")
@@ -1085,6 +1113,16 @@ def test_an_absent_session_column_does_not_hide_words_among_answers(tmp_path):
         ("MISSING_COLUMN", "key columns.session"),
         ("TEXT_IN_NUMBER", "column 'core_4', row 7"),
     }
+
+
+def test_codes_for_missing_answers_do_not_upset_the_order_of_items(tmp_path):
+    """Undeclared codes are told as such, not as items that run against each other."""
+    bad = _good()
+    drawn = np.random.default_rng(3).random(bad.sessions[WAI].shape)
+    bad.sessions[WAI] = bad.sessions[WAI].mask(drawn < 0.02, 999)
+    codes = {problem.code for problem in _problems(bad, tmp_path)}
+    assert "SENTINEL_CODE" in codes
+    assert not codes & {"ITEMS_DISAGREE", "LOOKS_REVERSED", "WRONG_RESPONSE_RANGE"}
 
 
 def test_marks_of_a_draft_are_told():

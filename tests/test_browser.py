@@ -23,6 +23,7 @@ from alliance.verification import compare, read_benchmarks, read_open_data
 
 pytestmark = needs_browser
 SCREEN = 900  # pixels: the height of a usual window
+PAPER = 717  # pixels: an A4 sheet between the usual margins of a browser
 
 
 def write(page: Path, text: str) -> Path:
@@ -88,6 +89,20 @@ def test_a_page_is_whole_in_a_browser(make, tmp_path):
     assert set(seen.overflow) == set(WIDTHS)
     assert len(seen.links) > 1
     assert seen.n_letters > 1000
+
+
+def test_no_column_of_a_table_is_lost_on_paper(tmp_path):
+    """What is beyond the sheet is cut off: the widest tables fit A4 between its margins."""
+    page = build_report(synthetic.report_inputs())
+    assert "@media print" in page
+    printed = page.replace("@media print", "@media all")
+    seen = look_at(write(tmp_path / "printed.html", printed), tmp_path, (PAPER,))
+    assert seen.overflow == {PAPER: 0}
+    cut = printed.replace(".scroll.table table { font-size: 7pt", ".none { font-size: 7pt")
+    assert cut != printed
+    cut = cut.replace(".scroll.table :is(td, th) { white-space: normal;", ".none {")
+    seen = look_at(write(tmp_path / "cut.html", cut), tmp_path, (PAPER,))
+    assert seen.overflow[PAPER] > 0
 
 
 def test_the_answers_with_their_numbers_stand_on_the_first_screen(tmp_path):

@@ -16,6 +16,8 @@ import synthetic_results as synthetic
 import yaml
 
 from alliance.estimates import Estimate, to_frame
+from alliance.estimation.bayes import EFFORTS
+from alliance.estimation.dynamics_bayes import MOST_TUNING
 from alliance.instruments import load_instruments
 from alliance.ruptures import load_rules
 from alliance.study import Study, instruments_of
@@ -347,3 +349,54 @@ def test_each_kind_of_rupture_test_has_its_sentence_only_where_it_was_made():
     told = markdown(results_text(x))
     assert "next outcome after an onset (Drop from the previous session)" in told
     assert "*b* = 1.31, 95% CI [0.53, 2.09]" in told
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_the_sampling_paragraph_says_what_was_run(effort):
+    """Chains, draws, tuning and the gate are those of the sampler, whatever the effort."""
+    run = EFFORTS[effort]
+    text = markdown(methods_text(inputs(effort=effort)))
+    chains = f"{run.chains} chains of {run.draws:,} draws each after {run.tune:,} tuning steps"
+    assert chains in text
+    assert f"R-hat is at most {run.limits.rhat:.2f}" in text
+    assert f"sample size at least {run.limits.ess:g} " in text
+    assert f"(BFMI) at least {run.limits.bfmi:g}" in text
+    if effort == "draft":
+        assert run.tune == MOST_TUNING
+        assert "in the dynamic models)" not in text
+    else:
+        assert f"({MOST_TUNING} in the dynamic models)" in text
+
+
+def test_a_measured_value_is_nobodys_rating():
+    content = synthetic.study().model_dump()
+    content["measures"]["symptoms"] |= {"rater": "none"}
+    text = markdown(methods_text(inputs(Study.model_validate(content))))
+    assert "A measured value, not a rating, by the CORE-10" in text
+    assert "nobody" not in text
+
+
+def test_a_failed_dynamic_model_is_named_as_readers_know_it():
+    table = synthetic.estimates()
+    name, spec = next(iter(synthetic.study().dynamics.items()))
+    nuts = table["analysis"].eq(name) & table["estimator"].str.contains("NUTS")
+    assert nuts.any()
+    table.loc[nuts, "status"] = "diagnostics_failed"
+    text = markdown(results_text(inputs(estimates=table)))
+    assert f"The diagnostics gate failed for: {spec.label}." in text
+
+
+def test_no_reliability_and_no_order_of_forms_where_there_is_none():
+    """A study of totals of one outcome: nothing of it was estimated, nothing follows from it."""
+    content = synthetic.study().model_dump()
+    content["measures"] = {"symptoms": content["measures"]["symptoms"]}
+    course = {"label": "Course", "kind": "course", "outcome": "symptoms", "covariates": ["time"]}
+    content["models"] = {"main": course}
+    for part in ("ruptures", "dynamics", "associations", "sudden_gains"):
+        content[part] = {}
+    none = synthetic.reliability().assign(status="not_estimated")
+    x = inputs(Study.model_validate(content), reliability=none, ruptures={})
+    text = f"{markdown(methods_text(x))}{markdown(results_text(x))}"
+    assert "Reliability" not in text
+    assert "Process measures" not in text
+    assert "Reliability" in markdown(methods_text(inputs()))

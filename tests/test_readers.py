@@ -296,6 +296,16 @@ def test_untidy_sheets(tmp_path, rows, merge, code, where):
     assert where in problem.where
 
 
+def test_messages_name_the_sheet_where_a_workbook_has_several(tmp_path):
+    """Row 7 is another row on every sheet."""
+    excel(tmp_path / "x.xlsx", [["id", "wai_1"], ["a", 1], ["b", 2]])
+    assert read(tmp_path, "x.xlsx", sheet="data").file == "x.xlsx, sheet 'data'"
+    alone = openpyxl.load_workbook(tmp_path / "x.xlsx")
+    del alone["readme"]
+    alone.save(tmp_path / "y.xlsx")
+    assert read(tmp_path, "y.xlsx").file == "y.xlsx"
+
+
 def test_unknown_sheet_suggests_the_likely_one(tmp_path):
     excel(tmp_path / "x.xlsx", [["id"], [1]])
     problem = problem_of(read, tmp_path, "x.xlsx", sheet="date")

@@ -99,7 +99,7 @@ def test_an_outcome_only_study_says_what_it_left_out_and_why(real: Project) -> N
     page = report(real, "refra_med")
     assert "What was left out, and why" in page
     assert "the study file has no within/between model" in page
-    assert "the study file asks for no rupture analysis" in page
+    assert "The study file asks for no rupture analysis." in page
 
 
 def test_what_cannot_be_estimated_is_a_row_with_the_reason(real: Project) -> None:

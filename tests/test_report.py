@@ -170,12 +170,11 @@ def test_rupture_answer_word_by_word(estimates, study):
         "ruptures (difference −0.40, 95% CI [−2.56, 1.76]; 234 clients), at equal baseline, number "
         "of sessions, and mean and slope of the rating.",
         "Clients with unrepaired ruptures ended 3.10 CORE-10 points worse than clients without "
-        "ruptures (difference 3.10, 95% CI [0.75, 5.45]; 234 clients), at equal baseline, number "
-        "of sessions, and mean and slope of the rating.",
+        "ruptures (difference 3.10, 95% CI [0.75, 5.45]; 234 clients), with the same held equal.",
         "Clients with repaired ruptures could not be compared with clients with unrepaired "
-        "ruptures: Fewer than 10 clients: unrepaired (8).",
-        "These intervals are too narrow to decide the question alone: linked courses of rating and "
-        "outcome give such differences without any role of ruptures.",
+        "ruptures: fewer than 10 clients: unrepaired (8).",
+        "These intervals do not decide the question: linked courses of rating and outcome give "
+        "such differences without any role of ruptures, more often than the intervals allow for.",
     )
 
 
@@ -190,6 +189,8 @@ def test_ruptures_without_rows(estimates, study):
         (("post", "pre", "session"), "forward", "at the next session", "predict"),
         (("pre", "post", "session"), "forward", "at the same session", "predict"),
         (("post", "post", "session"), "same_session", "at the same session", "go with"),
+        (("pre", "pre", "week"), "same_session", "in the same week", "go with"),
+        (("pre", "pre", "day"), "same_session", "on the same day", "go with"),
         (("post", "pre", "session"), 3, "three sessions later", "predict"),
         (("post", "pre", "week"), "forward", "one week later", "predict"),
         (("post", "pre", "month"), 2, "two months later", "predict"),
@@ -226,11 +227,8 @@ def test_no_causal_words(estimates, study):
 def test_every_row_that_is_not_ok_is_listed(estimates, study):
     listed = sentences.left_out(estimates, study)
     assert listed == [
-        "Client-rated alliance: within clients, between clients, between therapists (REML), "
-        "within clients: not estimated. Only 12 therapists treated three clients or more; 20 are "
-        "needed.",
-        "Client-rated alliance: within clients, between clients, between therapists "
-        "(NUTS (PyMC, nutpie)), within clients: not estimated. Only 12 therapists treated three "
+        "Client-rated alliance: within clients, between clients, between therapists (REML, "
+        "NUTS (PyMC, nutpie)), within clients: not estimated. Only 12 therapists treated three "
         "clients or more; 20 are needed.",
         "Client-rated alliance and symptoms, session to session (Random-intercept VAR(1), ML), "
         "cross_lag_alliance_outcome; reliabilities taken as Alliance 0.7, Symptoms 0.7, "
@@ -247,11 +245,38 @@ def test_very_many_rows_with_one_reason_are_told_briefly(estimates, study):
         row.assign(term=f"week_{k}", estimand=f"After {k} weeks", status="not_estimated")
         for k in range(1, 20)
     ]
-    told = sentences.left_out(pd.concat(weeks).assign(reason="no dates"), study)
+    bad = pd.concat(weeks).assign(reason="no dates")
+    told = sentences.left_out(pd.concat([bad, row.assign(status="ok")]), study)
     assert len(told) == 1
-    assert "after 4 weeks and 15 further quantities, which estimates.csv names: " in told[0]
-    assert "after 5 weeks" not in told[0]
+    assert "after 3 weeks and 16 further quantities, which estimates.csv names: " in told[0]
+    assert "after 4 weeks" not in told[0]
     assert told[0].endswith("not estimated. No dates.")
+
+
+def test_a_fit_of_which_nothing_is_left_is_told_briefly(estimates, study):
+    """Twenty quantities of one fit with one reason, and sessions counted as they are read."""
+    own = estimates[estimates["analysis"] == "main"]
+    bad = own.assign(status="diagnostics_failed", reason="no fit by " + own["estimator"])
+    terms = [f"response_{n}" for n in range(len(bad))]
+    few = bad.assign(term=terms, estimand="Within clients: y 1 session(s) after x")
+    told = sentences.left_out(few, study)
+    for estimator, n in few["estimator"].value_counts().items():
+        (sentence,) = [text for text in told if f"({estimator})" in text]
+        brief = f"all {n} estimates" in sentence
+        assert brief == (n > 3)
+        assert brief or "y 1 session after x" in sentence
+    part = pd.concat([few, few.head(1).assign(term="another", status="ok")])
+    (first,) = [t for t in sentences.left_out(part, study) if f"({few['estimator'].iloc[0]})" in t]
+    assert "all " not in first.split(":")[0]
+    assert "y 1 session after x" in first
+
+
+def test_a_number_of_clients_that_is_kept_back_is_not_called_unknown(estimates, study):
+    some = change(estimates, "client_rated", "repaired_vs_none[mean_prior_study]", n_clients=np.nan)
+    answer = sentences.rupture_answer(some, study, "client_rated", RULES)
+    told = " ".join(answer.sentences)
+    assert "unknown number" not in told
+    assert "number of clients not shown, as it would tell of few" in told
 
 
 def test_validation_and_data_sentences():
@@ -438,6 +463,36 @@ def test_a_figure_without_picture_is_named_with_its_reason():
     assert f"Figure &#39;R&#39;: {reason}." in page
 
 
+def test_a_figure_that_nobody_asked_for_was_not_left_out():
+    reason = "the study file asks for no rupture analysis"
+    drawn = Drawn("rupture_rules", NotDrawn(reason), synthetic.flow(), FigureText("R", "c", "a"))
+    page = build_report(synthetic.report_inputs((read_figure(figure_words(drawn), b"x"),)))
+    assert "Figure not drawn" not in page
+    assert "Figure &#39;R&#39;" not in page
+    with_ruptures = drawn.__class__(
+        "rupture_rules", NotDrawn("no rule could be applied"), drawn.numbers, drawn.text
+    )
+    page = build_report(synthetic.report_inputs((read_figure(figure_words(with_ruptures), b"x"),)))
+    assert "Figure not drawn, R: no rule could be applied." in page
+
+
+def test_a_study_of_courses_only_is_not_told_of_within_and_between(study):
+    content = study.model_dump()
+    for model in content["models"].values():
+        kept = ("label", "outcome")
+        course = {key: model[key] for key in kept} | {"kind": "course", "covariates": ["time"]}
+        model.clear()
+        model.update(course)
+    content["measures"] = {"symptoms": content["measures"]["symptoms"]}
+    for part in ("ruptures", "dynamics", "associations", "sudden_gains"):
+        content[part] = {}
+    inputs = synthetic.report_inputs(study=Study.model_validate(content), ruptures={})
+    page = build_report(inputs)
+    assert "Process measures" not in page
+    assert "describe the course of the outcome over time" in page
+    assert "Within clients compares" not in page
+
+
 def test_how_the_files_were_read_is_said_file_by_file():
     notes = "a.csv: separator ';'\na.csv: decimal comma\nb.sav: labels used\n"
     assert sentences.reading_sentences(notes) == (
@@ -480,7 +535,7 @@ def test_rupture_answer_uses_the_p_against_noise(estimates, study):
         "Noise alone gives a difference of 0.20 on average (95% band [0.12, 0.30]); "
         "p (null) = .300."
     )
-    assert not any("too narrow" in text for text in answer.sentences)
+    assert not any("do not decide" in text for text in answer.sentences)
     table.loc[own, "p_null"] = 0.01
     clear = sentences.rupture_answer(table, study, "client_rated", RULES)
     assert clear.verdict == (

@@ -1,5 +1,6 @@
 """The first draft of a study file: guessed right where it can be, marked where it cannot."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -306,3 +307,103 @@ def test_one_file_per_rater_session_variables_and_attention_checks(project):
     both = [f"{name}__1" for name, m in study.measures.items() if "wai" in str(m.items)]
     assert raw.sessions[both].notna().all().all()
     assert not raw.sessions[both[0]].equals(raw.sessions[both[1]])
+
+
+def test_a_workbook_with_decimal_commas_as_text_and_a_sheet_of_clients(project, capsys):
+    """Cells of text with a comma are answers; the clients' sheet is a file of its own."""
+    rng, rows = np.random.default_rng(11), 80
+    sessions = pd.DataFrame({"Klient-ID": np.repeat([f"K{n}" for n in range(10)], 8)})
+    sessions["Name"] = "Anna Muster"
+    sessions["Datum"] = pd.date_range("2024-01-01", periods=rows)
+    for scale in ("SRS", "ORS"):
+        for item in range(1, 5):
+            marks = rng.uniform(0, 10, rows).round(1)
+            sessions[f"{scale} {item}"] = [str(mark).replace(".", ",") for mark in marks]
+    sessions.loc[[3, 40], "SRS 2"] = None
+    sessions["Bemerkung"] = ["kam zu spät" if n % 20 == 0 else None for n in range(rows)]
+    people = pd.DataFrame({"Klient-ID": [f"K{n}" for n in range(10)], "Behandlung": ["A", "B"] * 5})
+    with pd.ExcelWriter(project / "praxis.xlsx") as book:
+        sessions.to_excel(book, sheet_name="Sitzungen", index=False)
+        people.to_excel(book, sheet_name="Klienten", index=False)
+        pd.DataFrame({"a": [1], "b": [2]}).to_excel(book, sheet_name="Notizen", index=False)
+    study, text = draft(project, "praxis.xlsx")
+    assert {n: (t.sheet, t.level) for n, t in study.data.tables.items()} == {
+        "praxis": ("Sitzungen", "session"),
+        "klienten": ("Klienten", "client"),
+    }
+    assert "sheets without the client column, not used: 'Notizen'" in capsys.readouterr().out
+    assert {(m.instrument, m.items, m.role) for m in study.measures.values()} == {
+        ("srs_v3", "SRS {item}", "alliance"),
+        ("ors", "ORS {item}", "outcome"),
+    }
+    assert study.covariates["behandlung"].type == "category"
+    assert "Bemerkung (free text)" in text
+    raw = assembled(project, study)
+    assert len(raw.sessions) == rows
+    assert raw.sessions["srs_v3__2"].isna().sum() == 2
+    assert str(raw.sessions["srs_v3__2"].dtype) == "Float64"
+
+
+def test_the_last_resort_is_never_a_column_of_free_text(project):
+    frame = pd.DataFrame({"id": np.repeat(["a", "b"], 2), "session": [1, 2, 1, 2]})
+    frame["state"] = ["bad", "good", "bad", "good"]
+    frame["Bemerkung"] = ["kam zu spät", None, None, None]
+    frame.to_csv(project / "x.csv", index=False)
+    study, _ = draft(project, "x.csv")
+    assert study.measures["outcome"].column == "state"
+
+
+@pytest.mark.parametrize("layout", ["long", "wide"])
+def test_both_raters_of_one_form_are_told_apart_by_p_and_t(project, layout):
+    rows = 60
+    frame = pd.DataFrame({"Code": [f"P{n // 6}" for n in range(rows)]})
+    frame["Sitzung"] = [n % 6 for n in range(rows)]
+    for rater in ("P", "T"):
+        names = [f"ARM5_{rater}_{item}" for item in range(1, 6)]
+        frame[names] = answers(ord(rater), rows, 5, 1, 7)
+    frame["OQ45_ges"] = answers(1, rows, 1, 20, 120)[:, 0]
+    end = ""
+    if layout == "wide":
+        frame = frame.pivot_table(index="Code", columns="Sitzung")
+        frame.columns = [f"{column}_t{session}" for column, session in frame.columns]
+        frame, end = frame.reset_index(), "_t{session}"
+    frame.to_csv(project / "x.csv", index=False)
+    study, text = draft(project, "x.csv")
+    of_arm = {m.items: (name, m.rater) for name, m in study.measures.items() if m.items}
+    assert of_arm == {
+        f"ARM5_P_{{item}}{end}": ("arm5", "client"),
+        f"ARM5_T_{{item}}{end}": ("arm5_therapist", "therapist"),
+    }
+    assert text.count("the file has this form more than once") == 2
+    assert study.models["main"].predictor == "arm5"
+
+
+def test_scandinavian_names(project):
+    rows = 40
+    frame = pd.DataFrame({"patnr": np.repeat(np.arange(1001, 1009), 5)})
+    frame["vecka"] = np.tile(range(1, 6), 8)
+    frame["beh_kod"] = np.repeat([1, 2, 3, 4], 10)
+    frame["kön"] = np.repeat([0, 1], 20)
+    frame["ålder"] = np.repeat(range(30, 38), 5)
+    frame["phq9"] = answers(1, rows, 1, 0, 27)[:, 0]
+    frame.to_csv(project / "x.csv", index=False)
+    study, text = draft(project, "x.csv")
+    assert study.columns.client.column == "patnr"
+    assert "is this the client" not in text
+    assert study.columns.therapist.column == "beh_kod"
+    assert (study.columns.session.column, study.timing.unit) == ("vecka", "week")
+    assert {name: c.quasi_identifier for name, c in study.covariates.items()} == {
+        "koen": True, "alder": True,
+    }  # fmt: skip
+
+
+def test_without_the_environment_one_sentence_says_what_to_type(tmp_path):
+    """A Python without pandas: the likeliest first mistake."""
+    (tmp_path / "pandas.py").write_text("raise ModuleNotFoundError(name='pandas')\n")
+    command = [sys.executable, str(ROOT / "scripts/start_study.py"), "x.csv"]
+    done = subprocess.run(
+        command, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "source .venv/bin/activate" in done.stderr
+    assert "Traceback" not in done.stderr

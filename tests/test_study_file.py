@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from alliance.problems import Problem, StudyError
 from alliance.study import (
@@ -110,6 +111,28 @@ def test_what_is_no_yaml_gets_line_and_advice(tmp_path: Path) -> None:
     assert problem.code == "NOT_YAML"
     assert "line 2" in problem.where
     assert "tabs" in problem.fix
+
+
+def test_a_colon_in_a_title_is_told_in_plain_words(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, "id: clinic\ntitle: Study 2: a replication\n")
+    assert problem.code == "NOT_YAML"
+    assert "line 2" in problem.where
+    assert "second colon" in problem.found
+    assert "quotation marks" in problem.fix
+
+
+def test_wide_patterns_in_a_long_study_are_told(tmp_path: Path) -> None:
+    """The likeliest reason for an absent session column: the file is wide."""
+    text = yaml.safe_load(CLINIC)
+    del text["columns"]["session"], text["columns"]["date"]
+    told = [p.fix for p in problems_of(tmp_path, yaml.safe_dump(text)) if p.code == "NO_SESSION"]
+    assert told == ["Add columns.session (or columns.date)."]
+    for measure in text["measures"].values():
+        if "items" in measure:
+            measure["items"] += "_s{session}"
+    told = [p.fix for p in problems_of(tmp_path, yaml.safe_dump(text)) if p.code == "NO_SESSION"]
+    assert len(told) == 1
+    assert "layout: wide" in told[0]
 
 
 def test_an_empty_study_file_is_told(tmp_path: Path) -> None:

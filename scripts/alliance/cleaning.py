@@ -457,10 +457,9 @@ def _minimum_sessions(work: _Work) -> None:
     usable = _attended(work.sessions) & work.sessions[answers].notna().any(axis=1)
     counts = usable.groupby(work.sessions["client"]).sum()
     few = work.sessions["client"].map(counts).lt(wanted).astype(bool)
-    reason = f"client has fewer than {wanted} attended sessions with data"
-    work.drop("min_sessions", few, reason)
-    work.step("min_sessions", before, f"clients with fewer than {wanted} attended sessions with "
-              "data are left out")  # fmt: skip
+    fewer = f"fewer than {wanted} attended sessions" if wanted > 1 else "no attended session"
+    work.drop("min_sessions", few, f"client has {fewer} with data")
+    work.step("min_sessions", before, f"clients with {fewer} with data are left out")
 
 
 def _refuse_if(refuse: bool, flawed: pd.Series, work: _Work, rule: str, found: str) -> None:

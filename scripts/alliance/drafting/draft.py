@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -38,7 +39,10 @@ from alliance.validation.identifiers import looks_like_free_text, name_looks_lik
 
 ROLE_OF_DOMAIN = {"alliance": "alliance", "outcome": "outcome", "satisfaction": "process"}
 QUASI_IDENTIFIERS = ("age", "alter", "sex", "gender", "geschlecht", "female", "male", "region",
-                     "country", "nationality", "job", "beruf", "education", "marital")  # fmt: skip
+                     "country", "nationality", "job", "beruf", "education", "marital", "ålder",
+                     "kön", "kjønn", "køn", "yrke", "utbildning", "familienstand", "bildung",
+                     "schulabschluss", "wohnort")  # fmt: skip
+IN_ASCII = {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "a", "ø": "o", "æ": "ae"}
 FOLLOW_UP = ("fu", "followup", "follow", "katamnese", "post")
 
 
@@ -223,9 +227,21 @@ def _measures(scales: list[Scale]) -> list[DraftMeasure]:
             continue
         rater = _rater(scale)
         taken = {measure.key for measure in measures}
+        if key in taken and rater == "therapist":
+            key, label = f"{key}_therapist", f"{label}, therapist"
         unique = key if key not in taken else f"{key}_{len(measures) + 1}"
         measures.append(DraftMeasure(unique, role, rater, label, scale, _doubts(scale)))
-    return measures
+    return [_with_twin(measure, measures) for measure in measures]
+
+
+def _with_twin(measure: DraftMeasure, measures: list[DraftMeasure]) -> DraftMeasure:
+    """Marked where another scale of the same instrument is there: who filled in which?"""
+    of = measure.scale.instrument
+    twins = [m for m in measures if of is not None and m.scale.instrument == of]
+    if len(twins) < 2:
+        return measure
+    doubt = "the file has this form more than once: are rater and label right?"
+    return replace(measure, doubts=(*measure.doubts, doubt))
 
 
 def with_attention_checks(measure: DraftMeasure, draft: Draft, taken: set[str]) -> DraftMeasure:
@@ -292,11 +308,20 @@ def _last_resort(draft: Draft, taken: set[str]) -> list[DraftMeasure]:
         for column in free
         if main.raw.frame.groupby(main.client.column)[column].nunique().max() > 1
     ]
-    column = (varying or free or [str(main.raw.frame.columns[-1])])[-1]
+    column = (varying or free or _harmless(main, taken))[-1]
     pattern = f"{column}_{{session}}" if draft.layout == "wide" else column
     scale = Scale(ColumnGroup(pattern, (column,), sure=False), main.name)
     doubt = "no known instrument was found: name the column of your outcome here"
     return [DraftMeasure("outcome", "outcome", "client", "Outcome", scale, (doubt,))]
+
+
+def _harmless(table: DraftTable, taken: set[str]) -> list[str]:
+    """Columns that no part takes and that identify nobody, else the client column."""
+    frame = table.raw.frame
+    free = [str(c) for c in frame.columns if c not in taken]
+    return [c for c in free if not name_looks_like(c) and not _free_text(frame[c])] or [
+        table.client.column
+    ]
 
 
 def _add_covariates(draft: Draft, taken: set[str]) -> None:
@@ -361,7 +386,8 @@ def _kind(values: pd.Series) -> str:
 
 def slug(text: str) -> str:
     """A name that a study file allows: ``Age (years)`` is age_years."""
-    plain = text.lower().translate(str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"}))
+    plain = text.lower().translate(str.maketrans(IN_ASCII))
+    plain = "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
     name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     return name if name[:1].isalpha() else f"x_{name}".rstrip("_")
 

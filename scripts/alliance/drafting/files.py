@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
+import pandas as pd
 
+from alliance.drafting.roles import find_client
+from alliance.problems import StudyError
 from alliance.readers import RawTable, format_of, read_table
 from alliance.study import Table
 
 NUMBER = re.compile(r"[-+]?\d*[.,]?\d+( \(\d+\))?")
+COMMA_NUMBER = re.compile(r"[-+]?\d*,\d+")
 
 
 def read_undeclared(name: str, file: str, root: Path) -> RawTable:
@@ -31,9 +36,60 @@ def read_undeclared(name: str, file: str, root: Path) -> RawTable:
     raw = read_table(name, table, root)
     columns = list(raw.frame.columns)
     if format_of(table, path) != "csv" or not all(NUMBER.fullmatch(c) for c in columns):
-        return raw
+        return _with_numbers(raw)
     names = [f"column_{position}" for position in range(1, len(columns) + 1)]
     return read_table(name, Table(path=file, header=False, column_names=names), root)
+
+
+def further_sheets(main: RawTable, root: Path) -> tuple[list[RawTable], list[str]]:
+    """The other sheets of a workbook that hold the client column, and the names of those without.
+
+    Each sheet is named after its tab. A sheet that cannot be read as a table counts as one
+    without.
+    """
+    path = root / main.table.path
+    if not path.is_file() or format_of(main.table, path) != "xlsx" or main.table.sheet is None:
+        return [], []
+    client = find_client(main).column
+    read: list[RawTable] = []
+    left: list[str] = []
+    for sheet in openpyxl.load_workbook(path, read_only=True).sheetnames:
+        if sheet == main.table.sheet:
+            continue
+        try:
+            raw = read_table(sheet, main.table.model_copy(update={"sheet": sheet}), root)
+        except StudyError:
+            left.append(sheet)
+            continue
+        if client in raw.frame.columns:
+            read.append(_with_numbers(raw))
+        else:
+            left.append(sheet)
+    return read, left
+
+
+def _with_numbers(raw: RawTable) -> RawTable:
+    """Numbers with a decimal comma that stand as text in cells of a workbook, as numbers."""
+    if raw.decimal != ",":
+        return raw
+    texts = [c for c in raw.frame if not pd.api.types.is_numeric_dtype(raw.frame[c].dtype)]
+    changed = {column: _from_commas(raw.frame[column]) for column in texts}
+    return replace(raw, frame=raw.frame.assign(**changed))
+
+
+def _from_commas(values: pd.Series) -> pd.Series:
+    """The numbers of a column that has some with a comma; other entries stay as they are."""
+    read = [_number(entry) for entry in values]
+    commas = any(isinstance(entry, str) and COMMA_NUMBER.fullmatch(entry) for entry in values)
+    if not commas:
+        return values
+    all_numbers = all(pd.isna(entry) or isinstance(entry, int | float) for entry in read)
+    return pd.Series(read, index=values.index, dtype="float64" if all_numbers else "object")
+
+
+def _number(entry: object) -> object:
+    is_number = isinstance(entry, str) and (COMMA_NUMBER.fullmatch(entry) or entry.isdecimal())
+    return float(str(entry).replace(",", ".")) if is_number else entry
 
 
 def _with_largest_sheet(table: Table, path: Path) -> Table:

@@ -13,16 +13,19 @@ from alliance.readers.raw import RawTable
 
 # Words of column names in the languages the authors read, most telling first.
 CLIENT = (
-    *("client", "patient", "klient", "participant", "proband", "subject", "pseudonym", "chiffre"),
-    *("case", "pat", "vp", "pid", "tn", "code", "id", "nr"),
+    *("client", "patient", "klient", "pasient", "participant", "deltagar", "deltaker", "proband"),
+    *("subject", "pseudonym", "chiffre", "patnr", "case", "pat", "vp", "pid", "tn"),
+    *("code", "id", "nr"),
 )
 SESSION = (
     *("session", "sitzung", "sess", "sitz", "visit", "appointment", "termin", "occasion", "wave"),
-    *("welle", "zeitpunkt", "week", "woche", "month", "monat", "time", "zeit", "t"),
+    *("samtal", "besök", "welle", "zeitpunkt", "week", "woche", "vecka", "month", "monat"),
+    *("månad", "måned", "time", "zeit", "t"),
 )
-DATE = ("date", "datum", "day", "tag", "when")
-THERAPIST = ("therapist", "therapeut", "clinician", "counsellor", "counselor", "practitioner",
-             "behandler", "provider", "ther", "thid")  # fmt: skip
+DATE = ("date", "datum", "dato", "day", "tag", "when")
+THERAPIST = ("therapist", "therapeut", "terapeut", "clinician", "counsellor", "counselor",
+             "practitioner", "behandler", "behandlar", "provider", "ther", "thid",
+             "beh")  # fmt: skip
 ATTENDANCE = ("attendance", "attended", "attend", "noshow", "dna", "anwesenheit", "erschienen",
               "teilnahme", "status")  # fmt: skip
 ENDING = ("ending", "termination", "dropout", "discharge", "completion", "completed", "abbruch",
@@ -43,7 +46,8 @@ MEANINGS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 MOST_CATEGORIES = 12
-UNITS = (("week", r"week|woche"), ("month", r"month|monat"), ("day", r"^day|^tag"))
+UNITS = (("week", r"week|woche|vecka"), ("month", r"month|monat|månad|måned"),
+         ("day", r"^day|^tag"))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Role:
 def words_of(column: str) -> list[str]:
     """The words of a column name: ``clientID_no`` is client, id, no."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column)
-    return [word for word in re.split(r"[^a-zäöüß]+", parted.lower()) if word]
+    return [word for word in re.split(r"[^a-zäöüßåøæ]+", parted.lower()) if word]
 
 
 def named_like(columns: Iterable[str], hints: Iterable[str]) -> list[str]:

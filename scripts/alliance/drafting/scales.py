@@ -262,9 +262,14 @@ def _fit(
 
 
 def _stem_words(group: ColumnGroup) -> list[str]:
-    """The words of the pattern, digits kept: ``core10_{item}_s{session}`` gives core10."""
-    bare = re.sub(r"\{[^}]*\}", " ", group.pattern).lower()
-    return [word for word in re.split(r"[^a-z0-9]+", bare) if len(word) > 1]
+    """The words of the pattern, digits kept: ``core10_{item}_s{session}`` gives core10.
+
+    A single ``t`` is kept for items, where it stands for the therapist (``ARM5_T_{item}``) and not
+    before the number of a session.
+    """
+    bare = re.sub(r"(?<![a-z])[a-z]?_?\{session[^}]*\}", " ", group.pattern.lower())
+    words = re.split(r"[^a-z0-9]+", re.sub(r"\{[^}]*\}", " ", bare))
+    return [word for word in words if len(word) > 1 or (word == "t" and group.n_items)]
 
 
 def _name_fits(instrument: Instrument, group: ColumnGroup) -> int:

@@ -14,6 +14,12 @@ from alliance.study import CHECK
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*")
 RESERVED = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
 RUPTURE_RULES = ("mean_prior_study", "previous_drop", "own_mean")
+FURTHER = [
+    "",
+    "# What you can add, with an example of each in config/studies/clinic.yaml: dynamics (alliance",
+    "# and outcome from session to session), associations (early alliance and last outcome),",
+    "# sudden_gains; further models, such as one for the therapist's rating.",
+]
 
 
 def study_text(draft: Draft) -> str:
@@ -67,7 +73,7 @@ def _data(draft: Draft) -> list[str]:
 
 
 def _table(table: DraftTable, client: str, session: Role | None) -> str:
-    parts = {"path": table.raw.file, "level": table.level}
+    parts = {"path": table.raw.table.path, "level": table.level}
     given = table.raw.table.model_dump(exclude_defaults=True, exclude={"path", "level", "download"})
     parts |= given
     if table.client.column != client:
@@ -242,6 +248,8 @@ def _models(draft: Draft) -> list[str]:
     for measure in alliances[:1]:
         lines += ["", "ruptures:", "  client_rated:", f"    measure: {quoted(measure.key)}"]
         lines += [f"    outcome: {quoted(outcome.key)}", f"    rules: [{', '.join(RUPTURE_RULES)}]"]
+    if predictor is not None:
+        lines += FURTHER
     return lines
 
 

@@ -118,7 +118,8 @@ def to_sessions(values: pd.Series, labels: Mapping[str, object] | None, decimal:
     """Session numbers as Int64; left as they are where one is no whole number."""
     numbers = to_numbers(values, labels, decimal=decimal)
     series = numbers.column
-    if series.dtype != object and bool((series.dropna() % 1 == 0).all()):
+    is_numeric = pd.api.types.is_numeric_dtype(series.dtype)
+    if is_numeric and bool((series.dropna() % 1 == 0).all()):
         series = series.astype("Int64")
     return Converted(series, numbers.missing_codes, numbers.dropped, numbers.notes)
 

@@ -49,8 +49,11 @@ def read_excel(name: str, table: Table, path: Path) -> RawTable:
     names, repeated, more = tidy_names(header)
     frame, decimal, marks = _frame(names, body)
     first_row = first + (2 if table.header else 1)
+    # Row 7 is a different row on each sheet, so messages have to name the sheet.
+    several = len(book.worksheets) > 1
+    file = f"{table.path}, sheet '{sheet.title}'" if several else table.path
     return RawTable(
-        name, table.path, table, frame, first_row, notes=[*notes, *more, *marks],
+        name, file, table, frame, first_row, notes=[*notes, *more, *marks],
         decimal=decimal, repeated=repeated,
     )  # fmt: skip
 

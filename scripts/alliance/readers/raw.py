@@ -17,7 +17,8 @@ class RawTable:
     Attributes
     ----------
     name : short name of the table in the study file.
-    file : the file as written in the study file.
+    file : the file as messages name it: as written in the study file, with the sheet where a
+        workbook has several.
     table : the section of the study file that describes it.
     frame : one row per row of the file, columns as named there, empty cells NA. Rows that are
         empty throughout are kept, so that row numbers stay right.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -180,7 +181,10 @@ def locate(
             problems.append(_ambiguous(variable, usable, tables))
         problems += _repeated(variable, usable, tables)
     declared = {variable.pattern for variable in variables}
-    problems += [_missing(study, group, declared, tables) for group in absent.values()]
+    problems += [
+        _missing(study, group, declared, tables, _shorter_form(study, group, variables, tables))
+        for group in absent.values()
+    ]
     return places, problems
 
 
@@ -235,18 +239,54 @@ def missing_column(
 
 
 def _missing(
-    study: Study, group: list[Variable], declared: set[str], tables: Mapping[str, RawTable]
+    study: Study,
+    group: list[Variable],
+    declared: set[str],
+    tables: Mapping[str, RawTable],
+    shorter: str,
 ) -> Problem:
     level = group[0].level
     fitting = [t for t in tables.values() if level != "session" or t.table.level == "session"]
-    columns = [column for raw in fitting for column in raw.frame.columns]
+    columns = list(dict.fromkeys(column for raw in fitting for column in raw.frame.columns))
     names = [variable.pattern for variable in group]
     what = ", ".join(f"'{name}'" for name in names[:SHOWN_COLUMNS])
-    files = ", ".join(raw.file for raw in fitting)
+    files = ", ".join(dict.fromkeys(raw.file for raw in fitting))
     # A column that the study names for something else was hardly meant.
     spare = [column for column in columns if column not in declared]
-    fix = _other_padding(study, group[0].measure, columns) or suggest(names[0], spare)
+    fix = shorter or _other_padding(study, group[0].measure, columns) or suggest(names[0], spare)
     return missing_column(files, group[0].key, names[0], columns, what, fix)
+
+
+def _shorter_form(
+    study: Study,
+    absent: list[Variable],
+    variables: list[Variable],
+    tables: Mapping[str, RawTable],
+) -> str:
+    """What to do where the first items are there and all later ones are not: another form."""
+    measure = study.measures.get(absent[0].measure)
+    if measure is None or not isinstance(measure.items, str):
+        return ""
+    items = [v for v in variables if v.key == absent[0].key]
+    n_found = len(items) - len(absent)
+    if n_found < 2 or absent != items[n_found:]:
+        return ""
+    present = {column for raw in tables.values() for column in raw.frame.columns}
+    exchanged = _exchanged(measure.items)
+    if exchanged and is_column(fill_item(exchanged, len(items)), present):
+        return f'Are {{item}} and {{session}} exchanged? Then write items: "{exchanged}".'
+    return (
+        f"The file has items 1 to {n_found}, {measure.instrument} has {len(items)}: is it really "
+        "this instrument? `ls config/instruments` lists them."
+    )
+
+
+def _exchanged(pattern: str) -> str:
+    """The pattern with ``{item}`` and ``{session}`` in each other's place."""
+    if not has_session(pattern):
+        return ""
+    fields = {"item": "session", "session": "item"}
+    return re.sub(r"\{(item|session)", lambda field: "{" + fields[field.group(1)], pattern)
 
 
 def _other_padding(study: Study, measure: str, columns: Iterable[str]) -> str:
@@ -255,15 +295,21 @@ def _other_padding(study: Study, measure: str, columns: Iterable[str]) -> str:
     if not isinstance(written, str):
         return ""
     present = set(columns)
+    if any(is_column(fill_item(written, number), present) for number in (1, 2)):
+        return ""  # written as in the file; what is absent is absent
     for item in NUMBER_FORMS:
         for session in NUMBER_FORMS if has_session(written) else ("",):
             other = SESSION_FIELD.sub(f"{{session{session}}}", written)
             other = ITEM_FIELD.sub(f"{{item{item}}}", other)
-            names = [fill_item(other, number) for number in (1, 2)]
-            found = [name in present or match_sessions(name, present) for name in names]
+            found = [is_column(fill_item(other, number), present) for number in (1, 2)]
             if other != written and all(found):
                 return f'Write items: "{other}": the numbers in the file are written like that.'
     return ""
+
+
+def is_column(name: str, present: set[str]) -> bool:
+    """Whether a column of that name, or of that pattern for some session, is there."""
+    return name in present or (has_session(name) and bool(match_sessions(name, present)))
 
 
 def _wrong_level(variable: Variable, found: list[Place], tables: Mapping[str, RawTable]) -> Problem:

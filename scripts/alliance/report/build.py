@@ -81,6 +81,11 @@ def rule_labels(inputs: ReportInputs) -> dict[str, str]:
     }
 
 
+def _wanted(figure: ReportFigure) -> bool:
+    """Whether it is drawn, or was asked for: what nobody asked for was not left out."""
+    return figure.png is not None or not figure.reason.startswith(NOT_ASKED_FOR)
+
+
 class _Numbering:
     """Figures and tables numbered in the order in which the sections ask for them."""
 
@@ -92,7 +97,8 @@ class _Numbering:
         self._headline = f"model_{model[0]}" if model else ""
 
     def figures(self, *names: str) -> tuple[Item, ...]:
-        return tuple(self._figure(self._figures[n]) for n in names if n in self._figures)
+        found = [self._figures[name] for name in names if name in self._figures]
+        return tuple(self._figure(figure) for figure in found if _wanted(figure))
 
     def _figure(self, figure: ReportFigure) -> Item:
         if figure.png is None:
@@ -136,7 +142,7 @@ def _sections(x: ReportInputs, place: _Numbering) -> list[Section]:
         _quality(x, place),
         _instruments(x, place),
         _descriptives(x, place),
-        _models(place),
+        _models(x, place),
         *_variants(place),
         *_associations(x, place),
         _bayes(x, place),
@@ -169,10 +175,11 @@ def _descriptives(x: ReportInputs, place: _Numbering) -> Section:
     return Section("descriptives", heading, items=items, after=tuple(said))
 
 
-def _models(place: _Numbering) -> Section:
+def _models(x: ReportInputs, place: _Numbering) -> Section:
     items = place.figures("within_between_slopes", "forest")
     items += place.tables("model_", "triangulation")
-    words = _LEVELS_EXPLAINED if items else "No model was fitted."
+    split = any(model.kind == "within_between" for model in x.study.models.values())
+    words = (_LEVELS_EXPLAINED if split else _COURSE_EXPLAINED) if items else "No model was fitted."
     return Section("models", "Within and between clients", (words,), items=items)
 
 
@@ -253,10 +260,15 @@ def _sudden_gains(x: ReportInputs, place: _Numbering) -> list[Section]:
 
 _LEVELS_EXPLAINED = (
     "Within clients compares a client with the same client at another time: does the outcome "
-    "differ after sessions rated above the client's own mean? Between clients compares clients "
+    "differ when the predictor is above the client's own mean? Between clients compares clients "
     "with each other. The two can differ in size and sign, so each number names its level. All "
     "outcomes are oriented so that higher is worse; a negative coefficient goes with a better "
     "outcome. None of this shows by itself what brings a change about."
+)
+_COURSE_EXPLAINED = (
+    "The models describe the course of the outcome over time. They have no predictor that varies "
+    "from session to session, so nothing is divided into within and between clients. All outcomes "
+    "are oriented so that higher is worse; a negative coefficient goes with a better outcome."
 )
 _VARIANTS_EXPLAINED = (
     "Does the finding depend on how the course of treatment is taken out? Which component of the "
@@ -277,6 +289,7 @@ _RUPTURES_EXPLAINED = (
     "A rupture is called by a declared rule on the ratings; different rules call different "
     "sessions. Shares are of clients with enough ratings."
 )
+NOT_ASKED_FOR = "the study file asks for no "
 _NO_RUPTURES = "The study file asks for no rupture analysis."
 _TRUTH_EXPLAINED = (
     "The data were drawn from a known process, so the estimates can be held against what they "
@@ -332,7 +345,9 @@ def _clients(n: int, smallest_cell: int) -> str:
 
 
 def _instrument_words(x: ReportInputs) -> tuple[str, ...]:
-    return (occasions_in_words(x.study.timing),)
+    """When the forms are filled in; with outcomes only, no lag follows from it."""
+    only_outcomes = all(measure.role == "outcome" for measure in x.study.measures.values())
+    return () if only_outcomes else (occasions_in_words(x.study.timing),)
 
 
 def _instrument_lines(x: ReportInputs) -> list[str]:
@@ -372,7 +387,9 @@ def _form_words(measure: Measure, key: Instrument) -> list[str]:
 
 def _left_out(x: ReportInputs) -> Section:
     absent = [
-        f"Figure '{figure.title}': {figure.reason}." for figure in x.figures if figure.png is None
+        f"Figure '{figure.title}': {figure.reason}."
+        for figure in x.figures
+        if figure.png is None and _wanted(figure)
     ]
     bullets = [
         *sentences.left_out(x.estimates, x.study, rule_labels(x)),

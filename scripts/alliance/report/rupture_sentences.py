@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.tables.format import (
+    clients_or_why,
     counted,
     digits_for,
     interval,
@@ -29,9 +30,10 @@ _NOT_HELD_AGAINST_NOISE = (
     "Ratings that vary by chance alone also give ruptures: in about 10% of clients by the "
     "calibrated rule, in more by most others. This share was not held against pure noise."
 )
+HELD_EQUAL = "at equal baseline, number of sessions, and mean and slope of the rating"
 _TOO_NARROW = (
-    "These intervals are too narrow to decide the question alone: linked courses of rating and "
-    "outcome give such differences without any role of ruptures."
+    "These intervals do not decide the question: linked courses of rating and outcome give such "
+    "differences without any role of ruptures, more often than the intervals allow for."
 )
 
 
@@ -97,17 +99,19 @@ def _p(row: pd.Series) -> str:
 def contrast_sentences(own: pd.DataFrame) -> Iterable[str]:
     """Last outcome of clients by label, with the p that noise gives."""
     contrasts = own[own["kind"] == "contrast"]
+    held = HELD_EQUAL
     for _, row in contrasts.iterrows():
         who, than = WHO.get(row["quantity"], (row["quantity"], "the others"))
         if row["status"] == "not_estimated":
-            yield f"{who} could not be compared with {than}: {_sentence(row['reason'])}"
+            reason = str(row["reason"]).strip().rstrip(".")
+            yield f"{who} could not be compared with {than}: {reason}."
             continue
         size = f"{number(abs(row['estimate']), _digits(row))} {row['units']} {_better(row)}"
         yield (
             f"{who} ended {size} than {than} (difference {_numbers(row)}; "
-            f"{counted(row['n_clients'], 'client')}), at equal baseline, number "
-            f"of sessions, and mean and slope of the rating.{_difference_by_noise(row)}"
+            f"{clients_or_why(row['n_clients'])}), {held}.{_difference_by_noise(row)}"
         )
+        held = "with the same held equal"
     done = contrasts[contrasts["status"] == "ok"]
     if len(done) and done["p_null"].isna().any() and done["known_bias"].ne("").any():
         yield _TOO_NARROW
@@ -134,12 +138,12 @@ def sentence_on_number_of_tests(own: pd.DataFrame) -> Iterable[str]:
     """How many tests were made, so that the reader can tell what some of them are worth."""
     rows = own[(own["quantity"] == "n_tests") & (own["status"] == "ok")]
     for _, row in rows.iterrows():
-        if row["estimate"] > 0:
+        if row["estimate"] > 1:
             yield (
                 f"In all, {counted(row['estimate'], 'test')} of ruptures against outcome and "
                 "drop-out stand in this analysis, over all its rules; only the comparisons of the "
                 "last outcome under the first rule are adjusted for their number, so that some of "
-                "the others fall below .05 by chance."
+                "the others can fall below .05 by chance."
             )
 
 

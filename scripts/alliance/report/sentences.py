@@ -44,7 +44,7 @@ from alliance.tables.variants import analysis_words
 from alliance.text.models import FEW_DF
 from alliance.timing import lag_rule
 
-MOST_TERMS = 4  # named in a sentence on what was left out for one reason
+MOST_TERMS = 3  # quantities left out for one reason that are named one by one
 
 
 @dataclass(frozen=True)
@@ -221,11 +221,14 @@ def model_question(study: Study, key: str, term: str) -> str:
     return f"{LEVEL_QUESTION[term]}: does {predictor} go with {outcome}?"
 
 
+_AT = {"session": "at", "day": "on"}
+
+
 def when(study: Study, spec: ModelSpec) -> str:
-    """``at the next session``, ``two weeks later``, ``at the same session``."""
+    """``at the next session``, ``two weeks later``, ``in the same week``."""
     lag, unit = lag_rule(study.timing, spec.lag).lag, study.timing.unit
     if lag == 0:
-        return f"at the same {unit}"
+        return f"{_AT.get(unit, 'in')} the same {unit}"
     if unit == "session":
         return "at the next session" if lag == 1 else f"{_small(lag)} sessions later"
     return f"{_small(lag)} {unit}{'' if lag == 1 else 's'} later"
@@ -514,19 +517,35 @@ def left_out(
             sentences += refused_of_sources(rows, rule_labels or {})
         else:
             name = names.get(analysis) or analysis_words(study, analysis)
-            sentences += _refused(rows, name)
+            sentences += _refused(rows, name, estimates[estimates["analysis"] == analysis])
     return sentences
 
 
-def _refused(bad: pd.DataFrame, name: str) -> Iterable[str]:
+def _refused(bad: pd.DataFrame, name: str, rows: pd.DataFrame) -> Iterable[str]:
+    """``rows``: all of the analysis, so that a fit of which nothing is left is told briefly."""
+    n_rows = rows["estimator"].value_counts()
+    told: dict[tuple[str, str], list[str]] = {}
     for (estimator, status, reason), own in bad.groupby(
         ["estimator", "status", "reason"], sort=False
     ):
-        words = (_inside(term_words(r.term, r.estimand)) for r in own.itertuples())
+        words = (_inside(_sessions(term_words(r.term, r.estimand))) for r in own.itertuples())
         terms = _the_first(list(dict.fromkeys(words)))
+        if len(own) > MOST_TERMS and len(own) == n_rows[estimator]:
+            terms = f"all {len(own)} estimates"
         said = "not estimated" if status == "not_estimated" else "estimated, but diagnostics failed"
-        by = f" ({estimator})" if estimator else ""
-        yield f"{name}{by}, {terms}: {said}. {_sentence(str(reason))}"
+        told.setdefault((terms, f"{said}. {_sentence(str(reason))}"), []).append(str(estimator))
+    for (terms, what), estimators in told.items():
+        by = f" ({', '.join(estimators)})" if any(estimators) else ""
+        yield f"{name}{by}, {terms}: {what}"
+
+
+def _sessions(words: str) -> str:
+    """``1 session(s) after`` of an estimand with its number filled in, as it is read."""
+    return re.sub(
+        r"\b(\d+) session\(s\)",
+        lambda found: f"{found[1]} session" if found[1] == "1" else f"{found[1]} sessions",
+        words,
+    )
 
 
 def _the_first(terms: list[str]) -> str:

@@ -228,19 +228,31 @@ def _check_reserved(file: _File, content: Entry) -> Iterable[Problem]:
 def _check_layout(file: _File, content: Entry) -> Iterable[Problem]:
     columns = _mapping(content.get("columns"))
     layout = _mapping(content.get("data")).get("layout", "long")
+    patterns_of = {
+        key: _patterns(measure) for key, measure in entries_of(content, "measures").items()
+    }
     if layout == "long" and columns and "session" not in columns and "date" not in columns:
+        is_wide = any(_names_session(p) for patterns in patterns_of.values() for p in patterns)
         yield file.problem(
-            "NO_SESSION", ("columns",), "neither session nor date",
-            "a session number or a date", "Add columns.session (or columns.date).",
+            "NO_SESSION", ("columns",), "neither session nor date", "a session number or a date",
+            "The names of the measures' columns have {session}: write layout: wide under data."
+            if is_wide else "Add columns.session (or columns.date).",
         )  # fmt: skip
     if layout != "wide":
         return
-    for key, measure in entries_of(content, "measures").items():
-        given = measure.get("items") or measure.get("column") or []
-        patterns = [str(pattern) for pattern in (given if isinstance(given, list) else [given])]
-        if not all("{session}" in p or "{session:" in p for p in patterns):
+    for key, patterns in patterns_of.items():
+        if not all(_names_session(pattern) for pattern in patterns):
             yield file.problem(
                 "NO_SESSION_IN_PATTERN", ("measures", key), ", ".join(patterns),
                 "a name with {session}, because layout is wide",
                 "Write for example bdi_s{session} for the columns bdi_s1, bdi_s2, ...",
             )  # fmt: skip
+
+
+def _patterns(measure: Entry) -> list[str]:
+    given = measure.get("items") or measure.get("column") or []
+    return [str(pattern) for pattern in (given if isinstance(given, list) else [given])]
+
+
+def _names_session(pattern: str) -> bool:
+    return "{session}" in pattern or "{session:" in pattern

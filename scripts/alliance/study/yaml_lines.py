@@ -80,11 +80,18 @@ def _unreadable(name: str) -> Problem:
 def _not_yaml(name: str, error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    return Problem(
-        "NOT_YAML", "error", name, where, str(getattr(error, "problem", error)), "valid YAML",
-        "Look at this line and the one above: indentation, a missing colon or quotation mark. "
-        "Indent with spaces, not tabs.",
-    )  # fmt: skip
+    found = str(getattr(error, "problem", error))
+    # The parser's words for `title: Study 2: a replication`.
+    second_colon = found.startswith("mapping values are not allowed")
+    fix = (
+        'A text with a colon in it needs quotation marks, such as title: "Study 2: a replication". '
+        "Otherwise look at the indentation of this line and the one above."
+        if second_colon
+        else "Look at this line and the one above: indentation, a missing colon or quotation mark. "
+        "Indent with spaces, not tabs."
+    )
+    found = "a second colon in the line, or a line indented too far" if second_colon else found
+    return Problem("NOT_YAML", "error", name, where, found, "valid YAML", fix)
 
 
 def _repeated_key(name: str, path: KeyPath, line: int) -> Problem:

@@ -90,6 +90,13 @@ def count(value: float) -> str:
     return number(value, 0)
 
 
+def clients_or_why(n_clients: float) -> str:
+    """``216 clients``, or that the number is kept back because it would tell of few."""
+    if n_clients is None or not math.isfinite(n_clients):
+        return "number of clients not shown, as it would tell of few"
+    return counted(n_clients, "client")
+
+
 def counted(value: float, noun: str, plural: str = "") -> str:
     """``1 client``, ``2,190 clients``."""
     if value is None or not math.isfinite(value):

@@ -11,7 +11,14 @@ from alliance.text.document import Passage, passage
 from alliance.text.inputs import TextInputs
 from alliance.text.words import listed
 
-EFFORT = {"draft": "2 chains of 500", "standard": "4 chains of 1,000", "final": "4 chains of 5,000"}
+EFFORT = {
+    "draft": "2 chains of 500 draws each after 500 tuning steps",
+    "standard": "4 chains of 1,000 draws each after 1,000 tuning steps",
+    "final": "4 chains of 5,000 draws each after 2,000 tuning steps",
+}
+DYNAMIC_TUNING = "500 in the dynamic models"  # from the maximum-likelihood fit; not in a draft
+GATE = {"draft": (1.05, 100), "standard": (1.01, 400), "final": (1.01, 400)}  # R-hat, ESS
+LEAST_BFMI = 0.3
 _SHOWN = ("within", "between", "time", "covariate", "moderator")
 
 
@@ -50,16 +57,20 @@ def _priors(x: TextInputs) -> str:
 def _sampling(x: TextInputs) -> str:
     version = x.versions
     pymc, nutpie, arviz = (version.get(name, "") for name in ("pymc", "nutpie", "arviz"))
+    dynamic = any(spec.bayes for spec in x.study.dynamics.values()) and x.effort != "draft"
+    also = f" ({DYNAMIC_TUNING})" if dynamic else ""
+    rhat, ess = GATE[x.effort]
     text = (
         f"Posteriors were drawn by the No-U-Turn sampler of nutpie {nutpie}".rstrip()
         + f" through PyMC {pymc}".rstrip()
-        + f" [@abrilpla2023], {EFFORT.get(x.effort, x.effort)} draws after tuning, and summarised "
+        + f" [@abrilpla2023], {EFFORT[x.effort]}{also}, and summarised "
         + f"with ArviZ {arviz}".rstrip()
         + " [@kumar2019]. "
     )
     return text + (
-        "A fit counts only if R-hat, bulk and tail effective sample sizes [@vehtari2021], "
-        "divergences and energy pass a fixed gate. Intervals (CrI) are 95% equal-tailed."
+        f"A fit counts only if every R-hat is at most {rhat:.2f}, every bulk and tail effective "
+        f"sample size at least {ess} [@vehtari2021], no transition divergent and the energy "
+        f"fraction (BFMI) at least {LEAST_BFMI}. Intervals (CrI) are 95% equal-tailed."
     )
 
 
@@ -108,5 +119,6 @@ def _convergence(x: TextInputs, own: object) -> Iterator[str]:
             "fit."
         )
     if failed:
-        names = [x.study.models[a].label if a in x.study.models else a for a in failed]
+        specs = {**x.study.models, **x.study.dynamics}
+        names = [specs[a].label if a in specs else a for a in failed]
         yield f"The diagnostics gate failed for: {'; '.join(names)}."

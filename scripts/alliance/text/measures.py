@@ -14,8 +14,8 @@ from alliance.text.references import instrument_references
 from alliance.text.words import listed
 
 _RATERS = {
-    "client": "the client", "therapist": "the therapist", "observer": "an observer",
-    "none": "nobody (a measured value)",
+    "client": "Rated by the client", "therapist": "Rated by the therapist",
+    "observer": "Rated by an observer", "none": "A measured value, not a rating",
 }  # fmt: skip
 _TOTALS = {
     "sum": "the sum of the items", "mean": "the mean of the items",
@@ -36,13 +36,14 @@ def measures_methods(x: TextInputs) -> Passage | None:
 
 
 def _measure(x: TextInputs, measure: Measure, cited: dict[str, list[str]]) -> str:
-    head = f"*{measure.label}.* Rated by {_RATERS[measure.rater]}"
+    head = f"*{measure.label}.* {_RATERS[measure.rater]}"
     key = x.instruments.get(measure.instrument or "")
     if key is None:
         direction = f"; higher scores are {measure.higher_is}" if measure.higher_is else ""
         return f"{head}; the score was computed before these analyses{direction}."
     citation = "".join(f" [@{name}]" for name in cited[key.id])
-    text = f"{head} on the {key.name}{citation}"
+    by = ", by the" if measure.rater == "none" else " on the"
+    text = f"{head}{by} {key.name}{citation}"
     if measure.items is None:
         return f"{text}; the score was computed before; higher scores are {key.higher_is}."
     return f"{text}: {_scoring(measure, key)}"
@@ -62,12 +63,18 @@ def _scoring(measure: Measure, key: Instrument) -> str:
             f"{_MISSING[key.missing_rule]}."
         )
     if key.verification not in ("verified_2plus", "verified_1"):
-        sentences.append(f"Scoring key: {VERIFICATION_IN_WORDS[key.verification]}.")
+        words = VERIFICATION_IN_WORDS[key.verification]
+        sentences.append(f"Scoring{'' if words.startswith('key ') else ':'} {words}.")
     return " ".join(sentences)
 
 
+def _estimated(x: TextInputs) -> bool:
+    """Whether any reliability could be estimated; scores without items have none."""
+    return x.reliability is not None and bool((x.reliability["status"] == "ok").any())
+
+
 def _reliability_methods(x: TextInputs) -> str:
-    if x.reliability is None or x.reliability.empty:
+    if not _estimated(x):
         return ""
     return (
         "Reliability was estimated at the level at which a score is used: omega and alpha from the "
@@ -79,7 +86,7 @@ def _reliability_methods(x: TextInputs) -> str:
 
 def reliability_results(x: TextInputs) -> Passage | None:
     """Within- and between-client reliability of each total score."""
-    if x.reliability is None:
+    if not _estimated(x):
         return None
     said = [_reliability_sentence(x, name) for name in x.study.measures]
     where = x.table("reliability")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from alliance.study import RuptureSpec
-from alliance.tables.format import ABSENT, counted, p_value, percent
+from alliance.tables.format import ABSENT, clients_or_why, counted, p_value, percent
 from alliance.tables.ruptures import CONTRAST_WORDS, NULL_LEAVES_OUT, VERIFIED_WORDS, split_term
 from alliance.text.document import Passage, passage
 from alliance.text.inputs import TextInputs
@@ -154,5 +154,5 @@ def _contrasts(own: pd.DataFrame, rule: str) -> Iterator[str]:
             yield (
                 f"{words}, last outcome at equal baseline, number of sessions, and mean and slope "
                 f"of the rating: {statistics(row)}{_null(row)} "
-                f"({counted(row['n_clients'], 'client')})."
+                f"({clients_or_why(row['n_clients'])})."
             )

@@ -44,7 +44,9 @@ def participants_methods(x: TextInputs) -> Passage | None:
         f"Process measures were rated {place[study.timing.alliance_when]} and outcomes "
         f"{place[study.timing.outcome_when]} each session; every lag below follows from that order."
     )
-    if one_occasion(study.timing):
+    if all(measure.role == "outcome" for measure in study.measures.values()):
+        timing = ""  # no lag follows from the order of forms where there is one kind of them
+    elif one_occasion(study.timing):
         timing = (
             "Process measures and outcomes of a session were rated on one occasion; which came "
             "first is not known, so that only ratings of earlier sessions can predict."

@@ -6,10 +6,15 @@ from alliance.text.document import Passage, passage
 from alliance.text.inputs import TextInputs
 from alliance.text.words import listed
 
+SHOWN = {
+    "python": "Python", "pandas": "pandas", "numpy": "NumPy", "scipy": "SciPy",
+    "statsmodels": "statsmodels",
+}  # fmt: skip
+
 
 def software_methods(x: TextInputs) -> Passage | None:
     """Versions, seed, reproducibility."""
-    others = [f"{n} {v}" for n, v in x.versions.items() if v and n in ("pandas", "numpy", "scipy")]
+    others = [f"{shown} {x.versions[n]}" for n, shown in SHOWN.items() if x.versions.get(n)]
     text = (
         "All steps from the raw files to this text ran as one Snakemake workflow "
         f"{x.versions.get('snakemake', '')}".rstrip()

@@ -147,6 +147,12 @@ COLUMN_ISSUES: dict[str, Issue] = {
         "They are not read any further and reach no result. Better still: delete them from the "
         "file that is used for research.",
     ),
+    "MORE_ITEMS": _warning(
+        "The file goes on with item columns of a measure after the instrument's last item.",
+        "as many item columns as {instrument} has items, {n_items}",
+        "Is it another form, or are {{item}} and {{session}} exchanged? The further columns are "
+        "not read, and if the items are those of another form its scores are wrong.",
+    ),
     "IDENTIFIER_COLUMN": _error(
         "A declared column is, by its name, personal data.",
         "no names, addresses, birth dates, numbers of persons, or free text",

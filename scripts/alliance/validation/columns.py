@@ -6,6 +6,7 @@ stands what they have no reason to notice.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING
 from alliance.problems import Problem
 from alliance.readers.assemble import find_columns
 from alliance.readers.convert import client_column, session_column
+from alliance.readers.patterns import fill_item
 from alliance.readers.raw import RawTable
-from alliance.readers.variables import Places, Variable
+from alliance.readers.variables import Places, Variable, is_column
 from alliance.study import Study
 from alliance.validation.catalogue import tell
 
@@ -63,6 +65,7 @@ def check_columns(
         *_check_roles(named, study_file),
         *_check_separators(tables, declared),
         *_check_clients(study, tables),
+        *_check_more_items(study, variables, tables, set(declared), study_file),
     ]
     return ColumnReport(
         problems,
@@ -122,3 +125,29 @@ def _check_clients(study: Study, tables: Mapping[str, RawTable]) -> Iterable[Pro
         column = client_column(study, table)
         if column in table.frame and table.frame[column].isna().all():
             yield tell("NO_CLIENTS", table.file, f"column '{column}'", "no identifier in any row")
+
+
+def _check_more_items(
+    study: Study,
+    variables: Iterable[Variable],
+    tables: Mapping[str, RawTable],
+    declared: set[str],
+    study_file: str,
+) -> Iterable[Problem]:
+    """The first items of a longer form would be scored as the shorter form without a word."""
+    items = Counter(v.measure for v in variables if v.key == f"measures.{v.measure}.items")
+    for name, measure in study.measures.items():
+        if not isinstance(measure.items, str) or name not in items:
+            continue
+        table, _, rest = measure.items.partition(".")
+        pattern = rest if table in tables else measure.items
+        read = [tables[table]] if table in tables else list(tables.values())
+        present = {column for raw in read for column in raw.frame.columns} - declared
+        further: list[str] = []
+        while is_column(after := fill_item(pattern, items[name] + len(further) + 1), present):
+            further.append(after)
+        if further:
+            shown = f"'{further[0]}'" + (f" to '{further[-1]}'" if len(further) > 1 else "")
+            found = f"{items[name]} items as declared, and further columns {shown}"
+            yield tell("MORE_ITEMS", study_file, f"key measures.{name}.items", found,
+                       instrument=measure.instrument, n_items=items[name])  # fmt: skip

@@ -12,6 +12,7 @@ from alliance.instruments import Instrument, named_by, similar_instruments
 from alliance.problems import Problem, Severity
 from alliance.validation.catalogue import tell
 from alliance.validation.identifiers import origin_of
+from alliance.validation.partial import published_id
 from alliance.validation.showing import Look
 
 FORMS_FOR_A_PATTERN = 30  # below this, correlations and shares of forms say little
@@ -132,7 +133,7 @@ def _really(look: Look, measure: str, values: pd.DataFrame) -> str:
 
 
 def _own_id(look: Look, measure: str) -> str:
-    return str(look.study.measures[measure].instrument)
+    return published_id(look.study, measure)
 
 
 def _named_differently(look: Look, measure: str, values: pd.DataFrame) -> list[str]:

@@ -220,7 +220,7 @@ def check_column_names(
     """
     problems = [
         tell("IDENTIFIER_COLUMN", study_file, f"key {key}, column '{column}'",
-             f"by its name {kind}", advice=_advice(key))
+             f"its name announces {kind}", advice=_advice(key))
         for column, key in declared.items()
         if (kind := name_looks_like(re.sub(r"\{[^}]*\}", " ", column)))
     ]  # fmt: skip
@@ -232,7 +232,7 @@ def check_column_names(
             where = f"{'column' if len(telling) == 1 else 'columns'} " + ", ".join(
                 f"'{name}'" for name in telling
             )
-            found = "not read: by name personal data or free text"
+            found = "not read: its name announces personal data or free text"
             problems.append(tell("UNDECLARED_IDENTIFIER", table.file, where, found))
     return problems
 

@@ -51,15 +51,23 @@ def with_found_items(
         if items:
             # The items keep no numbers here, so nothing can be said about reversed ones.
             cut = {"n_items": len(items), "reverse": None, "subscales": {}}
-            known[f"{measure.instrument}_of_{name}"] = known[measure.instrument].model_copy(
-                update=cut
-            )
+            own = f"{measure.instrument}{_suffix(name)}"
+            known[own] = known[measure.instrument].model_copy(update=cut)
             measures[name] = measure.model_copy(update={
-                "items": items, "instrument": f"{measure.instrument}_of_{name}",
+                "items": items, "instrument": own,
                 "attention_checks": _found_checks(name, measure, places),
             })  # fmt: skip
             still.discard(key)
     return study.model_copy(update={"measures": measures}), known, still
+
+
+def published_id(study: Study, measure: str) -> str:
+    """The id of a measure's instrument as the user wrote it, also where it was cut down."""
+    return str(study.measures[measure].instrument).removesuffix(_suffix(measure))
+
+
+def _suffix(measure: str) -> str:
+    return f"_of_{measure}"
 
 
 def _found_columns(

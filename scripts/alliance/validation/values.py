@@ -105,9 +105,17 @@ def _check_measure(
     yield from _check_single_columns(look, members, numbers)
     yield from _check_variation(look, measure, members, values)
     if members[0].item is not None:
-        yield from check_direction(look, measure, values, file)
+        yield from check_direction(look, measure, _without_codes(values, members[0]), file)
     else:
         yield from _check_score(look, measure, members[0], values[measure], file)
+
+
+def _without_codes(values: pd.DataFrame, column: AnswerColumn) -> pd.DataFrame:
+    """Undeclared codes for missing answers are told already; correlations are those of answers."""
+    if column.low is None or column.high is None:
+        return values
+    outside = (values < column.low) | (values > column.high)
+    return values.mask(outside & values.isin(SENTINELS))
 
 
 def _column_names(members: list[AnswerColumn]) -> str:
@@ -150,7 +158,8 @@ def _range_hint(values: np.ndarray, low: float, high: float, is_score: bool) -> 
     if is_score:
         return (
             "Is the score a mean where the instrument has a sum (or the reverse), or scaled "
-            "otherwise? Declare its range under the measure, or convert it."
+            "otherwise? Declare its range under the measure, or convert it. Or is it the score of "
+            "another instrument?"
         )
     if least == low - 1 and most == high - 1:
         return (
