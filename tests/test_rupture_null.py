@@ -67,7 +67,8 @@ N_SETS = 120
 
 @pytest.fixture(scope="module")
 def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
-    return draw_study(StudyPlan(n_clients=120), seed=3, number=0)
+    drawn = draw_study(StudyPlan(n_clients=120), seed=3, number=0)
+    return drawn.sessions, drawn.clients
 
 
 @pytest.fixture(scope="module")

@@ -43,10 +43,8 @@ def rule(**keys):
 
 @pytest.fixture(scope="module")
 def prepared() -> NullStudy:
-    made = courses_of(
-        *draw_study(StudyPlan(n_clients=120), seed=3, number=0),
-        CourseColumns("alliance", "symptoms"),
-    )
+    drawn = draw_study(StudyPlan(n_clients=120), seed=3, number=0)
+    made = courses_of(drawn.sessions, drawn.clients, CourseColumns("alliance", "symptoms"))
     assert not isinstance(made, Refusal)
     courses, series = made
     plan = plan_tests(courses, OWN, KNOWN, 10)

@@ -55,10 +55,11 @@ PLANS = {"clinic": PlannedLength()} | {str(n): PlannedLength(length=n) for n in 
 
 def one_study(design: str, number: int) -> list[tuple]:
     """``design, study, rule, band, evaluable, flagged``."""
-    sessions, clients = draw_study(PLANS[design], SEED, number)
-    courses, series = courses_of(sessions, clients, CourseColumns("alliance", "symptoms"))
+    drawn = draw_study(PLANS[design], SEED, number)
+    columns = CourseColumns("alliance", "symptoms")
+    courses, series = courses_of(drawn.sessions, drawn.clients, columns)
     known = PooledScale(np.nan, np.nan)
-    model = fit_null_model(series, (1, 0), SEED + number)
+    model = fit_null_model(series, (1, 0), SEED + number, drawn.reliability)
     own = {n: r for n, r in RULES.items() if r.false_alarm is not None}
     lengths = np.diff(courses.start)
     deviations = null_deviations(courses, own, known, model, N_SETS, SEED + number)

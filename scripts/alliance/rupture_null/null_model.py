@@ -6,10 +6,16 @@ much as those of the real clients, keeps every client's observed sessions and ga
 drawn values the study's own scores in order of rank, so that ceiling, rounding and skew stay
 (methods specification, 2.3). In such data no session is a rupture: low ratings are only the low end
 of what varies from session to session.
+
+Whether the ratings carry an error of measurement as large as their reliability says (Rcn) is
+decided by the fit, as are trends of the clients' own. It is not taken for granted, because Rcn
+counts lasting differences between items as error too, so that it can ask for more error than the
+session-to-session dependence of the scores leaves room for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +35,22 @@ _BEFORE_THE_FIRST = 2**20  # numbers of data sets that only serve to match the s
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """One model that was tried.
+
+    Attributes
+    ----------
+    reliability : (k,) assumed within clients; 1: no error of measurement.
+    aic : NaN where the model could not be fitted. problem : why it must not be used, else empty.
+    """
+
+    reliability: tuple[float, ...]
+    random_trend: bool
+    aic: float
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class NullModel:
     """A random-intercept VAR(1) to draw from, raw units; k series, T sessions, n clients.
 
@@ -40,7 +62,8 @@ class NullModel:
         client effects. loadings : (T, q). error_sd : (k,).
     spread : (k, k) covariance of the logarithms of the clients' SDs of innovations.
     seen : (n, T, k). marginal : (k) sorted observed scores of each series.
-    random_trend : whether clients have trends of their own.
+    random_trend : whether clients have trends of their own. reliability : (k,) assumed within
+        clients; 1: no error of measurement. tried : the models it was chosen from.
     """
 
     mean: FloatArray
@@ -55,6 +78,13 @@ class NullModel:
     seen: NDArray[np.bool_]
     marginal: tuple[FloatArray, ...]
     random_trend: bool = False
+    reliability: tuple[float, ...] = ()
+    tried: tuple[Candidate, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """Which of the models it is."""
+        return model_words(self.reliability, self.random_trend)
 
     @property
     def reduced(self) -> FloatArray:
@@ -68,36 +98,80 @@ def fit_null_model(
     seed: int,
     reliability: tuple[float, ...] | None = None,
 ) -> NullModel | Refusal:
-    """The null model of a study.
+    """The null model of a study: of all that are tried the one with the smallest AIC.
+
+    Tried are models with and without trends of the clients' own, each without error of
+    measurement, with that of the alliance, and with that of every series whose reliability is
+    known. Error variances are fixed, so that they cost no parameter.
 
     Parameters
     ----------
     series : one series (alliance) or two (alliance, outcome). occasions : rank of each within a
         session. seed : of the data sets to which the spread of the clients' SDs is matched.
-    reliability : within-client reliabilities; None: no error of measurement in the model, whose
-        autoregression then is that of the ratings.
+    reliability : (k,) within-client reliabilities of the study (Rcn); NaN where not known. None:
+        of no series.
     """
-    fit = _better_fit(series, VarSpec(occasions=occasions, reliability=reliability))
-    if isinstance(fit, Refusal):
-        return fit
-    model = _from_fit(fit, series)
+    fits = [
+        (given, trend, fit_var(series, _spec(occasions, given, trend)))
+        for given in _assumed(reliability, series.n_series)
+        for trend in (False, True)
+    ]
+    best = _best(fit for *_, fit in fits)
+    if isinstance(best, Refusal):
+        return best
+    tried = tuple(_candidate(given, trend, fit) for given, trend, fit in fits)
+    model = replace(_from_fit(best, series), tried=tried)
     return replace(model, spread=_matched_spread(model, series, seed))
 
 
-def _better_fit(series: VarSeries, spec: VarSpec) -> VarFit | Refusal:
-    """With or without random trends, whichever has the smaller AIC and no problem."""
-    plain = fit_var(series, spec)
-    trends = fit_var(series, replace(spec, random_trend=True))
-    fits = [f for f in (plain, trends) if isinstance(f, VarFit)]
-    usable = [f for f in fits if not f.problems]
+def _assumed(
+    reliability: tuple[float, ...] | None, n_series: int
+) -> tuple[tuple[float, ...], ...]:
+    """Sets of reliabilities to try, the one without error first; each once."""
+    none = (1.0,) * n_series
+    known = none if reliability is None else tuple(r if 0.0 < r < 1.0 else 1.0 for r in reliability)
+    of_alliance = (known[0], *none[1:])
+    return tuple(dict.fromkeys((none, of_alliance, known)))
+
+
+def _spec(occasions: tuple[int, ...], reliability: tuple[float, ...], trend: bool) -> VarSpec:
+    error = reliability if min(reliability) < 1.0 else None
+    return VarSpec(occasions=occasions, reliability=error, random_trend=trend)
+
+
+def _best(fits: Iterable[VarFit | Refusal]) -> VarFit | Refusal:
+    """The smallest AIC of the fits without problem; else why the first cannot be used."""
+    every = list(fits)
+    usable = [f for f in every if isinstance(f, VarFit) and not f.problems]
     if usable:
         return min(usable, key=lambda f: f.aic)
+    plain = every[0]
     if isinstance(plain, Refusal):
         return plain
     return Refusal(
         f"the model without ruptures could not be fitted: {'; '.join(plain.problems)}",
         "Null data sets need the dynamic model; look at its diagnostics first.",
     )
+
+
+def model_words(reliability: tuple[float, ...], random_trend: bool) -> str:
+    """Error of measurement and trends of a model, for tables."""
+    names = ("alliance", "outcome")[: len(reliability)]
+    given = [
+        f"{name} (reliability {value:.2f})"
+        for name, value in zip(names, reliability, strict=True)
+        if value < 1.0
+    ]
+    error = f"error of measurement of {' and '.join(given)}" if given else "no error of measurement"
+    return f"{error}, {'trends' if random_trend else 'no trends'} of the clients' own"
+
+
+def _candidate(
+    reliability: tuple[float, ...], trend: bool, fit: VarFit | Refusal
+) -> Candidate:
+    if isinstance(fit, Refusal):
+        return Candidate(reliability, trend, np.nan, fit.reason)
+    return Candidate(reliability, trend, fit.aic, "; ".join(fit.problems))
 
 
 def _from_fit(fit: VarFit, series: VarSeries) -> NullModel:
@@ -119,6 +193,7 @@ def _from_fit(fit: VarFit, series: VarSeries) -> NullModel:
         seen=series.seen,
         marginal=tuple(np.sort(series.scores[:, :, j][series.seen[:, :, j]]) for j in range(k)),
         random_trend=fit.spec.random_trend,
+        reliability=fit.spec.reliability or (1.0,) * k,
     )
 
 
@@ -136,7 +211,8 @@ def draw_latent(model: NullModel, rng: np.random.Generator) -> FloatArray:
     for t in range(1, n_sessions):
         values[t] = values[t - 1] @ step + new[t - 1]
     error = model.error_sd * rng.standard_normal(values.shape) if model.error_sd.any() else 0.0
-    steady = np.einsum("tq,nqk->tnk", model.loadings, effects) + model.mean[:, None, :]
+    by_effect = effects.transpose(1, 0, 2).reshape(effects.shape[1], -1)
+    steady = (model.loadings @ by_effect).reshape(values.shape) + model.mean[:, None, :]
     return np.ascontiguousarray((values + error + steady).transpose(1, 0, 2))
 
 
@@ -148,9 +224,13 @@ def as_scores(model: NullModel, latent: FloatArray) -> FloatArray:
     """
     scores = np.empty_like(latent)
     for j, marginal in enumerate(model.marginal):
-        drawn = np.sort(latent[:, :, j][model.seen[:, :, j]])
-        rank = np.searchsorted(drawn, latent[:, :, j])
-        scores[:, :, j] = marginal[np.minimum(rank, marginal.size - 1)]
+        drawn, seen, own = latent[:, :, j], model.seen[:, :, j], scores[:, :, j]
+        order = np.argsort(drawn[seen])
+        given = np.empty(order.size)
+        given[order] = marginal
+        own[seen] = given
+        rank = np.searchsorted(drawn[seen][order], drawn[~seen])
+        own[~seen] = marginal[np.minimum(rank, marginal.size - 1)]
     return scores
 
 
