@@ -29,7 +29,9 @@ if __name__ == "__main__":
     courses, series = courses_of(drawn.sessions, drawn.clients, columns)
     rules = runnable(load_rules(ROOT / "config/ruptures"), KNOWN)
     plan = plan_tests(courses, rules, KNOWN)
-    null_distributions(courses, plan, fit_null_model(series, (1, 0), 1, drawn.reliability), 2, 1)  # compiles
+    null_distributions(
+        courses, plan, fit_null_model(series, (1, 0), 1, drawn.reliability), 2, 1
+    )  # compiles
     began = time.process_time()
     model = fit_null_model(series, (1, 0), 1, drawn.reliability)
     fitted = time.process_time()

@@ -15,8 +15,9 @@ session-to-session dependence of the scores leaves room for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_series import VarSeries
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 SPREAD_SESSIONS = 4  # ratings from which a client's SD tells something
 SPREAD_FLOOR = 0.1  # pooled SDs added before the logarithm: some clients never vary
 SPREAD_ROUNDS = 4
@@ -81,6 +83,12 @@ class NullModel:
     reliability: tuple[float, ...] = ()
     tried: tuple[Candidate, ...] = ()
 
+    @cached_property
+    def cells(self) -> tuple[tuple[IntArray, IntArray], ...]:
+        """(k) positions, clients by sessions, of the cells that were observed and of all others."""
+        seen = self.seen.reshape(-1, self.seen.shape[2]).T
+        return tuple((np.flatnonzero(own), np.flatnonzero(~own)) for own in seen)
+
     @property
     def words(self) -> str:
         """Which of the models it is."""
@@ -112,21 +120,19 @@ def fit_null_model(
         of no series.
     """
     fits = [
-        (given, trend, fit_var(series, _spec(occasions, given, trend)))
-        for given in _assumed(reliability, series.n_series)
+        (given, trend, fit)
         for trend in (False, True)
+        for given, fit in _with_errors(series, VarSpec(occasions, random_trend=trend), reliability)
     ]
     best = _best(fit for *_, fit in fits)
     if isinstance(best, Refusal):
         return best
-    tried = tuple(_candidate(given, trend, fit) for given, trend, fit in fits)
+    tried = tuple(_candidate(*one) for one in fits)
     model = replace(_from_fit(best, series), tried=tried)
     return replace(model, spread=_matched_spread(model, series, seed))
 
 
-def _assumed(
-    reliability: tuple[float, ...] | None, n_series: int
-) -> tuple[tuple[float, ...], ...]:
+def _assumed(reliability: tuple[float, ...] | None, n_series: int) -> tuple[tuple[float, ...], ...]:
     """Sets of reliabilities to try, the one without error first; each once."""
     none = (1.0,) * n_series
     known = none if reliability is None else tuple(r if 0.0 < r < 1.0 else 1.0 for r in reliability)
@@ -134,9 +140,22 @@ def _assumed(
     return tuple(dict.fromkeys((none, of_alliance, known)))
 
 
-def _spec(occasions: tuple[int, ...], reliability: tuple[float, ...], trend: bool) -> VarSpec:
-    error = reliability if min(reliability) < 1.0 else None
-    return VarSpec(occasions=occasions, reliability=error, random_trend=trend)
+def _with_errors(
+    series: VarSeries, spec: VarSpec, reliability: tuple[float, ...] | None
+) -> Iterator[tuple[tuple[float, ...], VarFit | Refusal]]:
+    """Reliabilities to try and the fit of a model with each, the one without error first.
+
+    The other descents begin where that one ended; should one end too early, it only loses.
+    """
+    start = None
+    for given in _assumed(reliability, series.n_series):
+        error = given if min(given) < 1.0 else None
+        fit = fit_var(
+            series, replace(spec, reliability=error), start=start, more_starts=start is None
+        )
+        yield given, fit
+        if start is None and isinstance(fit, VarFit):
+            start = fit.x
 
 
 def _best(fits: Iterable[VarFit | Refusal]) -> VarFit | Refusal:
@@ -166,9 +185,7 @@ def model_words(reliability: tuple[float, ...], random_trend: bool) -> str:
     return f"{error}, {'trends' if random_trend else 'no trends'} of the clients' own"
 
 
-def _candidate(
-    reliability: tuple[float, ...], trend: bool, fit: VarFit | Refusal
-) -> Candidate:
+def _candidate(reliability: tuple[float, ...], trend: bool, fit: VarFit | Refusal) -> Candidate:
     if isinstance(fit, Refusal):
         return Candidate(reliability, trend, np.nan, fit.reason)
     return Candidate(reliability, trend, fit.aic, "; ".join(fit.problems))
@@ -222,15 +239,15 @@ def as_scores(model: NullModel, latent: FloatArray) -> FloatArray:
     The drawn values of the cells that were observed get the observed scores, the lowest the lowest;
     any other cell gets the score that its value would have had.
     """
-    scores = np.empty_like(latent)
-    for j, marginal in enumerate(model.marginal):
-        drawn, seen, own = latent[:, :, j], model.seen[:, :, j], scores[:, :, j]
-        order = np.argsort(drawn[seen])
-        given = np.empty(order.size)
-        given[order] = marginal
-        own[seen] = given
-        rank = np.searchsorted(drawn[seen][order], drawn[~seen])
-        own[~seen] = marginal[np.minimum(rank, marginal.size - 1)]
+    scores = np.empty(latent.shape)
+    flat = scores.reshape(-1, latent.shape[2])
+    values = latent.reshape(flat.shape).T.copy()
+    for j, (marginal, (seen, other)) in enumerate(zip(model.marginal, model.cells, strict=True)):
+        drawn = values[j, seen]
+        order = np.argsort(drawn)
+        flat[seen[order], j] = marginal
+        rank = np.searchsorted(drawn[order], values[j, other])
+        flat[other, j] = marginal[np.minimum(rank, marginal.size - 1)]
     return scores
 
 

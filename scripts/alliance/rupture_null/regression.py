@@ -51,19 +51,13 @@ def least_squares(
     beta = inverse @ (design.T @ outcome)
     residual = outcome - design @ beta
     if clusters is None:
-        leverage = np.einsum("ij,jk,ik->i", design, inverse, design)
+        leverage = ((design @ inverse) * design).sum(axis=1)
         scores = design * (residual / np.maximum(1.0 - leverage, 1e-12))[:, None]
         return Regression(beta, inverse @ (scores.T @ scores) @ inverse, n - p)
-    sums = _cluster_sums(design * residual[:, None], clusters)
-    groups = len(np.unique(clusters))
+    sums = _cluster_sums(design * residual[:, None], clusters, int(clusters.max()) + 1)
+    groups = int(np.count_nonzero(np.bincount(clusters)))
     factor = groups / (groups - 1) * (n - 1) / (n - p)
     return Regression(beta, factor * inverse @ (sums.T @ sums) @ inverse, groups - 1)
-
-
-def _cluster_sums(values: FloatArray, clusters: IntArray) -> FloatArray:
-    sums = np.zeros((int(clusters.max()) + 1, values.shape[1]))
-    np.add.at(sums, clusters, values)
-    return sums
 
 
 def within_least_squares(
@@ -94,7 +88,7 @@ def within_least_squares(
         return None
     inverse = np.linalg.inv(cross)
     beta = inverse @ (x.T @ y)
-    sums = _sums_of_runs(np.ascontiguousarray(x * (y - x @ beta)[:, None]), number, groups)
+    sums = _cluster_sums(np.ascontiguousarray(x * (y - x @ beta)[:, None]), number, groups)
     factor = groups / (groups - 1) * (n - 1) / (n - p)
     return Regression(beta, factor * inverse @ (sums.T @ sums) @ inverse, groups - 1)
 
@@ -125,7 +119,7 @@ def _within(values: np.ndarray, client: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 @numba.njit(cache=True)
-def _sums_of_runs(values: np.ndarray, number: np.ndarray, groups: int) -> np.ndarray:
+def _cluster_sums(values: np.ndarray, number: np.ndarray, groups: int) -> np.ndarray:
     sums = np.zeros((groups, values.shape[1]))
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
