@@ -203,7 +203,7 @@ def _from_fit(fit: VarFit, series: VarSeries) -> NullModel:
         lagged=coefficients - same,
         innovation=scale[:, None] * parts[2],
         first=scale[:, None] * parts[3],
-        client=np.tile(scale, loadings.shape[1])[:, None] * parts[4],
+        client=np.tile(scale, loadings.shape[1])[:, None] * _with_positive_diagonal(parts[4]),
         loadings=loadings,
         error_sd=np.sqrt(fit.error),
         spread=np.zeros((k, k)),
@@ -212,6 +212,12 @@ def _from_fit(fit: VarFit, series: VarSeries) -> NullModel:
         random_trend=fit.spec.random_trend,
         reliability=fit.spec.reliability or (1.0,) * k,
     )
+
+
+def _with_positive_diagonal(factor: FloatArray) -> FloatArray:
+    """The same covariance by the one triangular factor that does not depend on where a descent
+    began, so that neither do the data that are drawn."""
+    return factor * np.where(np.diag(factor) < 0, -1.0, 1.0)
 
 
 def draw_latent(model: NullModel, rng: np.random.Generator) -> FloatArray:
