@@ -85,10 +85,15 @@ def test_the_validation_page_tells_level_and_power_of_the_rupture_tests():
     assert told.levels[1][:4] == ["Outcome after a landmark session", "400", "5.0", "5.2"]
     assert told.levels[2][2:] == ["", "4.0", "5.0", "4.6", "4.0 to 4.0"]
     assert told.tests[2] == [
-        "`a`", "landmark 8 repaired vs none", "200", "0.1", "5.0", "3.5", "3.6", "5.1",
+        "`a`: landmark 8, repaired vs none", "200", "0.1", "5.0", "3.5", "3.6", "5.1",
     ]  # fmt: skip
     assert {len(row) for row in told.tests} == {len(TEST_HEADINGS)}
     assert {len(row) for row in told.levels} == {len(LEVEL_HEADINGS)}
+    older = rejections(1000).drop(columns=["pct_attainable", "pct_null_randomised"])
+    (old,) = rupture_designs({"no_ruptures": older})
+    assert "null, 2 by the nominal p" in old.sentence
+    assert "landmark_6 repaired_vs_none: 7.0 % of 1,000; a," in old.sentence
+    assert old.tests[2][-2:] == ["", ""]
     (few,) = rupture_designs({"no_ruptures": rejections(4)})
     assert "Too few studies" in few.sentence
     assert len(few.tests) == 4  # what there is

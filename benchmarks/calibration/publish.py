@@ -24,7 +24,7 @@ from alliance.simulation.rupture_studies import DESIGNS
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 DYNAMICS = ROOT / "benchmarks/dynamics"
-NOTE = HERE / "note.md"  # where the committed tables need an explanation
+NOTES = [HERE / "note.md", ROOT / "benchmarks/ruptures/note.md"]  # where tables need explanation
 PICTURE = "validation_sbc.png"
 
 
@@ -56,7 +56,7 @@ def page() -> str:
         pd.read_csv(DYNAMICS / "recovery.csv"),
         models(),
         {size.name: size.label for size in reml_calibration.SIZES},
-        NOTE.read_text(encoding="utf-8") if NOTE.is_file() else "",
+        "\n".join(note.read_text(encoding="utf-8") for note in NOTES if note.is_file()),
         {name: pd.read_csv(file) for name, file in ruptures().items()},
     )
     return validation_page(inputs, PICTURE)

@@ -4,9 +4,12 @@ Processor time of all runnable rules on all null data sets: rates alone (with su
 every outcome test.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # small matrices: a second thread only waits
 
 import numpy as np
 

@@ -7,9 +7,12 @@ DESIGN is ``clinic`` (8 to 20 sessions, drop-out, missed sessions), or a length:
 planned for so many sessions. Each study's thresholds come from null data sets of its own.
 """
 
+import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # small matrices: a second thread only waits
 
 import numpy as np
 import pandas as pd

@@ -43,7 +43,7 @@ LEVEL_HEADINGS = (
     "Randomised ranks, %", "Lowest to highest, %",
 )  # fmt: skip
 TEST_HEADINGS = (
-    "Rule", "Test", "Studies", "Mean estimate", "Nominal p, %", "p against the null, %",
+    "Test", "Studies", "Mean estimate", "Nominal p, %", "p against the null, %",
     "Attainable, %", "Randomised ranks, %",
 )  # fmt: skip
 EXPLAINED = (
@@ -77,9 +77,11 @@ def rupture_designs(designs: Mapping[str, pd.DataFrame]) -> Iterable[RuptureDesi
 
     Parameters
     ----------
-    designs : design -> ``simulation.rupture_studies.rejection_table``.
+    designs : design -> ``simulation.rupture_studies.rejection_table``; shares that an older run
+        did not record stay empty.
     """
-    for name, table in designs.items():
+    for name, given in designs.items():
+        table = given.reindex(columns=[*given, *(c for c in SHARES if c not in given)])
         usable = table[table["n_studies"] > 0]
         n = int(usable["n_studies"].max()) if len(usable) else 0
         words = DESIGN_WORDS.get(name, name.replace("_", " "))
@@ -98,8 +100,8 @@ def rupture_designs(designs: Mapping[str, pd.DataFrame]) -> Iterable[RuptureDesi
 
 def _test_row(r: Any) -> list[str]:
     shares = [_one_digit(getattr(r, column)) for column in SHARES]
-    test = f"{r.test} {r.term}".replace("_", " ")
-    return [f"`{r.rule}`", test, f"{r.n_studies:,.0f}", f"{r.mean_estimate:.3g}", *shares]
+    words = f"`{r.rule}`: {f'{r.test}, {r.term}'.replace('_', ' ')}"
+    return [words, f"{r.n_studies:,.0f}", f"{r.mean_estimate:.3g}", *shares]
 
 
 def _one_digit(value: float) -> str:
@@ -113,13 +115,14 @@ def _verdict(design: str, table: pd.DataFrame, n: int) -> str:
         return "Too few studies to say whether the tests keep 5 %."
     tested = table[(table["n_studies"] >= ENOUGH) & (table["test"] != "noise")]
     inside = {p: int(tested[p].round(1).between(*TYPE_ONE).sum()) for p in SHARES}
+    known = tested["pct_null_randomised"].notna().any()
+    randomised = f"{inside['pct_null_randomised']} by randomised ranks, " if known else ""
     error = 100 * np.sqrt(0.05 * 0.95 / tested["n_studies"])  # of a test that keeps 5 %
     said = (
         f"{inside['pct_null']} of {len(tested)} tests that were possible in at least "
         f"{ENOUGH} studies reject {TYPE_ONE[0]} to {TYPE_ONE[1]} % by the p against the null, "
-        f"{inside['pct_null_randomised']} by randomised ranks, {inside['pct_nominal']} by the "
-        f"nominal p; chance alone moves a single share by {error.median():.1f} points (standard "
-        "error)."
+        f"{randomised}{inside['pct_nominal']} by the nominal p; chance alone moves a single share "
+        f"by {error.median():.1f} points (standard error)."
     )
     return f"{said} {_far(tested, error)}"
 
@@ -127,8 +130,13 @@ def _verdict(design: str, table: pd.DataFrame, n: int) -> str:
 def _far(tested: pd.DataFrame, error: pd.Series) -> str:
     """Tests whose size differs from 5 % by more than chance."""
     outside = [
-        f"{r.rule}, {r.test} {r.term}: {r.pct_null:.1f} % of {r.n_studies:,.0f} (attainable "
-        f"{r.pct_attainable:.1f} %, randomised ranks {r.pct_null_randomised:.1f} %)"
+        f"{r.rule}, {r.test} {r.term}: {r.pct_null:.1f} % of {r.n_studies:,.0f}"
+        + (
+            f" (attainable {r.pct_attainable:.1f} %, randomised ranks "
+            f"{r.pct_null_randomised:.1f} %)"
+            if np.isfinite(r.pct_null_randomised)
+            else ""
+        )
         for r in tested[(tested["pct_null"] - 5).abs() > 2 * error].itertuples()
     ]
     if not outside:

@@ -390,11 +390,20 @@ def _carried_forward(outcome: FloatArray) -> FloatArray:
     return np.where(at >= 0, values, np.nanmean(outcome))
 
 
-def drop_out_terms(scan: Scan, rows: RiskRows, smallest_group: int = SMALLEST_GROUP) -> Terms:
+def drop_out_terms(
+    scan: Scan,
+    rows: RiskRows,
+    smallest_group: int = SMALLEST_GROUP,
+    known: FloatArray | None = None,
+) -> Terms:
     """Log hazard ratios of leaving after an ``onset`` session and after one ``in_rupture``.
 
     Beside number of the session, expanding mean of the alliance, deviation from it, and latest
     outcome. Sessions that the rule could not evaluate are left out.
+
+    Parameters
+    ----------
+    known : (p,) coefficients of ``rows.covariates`` without ruptures, at which to begin.
     """
     used = (scan.state == kernel.INTACT) | (scan.state == kernel.RUPTURED)
     marks = {"onset": scan.flag, "in_rupture": (scan.state == kernel.RUPTURED) & ~scan.flag}
@@ -408,7 +417,8 @@ def drop_out_terms(scan: Scan, rows: RiskRows, smallest_group: int = SMALLEST_GR
     fit = None
     if kept and event.sum() >= FEWEST_EVENTS:
         columns = [marks[name][used].astype(float) for name in kept]
-        fit = hazard_regression(np.column_stack([rows.covariates[used], *columns]), event)
+        start = None if known is None else np.concatenate([known, np.zeros(len(kept))])
+        fit = hazard_regression(np.column_stack([rows.covariates[used], *columns]), event, start)
     terms = {}
     for name in marks:
         cells = ((name, counts[name]),)
