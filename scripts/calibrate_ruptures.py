@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from alliance.instruments import load_instruments
-from alliance.reliability import coefficient_of
 from alliance.running import stage
 from alliance.rupture_null import null_study
 from alliance.rupture_null.calibrate import calibrate
@@ -25,8 +24,6 @@ with stage("null data sets", snakemake.log[0]) as say:
     thresholds = pd.read_csv(snakemake.input.thresholds)
     rules = with_thresholds(load_rules(Path("config/ruptures"), spec.rules), thresholds)
     sessions, clients = (pd.read_parquet(snakemake.input[part]) for part in ("sessions", "clients"))
-    reliability = pd.read_csv(snakemake.input.reliability)
-    scale = spec.component or "total"
     prepared = null_study(
         study,
         name,
@@ -34,10 +31,7 @@ with stage("null data sets", snakemake.log[0]) as say:
         sessions,
         clients,
         rules,
-        (
-            coefficient_of(reliability, spec.measure, "within_client", "Rcn", scale),
-            coefficient_of(reliability, spec.measure, "total", "alpha", scale),
-        ),
+        pd.read_csv(snakemake.input.reliability),
     )
     made = calibrate(
         prepared,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from alliance.instruments import load_instruments
-from alliance.reliability import coefficient_of
 from alliance.running import stage
 from alliance.rupture_null import null_study
 from alliance.rupture_null.thresholds import study_thresholds
@@ -24,8 +23,6 @@ with stage("thresholds", snakemake.log[0]) as say:
     spec = study.ruptures[name]
     rules = asking(load_rules(Path("config/ruptures"), spec.rules))
     sessions, clients = (pd.read_parquet(snakemake.input[part]) for part in ("sessions", "clients"))
-    reliability = pd.read_csv(snakemake.input.reliability)
-    scale = spec.component or "total"
     prepared = null_study(
         study,
         name,
@@ -33,10 +30,7 @@ with stage("thresholds", snakemake.log[0]) as say:
         sessions,
         clients,
         rules,
-        (
-            coefficient_of(reliability, spec.measure, "within_client", "Rcn", scale),
-            coefficient_of(reliability, spec.measure, "total", "alpha", scale),
-        ),
+        pd.read_csv(snakemake.input.reliability),
     )
     table = study_thresholds(
         prepared,

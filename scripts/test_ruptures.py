@@ -7,7 +7,6 @@ import pandas as pd
 
 from alliance.estimates import to_frame, write_estimates
 from alliance.instruments import load_instruments
-from alliance.reliability import coefficient_of
 from alliance.running import stage
 from alliance.rupture_null import (
     NullResults,
@@ -57,8 +56,6 @@ with stage("ruptures and outcome", snakemake.log[0]) as say:
         analysis,
         pd.read_csv(snakemake.input.published),
     )
-    reliability = pd.read_csv(snakemake.input.reliability)
-    scale = spec.component or "total"
     prepared = null_study(
         study,
         name,
@@ -66,10 +63,7 @@ with stage("ruptures and outcome", snakemake.log[0]) as say:
         tables["sessions"],
         tables["clients"],
         rules,
-        (
-            coefficient_of(reliability, spec.measure, "within_client", "Rcn", scale),
-            coefficient_of(reliability, spec.measure, "total", "alpha", scale),
-        ),
+        pd.read_csv(snakemake.input.reliability),
     )
     if isinstance(prepared, NullStudy):
         refused = dict(zip(summary["rule"], summary["reason"].astype(str), strict=True))

@@ -316,7 +316,8 @@ def noise(summary: pd.DataFrame) -> pd.DataFrame:
     """Rates held against null data sets, as ``rupture_null.noise_table`` gives them."""
     rows = [
         (r.rule, r.label, "project", r.lookahead, quantity, "%", r.n_evaluable, observed, mean,
-         0.8 * mean, 1.2 * mean, observed / mean, observed - mean, p, 1000, np.nan, "")
+         0.8 * mean, 1.2 * mean, observed / mean, observed - mean, p, 1000, np.nan, "",
+         "no error of measurement, trends of the clients' own")
         for r in summary.itertuples()
         for quantity, observed, mean, p in (
             ("prevalence", 34.0, 21.0, 0.004), ("repaired_share", 55.0, 60.0, 0.5),
@@ -327,7 +328,7 @@ def noise(summary: pd.DataFrame) -> pd.DataFrame:
         rows,
         columns=["rule", "label", "verified", "lookahead", "quantity", "units", "n_clients",
                  "observed", "null_mean", "null_low", "null_high", "ratio", "excess", "p",
-                 "n_null", "shuffled_mean", "reason"],
+                 "n_null", "shuffled_mean", "reason", "null_model"],
     )  # fmt: skip
 
 

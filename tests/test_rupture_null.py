@@ -11,6 +11,8 @@ import pytest
 import statsmodels.api as sm
 
 from alliance.estimates import Estimate, to_frame
+from alliance.estimation.dynamics import VarFit, fit_var
+from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_series import VarSeries
 from alliance.estimation.refusal import Refusal
 from alliance.report.rupture_sentences import rupture_verdict, sentence_on_number_of_tests
@@ -18,7 +20,13 @@ from alliance.rupture_null import calibrate as calibration
 from alliance.rupture_null.courses import CourseColumns, Courses, courses_of
 from alliance.rupture_null.drop_out_null import DropOutNull
 from alliance.rupture_null.noise import find, noise_table, runnable, summarise_null
-from alliance.rupture_null.null_model import fit_null_model, null_scores
+from alliance.rupture_null.null_model import (
+    Candidate,
+    _best,
+    _with_positive_diagonal,
+    fit_null_model,
+    null_scores,
+)
 from alliance.rupture_null.null_tests import null_distributions, observed_terms, plan_tests
 from alliance.rupture_null.outcome_tests import (
     Term,
@@ -55,7 +63,14 @@ from alliance.ruptures import (
 from alliance.ruptures.calibration import NoiseModel, noise_scale, simulate_noise
 from alliance.ruptures.episodes import LABELS
 from alliance.ruptures.outcome_tests import NOMINAL_P, RuptureAnalysis, first_and_last
-from alliance.simulation.rupture_studies import StudyPlan, draw_study
+from alliance.simulation.rupture_studies import (
+    DESIGNS,
+    StudyPlan,
+    attainable_size,
+    draw_study,
+    randomised_p,
+    rejection_table,
+)
 from alliance.tables.ruptures import rupture_outcome_table
 
 RULES = load_rules(Path(__file__).parent.parent / "config" / "ruptures")
@@ -67,7 +82,8 @@ N_SETS = 120
 
 @pytest.fixture(scope="module")
 def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
-    return draw_study(StudyPlan(n_clients=120), seed=3, number=0)
+    drawn = draw_study(StudyPlan(n_clients=120), seed=3, number=0)
+    return drawn.sessions, drawn.clients
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +180,138 @@ def test_the_spread_of_the_clients_sds_is_found(made):
 
     assert fitted(0.0) < 0.12
     assert 0.30 < fitted(0.4) < 0.50
+
+
+def with_error(reliability: float, seed: int = 2) -> VarSeries:
+    """250 clients, 14 ratings: states with autoregression .8, and error of measurement."""
+    rng = np.random.default_rng(seed)
+    n, n_sessions = 250, 14
+    state = np.empty((n, n_sessions))
+    state[:, 0] = rng.standard_normal(n)
+    for t in range(1, n_sessions):
+        state[:, t] = 0.8 * state[:, t - 1] + 0.6 * rng.standard_normal(n)
+    error = np.sqrt(1 / reliability - 1) * rng.standard_normal(state.shape)
+    scores = state + error + rng.standard_normal((n, 1))
+    return VarSeries(scores[:, :, None], ("alliance",), tuple(map(str, range(n))))
+
+
+def test_error_of_measurement_is_in_the_null_model_where_it_fits_better():
+    noisy = fit_null_model(with_error(0.5), (0,), 1, (0.4,))
+    assert noisy.reliability == (0.4,)
+    assert noisy.error_sd[0] > 0
+    assert noisy.reduced[0, 0] > 0.6  # of the states; that of the ratings is about half
+    exact = fit_null_model(with_error(1.0), (0,), 1, (0.4,))
+    assert exact.reliability == (1.0,)
+    assert exact.error_sd[0] == 0
+    # The ratings of drawn clients carry the error: neighbours are less alike than the states are.
+    drawn = np.concatenate([null_scores(noisy, 1, b)[:, :, 0] for b in range(4)])
+    steps = np.diff(drawn, axis=1)
+    alike = np.corrcoef(steps[:, :-1].ravel(), steps[:, 1:].ravel())[0, 1]
+    observed = np.diff(with_error(0.5).scores[:, :, 0], axis=1)
+    assert alike == pytest.approx(
+        np.corrcoef(observed[:, :-1].ravel(), observed[:, 1:].ravel())[0, 1], abs=0.05
+    )
+
+
+def test_every_null_model_that_was_tried_is_told(made):
+    model = fit_null_model(made[1], (1, 0), 5, (0.6, 0.5))
+    assert {(c.reliability, c.random_trend) for c in model.tried} == {
+        (given, trend) for given in ((1.0, 1.0), (0.6, 1.0), (0.6, 0.5)) for trend in (False, True)
+    }
+    usable = {(c.reliability, c.random_trend): c.aic for c in model.tried if not c.problem}
+    assert (model.reliability, model.random_trend) == min(usable, key=usable.get)
+    table = calibration.model_table(model, 1000)
+    told = table[table["term"] == "aic_above_smallest"]
+    assert len(told) == 6
+    assert told.loc[told["value"] == 0, "note"].tolist() == [model.words]
+    given = table.set_index("term").loc["reliability_alliance", "value"]
+    assert given == model.reliability[0]
+    # What is not known, or no share of variance, assumes no error.
+    for unknown in ((np.nan, np.nan), (0.0, 1.0), None):
+        alone = fit_null_model(made[1], (1, 0), 5, unknown)
+        assert {c.reliability for c in alone.tried} == {(1.0, 1.0)}
+    outcome = fit_null_model(made[1], (1, 0), 5, (np.nan, 0.5))
+    assert {c.reliability for c in outcome.tried} == {(1.0, 1.0), (1.0, 0.5)}
+
+
+def test_a_model_that_does_not_fit_is_not_taken_whatever_its_aic(made):
+    found = fit_var(made[1], VarSpec((1, 0)))
+    assert isinstance(found, VarFit)
+    better = replace(found, log_likelihood=found.log_likelihood + 50, problems=("no convergence",))
+    assert better.aic < found.aic - 99
+    assert _best([found, better, Refusal("too few", "")]) is found
+    refused = _best([replace(found, problems=("no convergence",)), better])
+    assert isinstance(refused, Refusal)
+    assert "no convergence" in refused.reason
+    model = fit_null_model(made[1], (1, 0), 5)
+    spoilt = replace(
+        model, tried=(*model.tried, Candidate((0.2, 1.0), True, 1.0, "no convergence"))
+    )
+    last = calibration.model_table(spoilt, 10).iloc[-1]
+    assert last["note"].endswith("not used: no convergence")
+    assert last["value"] == pytest.approx(1.0 - min(c.aic for c in model.tried))
+
+
+def test_the_factor_of_client_effects_has_one_sign(made):
+    """Two descents to the same maximum may differ in it; null data must not."""
+    model = fit_null_model(made[1], (1, 0), 5, (0.6, 0.5))
+    assert (np.diag(model.client) >= 0).all()
+    turned = np.array([[-1.0, 0.0], [0.5, 2.0]])
+    same = _with_positive_diagonal(turned)
+    assert np.array_equal(same, [[1.0, 0.0], [-0.5, 2.0]])
+    assert np.array_equal(same @ same.T, turned @ turned.T)
+
+
+# --- randomised ranks ----------------------------------------------------------------------------
+
+
+def test_the_plain_p_rejects_as_often_as_its_steps_allow():
+    # 119: 3 of 120 ranks on each side; 100 and 118: 2 of 101 and 119; 1,000: 25 of 1,001.
+    sizes = attainable_size(np.array([100, 118, 119, 1000]))
+    assert sizes == pytest.approx([4 / 101, 4 / 119, 6 / 120, 50 / 1001])
+    for n in (100, 118, 119):
+        null = np.arange(1.0, n + 1)
+        p = [summarise_null(rank + 0.5, null).p for rank in range(n + 1)]  # every rank once
+        assert np.mean(np.array(p) <= 0.05) == pytest.approx(attainable_size(n))
+
+
+def test_randomised_ranks_reject_at_the_nominal_rate_with_any_number_of_sets():
+    grid = (np.arange(2000) + 0.5) / 2000
+    for n in (100, 118, 119):
+        null = np.arange(1.0, n + 1)
+        p = [randomised_p(rank + 0.5, null, u) for rank in range(n + 1) for u in grid[::20]]
+        assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=5e-4)
+    # Ties share their ranks: 1 below, tied with 2 and itself, of 5: 1 to 4 fifths.
+    tied = np.array([1.0, 3.0, 3.0, 4.0])
+    assert randomised_p(3.0, tied, 0.0) == pytest.approx(2 * 1 / 5)
+    assert randomised_p(3.0, tied, 0.9) == pytest.approx(2 * (1 - (1 + 0.9 * 3) / 5))
+
+
+def test_rejections_of_simulated_studies_are_counted_with_their_limits():
+    tests = pd.DataFrame({
+        "study": range(4), "rule": "a", "test": "client", "term": "t",
+        "estimate": [1.0, 2.0, 3.0, 90.0], "p_nominal": [0.01, 0.2, 0.05, 0.01],
+        "p_null": [0.05, 0.06, 0.5, np.nan], "p_randomised": [0.04, 0.05, 0.5, np.nan],
+        "n_null": [119, 118, 100, 40],
+    })  # fmt: skip
+    (row,) = rejection_table(tests).to_dict("records")
+    assert row["n_studies"] == 3  # the last had too few null data sets
+    assert row["pct_nominal"] == pytest.approx(200 / 3)
+    assert row["pct_null"] == pytest.approx(100 / 3)
+    assert row["pct_null_randomised"] == pytest.approx(200 / 3)
+    assert row["pct_attainable"] == pytest.approx(100 * (6 / 120 + 4 / 119 + 4 / 101) / 3)
+    assert row["mean_estimate"] == 2.0
+
+
+def test_simulated_studies_know_the_reliability_of_their_items():
+    drawn = draw_study(StudyPlan(), seed=3, number=0)
+    forms = drawn.sessions["alliance"].notna().sum()
+    assert forms > 2000
+    alliance, symptoms = drawn.reliability
+    assert 0.4 < alliance < 0.7
+    assert 0.3 < symptoms < 0.6
+    deeper = draw_study(DESIGNS["planted_no_effect"], seed=3, number=0)
+    assert deeper.reliability[0] > alliance + 0.05  # planted ruptures are true variation
 
 
 def test_a_study_without_enough_sessions_has_no_null_model():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from alliance.report.rupture_further import discrete_drop_sentences, repair_sentences
 from alliance.report.sentences import rule_definitions
-from alliance.report.validation_ruptures import rupture_tables
+from alliance.report.validation_ruptures import LEVEL_HEADINGS, TEST_HEADINGS, rupture_designs
 
 
 def rows(*entries: dict[str, object]) -> pd.DataFrame:
@@ -58,28 +59,56 @@ def test_repair_stands_beside_the_published_correlation():
 
 
 def rejections(n: int) -> pd.DataFrame:
-    names = ["rule", "test", "term", "n_studies", "pct_nominal", "pct_null", "mean_estimate"]
+    names = ["rule", "test", "term", "n_studies", "pct_nominal", "pct_null", "pct_attainable",
+             "pct_null_randomised", "mean_estimate"]  # fmt: skip
     return pd.DataFrame([
-        ("a", "client", "repaired_vs_none", n, 9.0, 5.0, 0.1),
-        ("a", "landmark_6", "repaired_vs_none", n, 5.0, 7.0, 0.1),
-        ("a", "landmark_8", "repaired_vs_none", n, 5.0, 5.0, 0.1),
-        ("a", "noise", "prevalence", n, np.nan, 4.0, 10.0),
+        ("a", "client", "repaired_vs_none", n, 9.0, 5.0, 5.0, 5.2, 0.1),
+        ("a", "landmark_6", "repaired_vs_none", n, 5.0, 7.0, 5.0, 6.9, 0.1),
+        ("a", "landmark_8", "repaired_vs_none", n, 5.0, 3.5, 3.6, 5.1, 0.1),
+        ("a", "noise", "prevalence", n, np.nan, 4.0, 5.0, 4.6, 10.0),
     ], columns=names)  # fmt: skip
 
 
 def test_the_validation_page_tells_level_and_power_of_the_rupture_tests():
-    ((sentence, table),) = rupture_tables({"no_ruptures": rejections(200)})
-    assert sentence.startswith("200 studies without ruptures. 2 of 3 tests")
-    assert "by 1.5 points (standard error). None is further" in sentence  # sqrt(.05 x .95 / 200)
-    ((far, _),) = rupture_tables({"no_ruptures": rejections(1000)})  # 7 % is 2.9 errors of .69 off
-    assert "twice that: a, landmark_6 repaired_vs_none: 7.0 % of 1,000." in far
-    assert table[0] == ["Last outcome, clients by label", "200", "9.0", "5.0", "5.0 to 5.0"]
-    assert table[1][:4] == ["Outcome after a landmark session", "400", "5.0", "6.0"]
-    assert table[2] == ["Rates against noise", "200", "", "4.0", "4.0 to 4.0"]
-    ((few, _),) = rupture_tables({"no_ruptures": rejections(4)})
-    assert "Too few studies" in few
-    ((power, _),) = rupture_tables({"planted_effect_0_5": rejections(200)})
-    assert power.endswith("Shares are power.")
+    (told,) = rupture_designs({"no_ruptures": rejections(200)})
+    assert told.sentence.startswith("200 studies without ruptures. 1 of 3 tests")
+    assert "null, 2 by randomised ranks, 2 by the nominal p" in told.sentence
+    assert "by 1.5 points (standard error). None is further" in told.sentence  # sqrt(.05x.95/200)
+    (far,) = rupture_designs({"no_ruptures": rejections(1000)})  # 7 % is 2.9 errors of .69 off
+    assert (
+        "twice that: a, landmark_6 repaired_vs_none: 7.0 % of 1,000 (attainable 5.0 %, randomised "
+        "ranks 6.9 %); a, landmark_8"
+    ) in far.sentence
+    assert told.levels[0] == [
+        "Last outcome, clients by label", "200", "9.0", "5.0", "5.0", "5.2", "5.0 to 5.0",
+    ]  # fmt: skip
+    assert told.levels[1][:4] == ["Outcome after a landmark session", "400", "5.0", "5.2"]
+    assert told.levels[2][2:] == ["", "4.0", "5.0", "4.6", "4.0 to 4.0"]
+    assert told.tests[2] == [
+        "`a`: landmark 8, repaired vs none", "200", "0.1", "5.0", "3.5", "3.6", "5.1",
+    ]  # fmt: skip
+    assert {len(row) for row in told.tests} == {len(TEST_HEADINGS)}
+    assert {len(row) for row in told.levels} == {len(LEVEL_HEADINGS)}
+    older = rejections(1000).drop(columns=["pct_attainable", "pct_null_randomised"])
+    (old,) = rupture_designs({"no_ruptures": older})
+    assert "null, 2 by the nominal p" in old.sentence
+    assert "landmark_6 repaired_vs_none: 7.0 % of 1,000; a," in old.sentence
+    assert old.tests[2][-2:] == ["", ""]
+    (few,) = rupture_designs({"no_ruptures": rejections(4)})
+    assert "Too few studies" in few.sentence
+    assert len(few.tests) == 4  # what there is
+
+
+@pytest.mark.parametrize(
+    ("design", "words"),
+    [
+        ("planted_no_effect", "against outcome and drop-out are size, those of the rates"),
+        ("planted_effect_0_5", "of the rates against noise are power"),
+    ],
+)
+def test_shares_with_planted_ruptures_are_called_size_or_power(design, words):
+    (told,) = rupture_designs({design: rejections(200)})
+    assert words in told.sentence
 
 
 def test_a_rule_is_defined_once_and_by_its_threshold_for_other_ratings():

@@ -43,10 +43,8 @@ def rule(**keys):
 
 @pytest.fixture(scope="module")
 def prepared() -> NullStudy:
-    made = courses_of(
-        *draw_study(StudyPlan(n_clients=120), seed=3, number=0),
-        CourseColumns("alliance", "symptoms"),
-    )
+    drawn = draw_study(StudyPlan(n_clients=120), seed=3, number=0)
+    made = courses_of(drawn.sessions, drawn.clients, CourseColumns("alliance", "symptoms"))
     assert not isinstance(made, Refusal)
     courses, series = made
     plan = plan_tests(courses, OWN, KNOWN, 10)
@@ -178,7 +176,17 @@ def test_null_data_are_of_the_component_that_is_searched():
     })  # fmt: skip
     clients = pd.DataFrame({"client": sessions["client"].unique(), "therapist": pd.NA})
     keys = load_instruments(ROOT / "config" / "instruments", instruments_of(study))
-    prepared = null_study(study, "bond", keys, sessions, clients, OWN)
+    reliability = pd.DataFrame(
+        [("alliance_client", "total", "within_client", "Rcn", 0.7),
+         ("alliance_client", "bond", "within_client", "Rcn", 0.4),
+         ("alliance_client", "bond", "total", "alpha", 0.8),
+         ("symptoms", "total", "within_client", "Rcn", 0.5)],
+        columns=["measure", "scale", "level", "coefficient", "estimate"],
+    )  # fmt: skip
+    prepared = null_study(study, "bond", keys, sessions, clients, OWN, reliability)
     assert isinstance(prepared, NullStudy)
+    assert prepared.reliability == (0.4, 0.5)  # of the component, and of the outcome's total
+    known = prepared.plan.known
+    assert (known.reliability_within, known.reliability_total) == (0.4, 0.8)
     assert prepared.courses.alliance.min() > 2.0
     assert prepared.plan.known.sd_total == pytest.approx(sessions["alliance_client_bond"].std())

@@ -237,6 +237,38 @@ def test_own_rules_need_five_ratings_and_charts_eight():
         rule(reference="person_mean", scale="moving_range", min_sessions=5, lookahead=True)
 
 
+def test_a_trend_line_needs_five_ratings():
+    line = rule(reference="trend_line", min_sessions=5, lookahead=True)
+    assert label(one([10, 10, 10, 1], line)) == ["not_evaluable"]
+    # Line through 10, 10, 10, 10, 5: 9 at the third rating, falling by 1; the last lies at 7.
+    found = one([10, 10, 10, 10, 5], line)
+    assert found.sessions["reference"].tolist()[1:] == pytest.approx([10, 9, 8, 7])
+    assert found.sessions["flag"].tolist() == [False, False, False, False, True]
+    with pytest.raises(ValueError, match="at least 5"):
+        rule(reference="trend_line", min_sessions=4, lookahead=True)
+
+
+def test_missing_ratings_do_not_count_towards_the_first_evaluated_one():
+    # Session 5 is the fourth with a rating: the drop there is looked at, that at session 4 is not.
+    prior = rule(reference="mean_prior", t_min=4)
+    found = one([10, np.nan, 10, 1, 1], prior)
+    assert found.sessions["session"].tolist() == [1, 3, 4, 5]
+    assert found.sessions["flag"].tolist() == [False, False, False, True]
+    assert found.sessions["reference"].iloc[3] == pytest.approx(7)  # mean of 10, 10 and 1
+
+
+def test_a_chart_of_a_client_who_never_varies_has_no_limits():
+    chart = rule(
+        reference="person_mean", scale="moving_range", threshold=3.0, min_sessions=8, lookahead=True
+    )
+    assert label(one([5] * 8, chart)) == ["no_variance"]
+    # Ranges 0, 0, 0, 4, 4, 0, 0: mean 8/7, unit 8/7/1.128 = 1.013; mean 4.5, the low one 3.5 below.
+    found = one([5, 5, 5, 5, 1, 5, 5, 5], chart)
+    assert found.sessions["scale"].iloc[4] == pytest.approx(8 / 7 / 1.128)
+    assert found.sessions["flag"].tolist()[4]
+    assert found.sessions["flag"].sum() == 1
+
+
 def test_no_variance_stays_in_the_denominator():
     own = rule(reference="person_mean", scale="sd_own", min_sessions=5, lookahead=True)
     found = detect(table([5] * 6, [10, 10, 10, 10, 1, 10], [5] * 3), own, SCALE)
@@ -309,6 +341,15 @@ def test_ties_and_rounding():
     back = rule(threshold=0.2)
     assert one([0.3, 0.3, 0.0, 0.1 + 0.2], back).episodes["status"].tolist() == ["repaired"]
     assert one([0.1 + 0.2, 0.1 + 0.2, 0.0, 0.3], back).episodes["status"].tolist() == ["repaired"]
+
+
+def test_the_tolerance_of_ties_is_no_slack():
+    # A drop that is short of 2 points by less than 1e-9 is one of 2 points; by 1e-8 it is not.
+    assert one([10, 10, 8 + 5e-10], rule()).sessions["flag"].tolist()[-1]
+    assert not one([10, 10, 8 + 1e-8], rule()).sessions["flag"].any()
+    # So for the return to 10.
+    assert one([10, 10, 7, 10 - 5e-10], rule()).episodes["status"].tolist() == ["repaired"]
+    assert one([10, 10, 7, 10 - 1e-8], rule()).episodes["status"].tolist() == ["indeterminate"]
 
 
 def test_share_of_ratings_at_the_ceiling():

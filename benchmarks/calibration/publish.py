@@ -5,7 +5,8 @@ sbc_bands, reml .csv of results/validation) were copied here::
 
     PYTHONPATH=scripts python benchmarks/calibration/publish.py
 
-The dynamic models come from benchmarks/dynamics: recovery.csv, and sbc, sbc_ranks, sbc_bands .csv.
+The dynamic models come from benchmarks/dynamics: recovery.csv, and sbc, sbc_ranks, sbc_bands .csv;
+the tests of ruptures from benchmarks/ruptures, one table per design.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from alliance.figures import figure_bytes
 from alliance.figures.calibration import draw_calibration
 from alliance.report.validation import ValidationInputs, validation_page
 from alliance.simulation import reml_calibration, sbc, sbc_dynamics
+from alliance.simulation.rupture_studies import DESIGNS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 DYNAMICS = ROOT / "benchmarks/dynamics"
-NOTE = HERE / "note.md"  # where the committed tables need an explanation
+NOTES = [HERE / "note.md", ROOT / "benchmarks/ruptures/note.md"]  # where tables need explanation
 PICTURE = "validation_sbc.png"
 
 
@@ -40,6 +42,12 @@ def table(name: str) -> pd.DataFrame:
     return pd.concat([pd.read_csv(file) for file in files if file.is_file()], ignore_index=True)
 
 
+def ruptures() -> dict[str, Path]:
+    """Tables of the designs that were run."""
+    files = {name: ROOT / f"benchmarks/ruptures/{name}.csv" for name in DESIGNS}
+    return {name: file for name, file in files.items() if file.is_file()}
+
+
 def page() -> str:
     """The text of docs/validation.md."""
     inputs = ValidationInputs(
@@ -48,7 +56,8 @@ def page() -> str:
         pd.read_csv(DYNAMICS / "recovery.csv"),
         models(),
         {size.name: size.label for size in reml_calibration.SIZES},
-        NOTE.read_text(encoding="utf-8") if NOTE.is_file() else "",
+        "\n".join(note.read_text(encoding="utf-8") for note in NOTES if note.is_file()),
+        {name: pd.read_csv(file) for name, file in ruptures().items()},
     )
     return validation_page(inputs, PICTURE)
 

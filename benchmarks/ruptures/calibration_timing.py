@@ -4,9 +4,12 @@ Processor time of all runnable rules on all null data sets: rates alone (with su
 every outcome test.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # small matrices: a second thread only waits
 
 import numpy as np
 
@@ -24,13 +27,16 @@ KNOWN = PooledScale(np.nan, np.nan, 0.7, 0.9)
 
 if __name__ == "__main__":
     n_sets = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
-    sessions, clients = draw_study(StudyPlan(), 1, 0)
-    courses, series = courses_of(sessions, clients, CourseColumns("alliance", "symptoms"))
+    drawn = draw_study(StudyPlan(), 1, 0)
+    columns = CourseColumns("alliance", "symptoms")
+    courses, series = courses_of(drawn.sessions, drawn.clients, columns)
     rules = runnable(load_rules(ROOT / "config/ruptures"), KNOWN)
     plan = plan_tests(courses, rules, KNOWN)
-    null_distributions(courses, plan, fit_null_model(series, (1, 0), 1), 2, 1)  # compiles
+    null_distributions(
+        courses, plan, fit_null_model(series, (1, 0), 1, drawn.reliability), 2, 1
+    )  # compiles
     began = time.process_time()
-    model = fit_null_model(series, (1, 0), 1)
+    model = fit_null_model(series, (1, 0), 1, drawn.reliability)
     fitted = time.process_time()
     for number in range(n_sets):
         scores = null_scores(model, 1, number)

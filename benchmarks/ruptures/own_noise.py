@@ -7,9 +7,12 @@ DESIGN is ``clinic`` (8 to 20 sessions, drop-out, missed sessions), or a length:
 planned for so many sessions. Each study's thresholds come from null data sets of its own.
 """
 
+import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # small matrices: a second thread only waits
 
 import numpy as np
 import pandas as pd
@@ -55,10 +58,11 @@ PLANS = {"clinic": PlannedLength()} | {str(n): PlannedLength(length=n) for n in 
 
 def one_study(design: str, number: int) -> list[tuple]:
     """``design, study, rule, band, evaluable, flagged``."""
-    sessions, clients = draw_study(PLANS[design], SEED, number)
-    courses, series = courses_of(sessions, clients, CourseColumns("alliance", "symptoms"))
+    drawn = draw_study(PLANS[design], SEED, number)
+    columns = CourseColumns("alliance", "symptoms")
+    courses, series = courses_of(drawn.sessions, drawn.clients, columns)
     known = PooledScale(np.nan, np.nan)
-    model = fit_null_model(series, (1, 0), SEED + number)
+    model = fit_null_model(series, (1, 0), SEED + number, drawn.reliability)
     own = {n: r for n, r in RULES.items() if r.false_alarm is not None}
     lengths = np.diff(courses.start)
     deviations = null_deviations(courses, own, known, model, N_SETS, SEED + number)

@@ -7,8 +7,11 @@ N_NULL null data sets, and written to FOLDER/DESIGN_FIRST.csv; without COUNT the
 summarised in DESIGN.csv beside this file.
 """
 
+import os
 import sys
 from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # small matrices: a second thread only waits
 
 import pandas as pd
 

@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from alliance.report.validation_ruptures import rupture_tables
+from alliance.report.validation_ruptures import (
+    EXPLAINED,
+    LEVEL_HEADINGS,
+    TEST_HEADINGS,
+    rupture_designs,
+)
 
 COVERAGE = (93.5, 96.5)  # percent, for nominal 95
 TYPE_ONE = (3.6, 6.4)  # percent, for nominal 5
@@ -232,18 +237,13 @@ def _ruptures(designs: Mapping[str, pd.DataFrame]) -> Iterable[str]:
     if not designs:
         return
     yield "## Ruptures: do the tests keep their level?\n"
-    yield (
-        "Studies of 240 clients from the generator of the bundled clinic (items, ceiling, missed "
-        "sessions, therapists, trends, drop-out), not from the null model. Each is tested against "
-        "null data sets of its own; shares of tests with p at most .05, over rules and "
-        "comparisons. Lowest and highest: of single tests that were possible in 100 studies.\n"
-    )
-    for sentence, rows in rupture_tables(designs):
-        yield f"{sentence}\n"
-        yield _table(
-            ("Level", "Tests", "Nominal p, %", "p against the null, %", "Lowest to highest, %"),
-            rows,
-        )
+    yield EXPLAINED
+    for design in rupture_designs(designs):
+        yield f"### {design.name.replace('_', ' ').capitalize()}\n"
+        yield f"{design.sentence}\n"
+        yield _table(LEVEL_HEADINGS, design.levels)
+        yield f"Single tests that were possible in at least {design.fewest} studies:\n"
+        yield _table(TEST_HEADINGS, design.tests)
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from alliance.estimation.refusal import Refusal
 from alliance.rupture_null.noise import NOISE_COLUMNS, noise_table, shuffled_prevalence
-from alliance.rupture_null.null_model import NullModel
+from alliance.rupture_null.null_model import NullModel, model_words
 from alliance.rupture_null.null_tests import STATISTIC_COLUMNS, null_distributions
 from alliance.rupture_null.study import NullStudy
 from alliance.ruptures.rules import RuptureRule
@@ -62,8 +62,10 @@ def calibrate(
     shuffled = shuffled_prevalence(
         prepared.courses, run, prepared.plan.known, min(SHUFFLES, n_sets), seed
     )
-    noise = noise_table(prepared.found, null.noise, shuffled, rules, summary, smallest_cell)
-    words = f"{n_sets} null data sets, {len(run)} rules"
+    noise = noise_table(
+        prepared.found, null.noise, shuffled, rules, summary, smallest_cell, model.words
+    )
+    words = f"{n_sets} null data sets ({model.words}), {len(run)} rules"
     return Calibration(noise, null.statistics, model_table(model, n_sets), words)
 
 
@@ -87,7 +89,24 @@ def model_table(model: NullModel, n_sets: int) -> pd.DataFrame:
             rows.append((f"{target}_on_{source}", float(model.reduced[i, j]), words))
         spread = float(np.sqrt(model.spread[i, i]))
         rows.append((f"sd_log_sd_{target}", spread, "SD of the clients' log SDs of innovations"))
+        words = "within-client reliability in the model; 1: no error of measurement"
+        rows.append((f"reliability_{target}", model.reliability[i], words))
+    rows += _models_tried(model)
     return pd.DataFrame(rows, columns=list(MODEL_COLUMNS))
+
+
+def _models_tried(model: NullModel) -> list[tuple[str, float, str]]:
+    """AIC of every model beside the smallest of those that may be used."""
+    smallest = min(c.aic for c in model.tried if not c.problem)
+    return [
+        (
+            "aic_above_smallest",
+            c.aic - smallest,
+            model_words(c.reliability, c.random_trend)
+            + (f"; not used: {c.problem}" if c.problem else ""),
+        )
+        for c in model.tried
+    ]
 
 
 def reason_of(model: pd.DataFrame) -> str:

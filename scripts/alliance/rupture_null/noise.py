@@ -36,7 +36,7 @@ QUANTITIES: dict[str, str] = {
 NOISE_COLUMNS: tuple[str, ...] = (
     "rule", "label", "verified", "lookahead", "quantity", "units", "n_clients", "observed",
     "null_mean", "null_low", "null_high", "ratio", "excess", "p", "n_null", "shuffled_mean",
-    "reason",
+    "reason", "null_model",
 )  # fmt: skip
 FEWEST_NULLS = 100  # data sets in which a quantity could be computed, below which no p is given
 
@@ -162,13 +162,15 @@ def noise_table(
     rules: Mapping[str, RuptureRule],
     summary: pd.DataFrame,
     smallest_cell: int,
+    null_model: str = "",
 ) -> pd.DataFrame:
     """One row per rule and quantity (``NOISE_COLUMNS``).
 
     Parameters
     ----------
     null : rule -> one row per null data set, columns QUANTITIES. summary : of the rupture engine
-        (``episodes.summarise``), whose hidden numbers stay hidden here.
+        (``episodes.summarise``), whose hidden numbers stay hidden here. null_model : what the
+        model of the null data sets holds, in words.
     """
     told = summary.set_index("rule")
     told[["reason", "hidden"]] = told[["reason", "hidden"]].fillna("")
@@ -176,7 +178,7 @@ def noise_table(
     for name, rule in rules.items():
         words = {
             "rule": name, "label": rule.label, "verified": rule.verified,
-            "lookahead": rule.lookahead,
+            "lookahead": rule.lookahead, "null_model": null_model,
         }  # fmt: skip
         if name not in observed:
             reason = str(told["reason"].get(name, "")) or "the rule was not run"

@@ -6,11 +6,18 @@ much as those of the real clients, keeps every client's observed sessions and ga
 drawn values the study's own scores in order of rank, so that ceiling, rounding and skew stay
 (methods specification, 2.3). In such data no session is a rupture: low ratings are only the low end
 of what varies from session to session.
+
+Whether the ratings carry an error of measurement as large as their reliability says (Rcn) is
+decided by the fit, as are trends of the clients' own. It is not taken for granted, because Rcn
+counts lasting differences between items as error too, so that it can ask for more error than the
+session-to-session dependence of the scores leaves room for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +28,28 @@ from alliance.estimation.dynamics_series import VarSeries
 from alliance.estimation.refusal import Refusal
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 SPREAD_SESSIONS = 4  # ratings from which a client's SD tells something
 SPREAD_FLOOR = 0.1  # pooled SDs added before the logarithm: some clients never vary
 SPREAD_ROUNDS = 4
 SPREAD_SETS = 40
 _BEFORE_THE_FIRST = 2**20  # numbers of data sets that only serve to match the spread
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One model that was tried.
+
+    Attributes
+    ----------
+    reliability : (k,) assumed within clients; 1: no error of measurement.
+    aic : NaN where the model could not be fitted. problem : why it must not be used, else empty.
+    """
+
+    reliability: tuple[float, ...]
+    random_trend: bool
+    aic: float
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,7 +64,8 @@ class NullModel:
         client effects. loadings : (T, q). error_sd : (k,).
     spread : (k, k) covariance of the logarithms of the clients' SDs of innovations.
     seen : (n, T, k). marginal : (k) sorted observed scores of each series.
-    random_trend : whether clients have trends of their own.
+    random_trend : whether clients have trends of their own. reliability : (k,) assumed within
+        clients; 1: no error of measurement. tried : the models it was chosen from.
     """
 
     mean: FloatArray
@@ -55,6 +80,19 @@ class NullModel:
     seen: NDArray[np.bool_]
     marginal: tuple[FloatArray, ...]
     random_trend: bool = False
+    reliability: tuple[float, ...] = ()
+    tried: tuple[Candidate, ...] = ()
+
+    @cached_property
+    def cells(self) -> tuple[tuple[IntArray, IntArray], ...]:
+        """(k) positions, clients by sessions, of the cells that were observed and of all others."""
+        seen = self.seen.reshape(-1, self.seen.shape[2]).T
+        return tuple((np.flatnonzero(own), np.flatnonzero(~own)) for own in seen)
+
+    @property
+    def words(self) -> str:
+        """Which of the models it is."""
+        return model_words(self.reliability, self.random_trend)
 
     @property
     def reduced(self) -> FloatArray:
@@ -68,36 +106,89 @@ def fit_null_model(
     seed: int,
     reliability: tuple[float, ...] | None = None,
 ) -> NullModel | Refusal:
-    """The null model of a study.
+    """The null model of a study: of all that are tried the one with the smallest AIC.
+
+    Tried are models with and without trends of the clients' own, each without error of
+    measurement, with that of the alliance, and with that of every series whose reliability is
+    known. Error variances are fixed, so that they cost no parameter.
 
     Parameters
     ----------
     series : one series (alliance) or two (alliance, outcome). occasions : rank of each within a
         session. seed : of the data sets to which the spread of the clients' SDs is matched.
-    reliability : within-client reliabilities; None: no error of measurement in the model, whose
-        autoregression then is that of the ratings.
+    reliability : (k,) within-client reliabilities of the study (Rcn); NaN where not known. None:
+        of no series.
     """
-    fit = _better_fit(series, VarSpec(occasions=occasions, reliability=reliability))
-    if isinstance(fit, Refusal):
-        return fit
-    model = _from_fit(fit, series)
+    fits = [
+        (given, trend, fit)
+        for trend in (False, True)
+        for given, fit in _with_errors(series, VarSpec(occasions, random_trend=trend), reliability)
+    ]
+    best = _best(fit for *_, fit in fits)
+    if isinstance(best, Refusal):
+        return best
+    tried = tuple(_candidate(*one) for one in fits)
+    model = replace(_from_fit(best, series), tried=tried)
     return replace(model, spread=_matched_spread(model, series, seed))
 
 
-def _better_fit(series: VarSeries, spec: VarSpec) -> VarFit | Refusal:
-    """With or without random trends, whichever has the smaller AIC and no problem."""
-    plain = fit_var(series, spec)
-    trends = fit_var(series, replace(spec, random_trend=True))
-    fits = [f for f in (plain, trends) if isinstance(f, VarFit)]
-    usable = [f for f in fits if not f.problems]
+def _assumed(reliability: tuple[float, ...] | None, n_series: int) -> tuple[tuple[float, ...], ...]:
+    """Sets of reliabilities to try, the one without error first; each once."""
+    none = (1.0,) * n_series
+    known = none if reliability is None else tuple(r if 0.0 < r < 1.0 else 1.0 for r in reliability)
+    of_alliance = (known[0], *none[1:])
+    return tuple(dict.fromkeys((none, of_alliance, known)))
+
+
+def _with_errors(
+    series: VarSeries, spec: VarSpec, reliability: tuple[float, ...] | None
+) -> Iterator[tuple[tuple[float, ...], VarFit | Refusal]]:
+    """Reliabilities to try and the fit of a model with each, the one without error first.
+
+    The other descents begin where that one ended; should one end too early, it only loses.
+    """
+    start = None
+    for given in _assumed(reliability, series.n_series):
+        error = given if min(given) < 1.0 else None
+        fit = fit_var(
+            series, replace(spec, reliability=error), start=start, more_starts=start is None
+        )
+        yield given, fit
+        if start is None and isinstance(fit, VarFit):
+            start = fit.x
+
+
+def _best(fits: Iterable[VarFit | Refusal]) -> VarFit | Refusal:
+    """The smallest AIC of the fits without problem; else why the first cannot be used."""
+    every = list(fits)
+    usable = [f for f in every if isinstance(f, VarFit) and not f.problems]
     if usable:
         return min(usable, key=lambda f: f.aic)
+    plain = every[0]
     if isinstance(plain, Refusal):
         return plain
     return Refusal(
         f"the model without ruptures could not be fitted: {'; '.join(plain.problems)}",
         "Null data sets need the dynamic model; look at its diagnostics first.",
     )
+
+
+def model_words(reliability: tuple[float, ...], random_trend: bool) -> str:
+    """Error of measurement and trends of a model, for tables."""
+    names = ("alliance", "outcome")[: len(reliability)]
+    given = [
+        f"{name} (reliability {value:.2f})"
+        for name, value in zip(names, reliability, strict=True)
+        if value < 1.0
+    ]
+    error = f"error of measurement of {' and '.join(given)}" if given else "no error of measurement"
+    return f"{error}, {'trends' if random_trend else 'no trends'} of the clients' own"
+
+
+def _candidate(reliability: tuple[float, ...], trend: bool, fit: VarFit | Refusal) -> Candidate:
+    if isinstance(fit, Refusal):
+        return Candidate(reliability, trend, np.nan, fit.reason)
+    return Candidate(reliability, trend, fit.aic, "; ".join(fit.problems))
 
 
 def _from_fit(fit: VarFit, series: VarSeries) -> NullModel:
@@ -112,14 +203,21 @@ def _from_fit(fit: VarFit, series: VarSeries) -> NullModel:
         lagged=coefficients - same,
         innovation=scale[:, None] * parts[2],
         first=scale[:, None] * parts[3],
-        client=np.tile(scale, loadings.shape[1])[:, None] * parts[4],
+        client=np.tile(scale, loadings.shape[1])[:, None] * _with_positive_diagonal(parts[4]),
         loadings=loadings,
         error_sd=np.sqrt(fit.error),
         spread=np.zeros((k, k)),
         seen=series.seen,
         marginal=tuple(np.sort(series.scores[:, :, j][series.seen[:, :, j]]) for j in range(k)),
         random_trend=fit.spec.random_trend,
+        reliability=fit.spec.reliability or (1.0,) * k,
     )
+
+
+def _with_positive_diagonal(factor: FloatArray) -> FloatArray:
+    """The same covariance by the one triangular factor that does not depend on where a descent
+    began, so that neither do the data that are drawn."""
+    return factor * np.where(np.diag(factor) < 0, -1.0, 1.0)
 
 
 def draw_latent(model: NullModel, rng: np.random.Generator) -> FloatArray:
@@ -136,7 +234,8 @@ def draw_latent(model: NullModel, rng: np.random.Generator) -> FloatArray:
     for t in range(1, n_sessions):
         values[t] = values[t - 1] @ step + new[t - 1]
     error = model.error_sd * rng.standard_normal(values.shape) if model.error_sd.any() else 0.0
-    steady = np.einsum("tq,nqk->tnk", model.loadings, effects) + model.mean[:, None, :]
+    by_effect = effects.transpose(1, 0, 2).reshape(effects.shape[1], -1)
+    steady = (model.loadings @ by_effect).reshape(values.shape) + model.mean[:, None, :]
     return np.ascontiguousarray((values + error + steady).transpose(1, 0, 2))
 
 
@@ -146,11 +245,15 @@ def as_scores(model: NullModel, latent: FloatArray) -> FloatArray:
     The drawn values of the cells that were observed get the observed scores, the lowest the lowest;
     any other cell gets the score that its value would have had.
     """
-    scores = np.empty_like(latent)
-    for j, marginal in enumerate(model.marginal):
-        drawn = np.sort(latent[:, :, j][model.seen[:, :, j]])
-        rank = np.searchsorted(drawn, latent[:, :, j])
-        scores[:, :, j] = marginal[np.minimum(rank, marginal.size - 1)]
+    scores = np.empty(latent.shape)
+    flat = scores.reshape(-1, latent.shape[2])
+    values = latent.reshape(flat.shape).T.copy()
+    for j, (marginal, (seen, other)) in enumerate(zip(model.marginal, model.cells, strict=True)):
+        drawn = values[j, seen]
+        order = np.argsort(drawn)
+        flat[seen[order], j] = marginal
+        rank = np.searchsorted(drawn[order], values[j, other])
+        flat[other, j] = marginal[np.minimum(rank, marginal.size - 1)]
     return scores
 
 

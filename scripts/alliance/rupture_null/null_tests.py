@@ -76,8 +76,9 @@ def observed_terms(
     terms = _outcome_terms(courses, plan, found) if courses.has_outcome else {}
     if courses.dropped_out is not None:
         rows = risk_rows(courses, courses.dropped_out)
+        known = None if plan.drop_out is None else plan.drop_out.coefficients
         for name in plan.prospective:
-            got = drop_out_terms(found[name].drops, rows, plan.smallest_group)
+            got = drop_out_terms(found[name].drops, rows, plan.smallest_group, known)
             terms |= {(name, "drop_out", term): value for term, value in got.items()}
     return terms
 
@@ -169,7 +170,9 @@ def _drop_out_terms(
     terms: dict[Key, Term] = {}
     for name, rule in plan.prospective.items():
         whole = scan(drawn.start, drawn.session, drawn.score, rule, pooled)
-        got = drop_out_terms(drawn.cut(whole), drawn.rows, plan.smallest_group)
+        got = drop_out_terms(
+            drawn.cut(whole), drawn.rows, plan.smallest_group, plan.drop_out.coefficients
+        )
         terms |= {(name, "drop_out", term): value for term, value in got.items()}
     return terms
 

@@ -8,6 +8,7 @@ has NaN and, for the study itself, a reason.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class ClientNumbers:
     mean: FloatArray
     slope: FloatArray
 
-    @property
+    @cached_property
     def complete(self) -> BoolArray:
         known = np.isfinite(self.baseline) & np.isfinite(self.last)
         return known & np.isfinite(self.mean) & np.isfinite(self.slope)
@@ -138,9 +139,12 @@ def client_terms(
     group = np.where(label == NO_VARIANCE, NONE, label)
     used = numbers.complete & (label != NOT_EVALUABLE)
     names = {**GROUPS, "indeterminate": LABEL_INDETERMINATE}
-    sizes = {name: int((group[used] == code).sum()) for name, code in names.items()}
+    counts = np.bincount(group[used], minlength=NOT_EVALUABLE + 1)
+    sizes = {name: int(counts[code]) for name, code in names.items()}
     kept = [name for name in names if sizes[name] >= smallest_group]
-    used &= np.isin(group, [names[name] for name in kept])
+    wanted = np.zeros(counts.size, dtype=bool)
+    wanted[[names[name] for name in kept]] = True
+    used &= wanted[group]
     clusters = client_clusters(therapist, used)
     fit = _contrast_fit(group, used, kept, names, numbers, clusters) if len(kept) > 1 else None
     terms = {}
@@ -183,10 +187,17 @@ def client_clusters(therapist: IntArray | None, used: BoolArray) -> IntArray | N
     if therapist is None:
         return None
     own = therapist[used]
-    if len(np.unique(own[own != UNKNOWN_THERAPIST])) < FEWEST_CLUSTERS:
+    if n_different(own[own != UNKNOWN_THERAPIST]) < FEWEST_CLUSTERS:
         return None
     alone = therapist.max() + 1 + np.arange(own.size)
-    return np.unique(np.where(own == UNKNOWN_THERAPIST, alone, own), return_inverse=True)[1]
+    codes = np.where(own == UNKNOWN_THERAPIST, alone, own)
+    present = np.bincount(codes) > 0
+    return (np.cumsum(present) - 1)[codes]
+
+
+def n_different(codes: IntArray) -> int:
+    """How many of the codes (from 0) occur."""
+    return int(np.count_nonzero(np.bincount(codes)))
 
 
 def _contrast_term(
@@ -253,7 +264,7 @@ def session_terms(
     used = (state == kernel.INTACT) | (state == kernel.RUPTURED)
     marks = _marks(scan, pairs, used)
     client, cell = pairs.client[used], pairs.cell[used]
-    counts = {name: len(np.unique(client[mark > 0])) for name, mark in marks.items()}
+    counts = {name: n_different(client[mark > 0]) for name, mark in marks.items()}
     kept = [name for name in MARKS if counts[name] >= smallest_group]
     outcome = courses.outcome.ravel()
     a, y = courses.alliance.ravel()[cell], outcome[cell + courses.lead]
@@ -282,7 +293,7 @@ def _marks(scan: Scan, pairs: SessionPairs, used: BoolArray) -> dict[str, FloatA
 def _mark_term(
     name: str, kept: list[str], fit: Regression | None, counts: dict[str, int], client: IntArray
 ) -> Term:
-    n = len(np.unique(client))
+    n = n_different(client)
     cells = ((name, counts[name]),)
     if name not in kept:
         why = f"fewer than {SMALLEST_GROUP} clients have such a session with a next outcome"
@@ -310,13 +321,15 @@ def spline_columns(x: FloatArray) -> FloatArray:
     last, before, span = knots[-1], knots[-2], knots[-1] - knots[0]
 
     def cubed(knot: float) -> FloatArray:
-        return np.maximum(x - knot, 0.0) ** 3
+        above = np.maximum(x - knot, 0.0)
+        return above * above * above
 
+    of_before, of_last = cubed(before), cubed(last)
     columns = [
         (
             cubed(knot)
-            - cubed(before) * (last - knot) / (last - before)
-            + cubed(last) * (before - knot) / (last - before)
+            - of_before * (last - knot) / (last - before)
+            + of_last * (before - knot) / (last - before)
         )
         / span**2
         for knot in knots[:-2]
@@ -377,16 +390,25 @@ def _carried_forward(outcome: FloatArray) -> FloatArray:
     return np.where(at >= 0, values, np.nanmean(outcome))
 
 
-def drop_out_terms(scan: Scan, rows: RiskRows, smallest_group: int = SMALLEST_GROUP) -> Terms:
+def drop_out_terms(
+    scan: Scan,
+    rows: RiskRows,
+    smallest_group: int = SMALLEST_GROUP,
+    known: FloatArray | None = None,
+) -> Terms:
     """Log hazard ratios of leaving after an ``onset`` session and after one ``in_rupture``.
 
     Beside number of the session, expanding mean of the alliance, deviation from it, and latest
     outcome. Sessions that the rule could not evaluate are left out.
+
+    Parameters
+    ----------
+    known : (p,) coefficients of ``rows.covariates`` without ruptures, at which to begin.
     """
     used = (scan.state == kernel.INTACT) | (scan.state == kernel.RUPTURED)
     marks = {"onset": scan.flag, "in_rupture": (scan.state == kernel.RUPTURED) & ~scan.flag}
     client, event = rows.client[used], rows.event[used]
-    counts = {name: len(np.unique(client[mark[used]])) for name, mark in marks.items()}
+    counts = {name: n_different(client[mark[used]]) for name, mark in marks.items()}
     events = {name: int(event[mark[used]].sum()) for name, mark in marks.items()}
     kept = [
         name for name in marks
@@ -395,11 +417,12 @@ def drop_out_terms(scan: Scan, rows: RiskRows, smallest_group: int = SMALLEST_GR
     fit = None
     if kept and event.sum() >= FEWEST_EVENTS:
         columns = [marks[name][used].astype(float) for name in kept]
-        fit = hazard_regression(np.column_stack([rows.covariates[used], *columns]), event)
+        start = None if known is None else np.concatenate([known, np.zeros(len(kept))])
+        fit = hazard_regression(np.column_stack([rows.covariates[used], *columns]), event, start)
     terms = {}
     for name in marks:
         cells = ((name, counts[name]),)
-        n = len(np.unique(client))
+        n = n_different(client)
         why = _why_no_hazard(name, kept, event, counts, smallest_group, fit)
         if why or fit is None:
             terms[name] = Term(n_obs=client.size, n_clients=n, cells=cells, reason=why)

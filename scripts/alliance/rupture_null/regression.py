@@ -51,19 +51,13 @@ def least_squares(
     beta = inverse @ (design.T @ outcome)
     residual = outcome - design @ beta
     if clusters is None:
-        leverage = np.einsum("ij,jk,ik->i", design, inverse, design)
+        leverage = ((design @ inverse) * design).sum(axis=1)
         scores = design * (residual / np.maximum(1.0 - leverage, 1e-12))[:, None]
         return Regression(beta, inverse @ (scores.T @ scores) @ inverse, n - p)
-    sums = _cluster_sums(design * residual[:, None], clusters)
-    groups = len(np.unique(clusters))
+    sums = _cluster_sums(design * residual[:, None], clusters, int(clusters.max()) + 1)
+    groups = int(np.count_nonzero(np.bincount(clusters)))
     factor = groups / (groups - 1) * (n - 1) / (n - p)
     return Regression(beta, factor * inverse @ (sums.T @ sums) @ inverse, groups - 1)
-
-
-def _cluster_sums(values: FloatArray, clusters: IntArray) -> FloatArray:
-    sums = np.zeros((int(clusters.max()) + 1, values.shape[1]))
-    np.add.at(sums, clusters, values)
-    return sums
 
 
 def within_least_squares(
@@ -94,7 +88,7 @@ def within_least_squares(
         return None
     inverse = np.linalg.inv(cross)
     beta = inverse @ (x.T @ y)
-    sums = _sums_of_runs(np.ascontiguousarray(x * (y - x @ beta)[:, None]), number, groups)
+    sums = _cluster_sums(np.ascontiguousarray(x * (y - x @ beta)[:, None]), number, groups)
     factor = groups / (groups - 1) * (n - 1) / (n - p)
     return Regression(beta, factor * inverse @ (sums.T @ sums) @ inverse, groups - 1)
 
@@ -125,7 +119,7 @@ def _within(values: np.ndarray, client: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 @numba.njit(cache=True)
-def _sums_of_runs(values: np.ndarray, number: np.ndarray, groups: int) -> np.ndarray:
+def _cluster_sums(values: np.ndarray, number: np.ndarray, groups: int) -> np.ndarray:
     sums = np.zeros((groups, values.shape[1]))
     for i in range(values.shape[0]):
         for j in range(values.shape[1]):
@@ -133,13 +127,16 @@ def _sums_of_runs(values: np.ndarray, number: np.ndarray, groups: int) -> np.nda
     return sums
 
 
-def hazard_regression(design: FloatArray, event: FloatArray) -> Regression | None:
+def hazard_regression(
+    design: FloatArray, event: FloatArray, start: FloatArray | None = None
+) -> Regression | None:
     """Discrete-time hazard with complementary log-log link, maximum likelihood.
 
     Parameters
     ----------
     design : (rows, p) one row per client and session at risk, with a column of ones.
     event : (rows,) 1.0 at the session after which the client did not come back.
+    start : (p,) where to begin; None: at the same hazard for all.
 
     Returns
     -------
@@ -148,17 +145,23 @@ def hazard_regression(design: FloatArray, event: FloatArray) -> Regression | Non
     scale = np.abs(design).max(axis=0)
     if not (scale > 0).all() or not 0 < event.sum() < event.size:
         return None
-    worked, beta, inverse = _hazard_steps(np.ascontiguousarray(design / scale), event)
+    if start is None:
+        start = np.zeros(scale.size)
+        start[0] = np.log(-np.log(1.0 - event.mean())) / design[0, 0]
+    worked, beta, inverse = _hazard_steps(
+        np.ascontiguousarray(design / scale), event, start * scale
+    )
     if not worked:
         return None
     return Regression(beta / scale, inverse / np.outer(scale, scale), np.inf)
 
 
 @numba.njit(cache=True)
-def _hazard_steps(x: np.ndarray, event: np.ndarray) -> tuple[bool, np.ndarray, np.ndarray]:
+def _hazard_steps(
+    x: np.ndarray, event: np.ndarray, start: np.ndarray
+) -> tuple[bool, np.ndarray, np.ndarray]:
     """Fisher scoring with halved steps."""
-    beta = np.zeros(x.shape[1])
-    beta[0] = np.log(-np.log(1.0 - event.mean())) / x[0, 0]
+    beta = start
     loss, gradient, information = _hazard_loss(x, event, beta)
     for _ in range(_STEPS):
         lowest = np.linalg.eigvalsh(information)[0]
@@ -166,7 +169,7 @@ def _hazard_steps(x: np.ndarray, event: np.ndarray) -> tuple[bool, np.ndarray, n
             return False, beta, information
         step = np.linalg.solve(information, gradient)
         if gradient @ step < _CONVERGED:
-            return True, beta, np.linalg.inv(information)
+            return True, beta + step, np.linalg.inv(information)
         length = 1.0
         while length > 1e-4:
             trial = beta + length * step

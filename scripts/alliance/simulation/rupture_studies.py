@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from alliance.estimation.refusal import Refusal
+from alliance.reliability import client_sums, generalizability
 from alliance.rupture_null.courses import CourseColumns, courses_of
 from alliance.rupture_null.noise import FEWEST_NULLS, find, summarise_null
-from alliance.rupture_null.null_model import fit_null_model
+from alliance.rupture_null.null_model import NullModel, fit_null_model
 from alliance.rupture_null.null_tests import (
     null_distributions,
     observed_terms,
@@ -67,8 +68,23 @@ DESIGNS: dict[str, StudyPlan] = {
 }
 
 
-def draw_study(plan: StudyPlan, seed: int, number: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Scored sessions and clients of simulated study ``number``, without flaws."""
+@dataclass(frozen=True)
+class DrawnStudy:
+    """One simulated study, without flaws.
+
+    Attributes
+    ----------
+    sessions, clients : scored sessions and clients. reliability : of change within clients (Rcn),
+        of alliance and symptoms, from the answers to their items.
+    """
+
+    sessions: pd.DataFrame
+    clients: pd.DataFrame
+    reliability: tuple[float, float]
+
+
+def draw_study(plan: StudyPlan, seed: int, number: int) -> DrawnStudy:
+    """Simulated study ``number``."""
     latent = simulate_process(
         plan.process, plan.n_clients, N_THERAPISTS, stream(seed, "rupture studies", number)
     )
@@ -94,7 +110,14 @@ def draw_study(plan: StudyPlan, seed: int, number: int) -> tuple[pd.DataFrame, p
     )
     therapists = [f"T{position:02d}" for position in latent.therapist]
     clients = pd.DataFrame({"client": names, "therapist": therapists, "ending": latent.ending})
-    return sessions, clients
+    filled = client[here], column[here]
+    return DrawnStudy(sessions, clients, (_rcn(alliance, *filled), _rcn(items, *filled)))
+
+
+def _rcn(answers: np.ndarray, client: np.ndarray, column: np.ndarray) -> float:
+    """Rcn of the forms that were filled in; answers (n, T, items)."""
+    sums = client_sums(answers[client, column].astype(float), client, column + 1)
+    return float(generalizability(sums)["within_client", "Rcn"][0])
 
 
 def try_one_study(
@@ -111,16 +134,16 @@ def try_one_study(
     Returns
     -------
     DataFrame
-        ``study, rule, test, term, estimate, p_nominal, p_null, n_null``, and rows of test
-        ``prevalence`` with the share of clients flagged; NaN where a term was refused.
+        ``study, rule, test, term, estimate, p_nominal, p_null, p_randomised, n_null,
+        null_model``, and rows of test ``noise`` with rates; NaN where a term was refused.
     """
-    sessions, clients = draw_study(plan, seed, number)
-    made = courses_of(sessions, clients, CourseColumns("alliance", "symptoms"))
+    drawn = draw_study(plan, seed, number)
+    made = courses_of(drawn.sessions, drawn.clients, CourseColumns("alliance", "symptoms"))
     if isinstance(made, Refusal):
         raise ValueError(made.reason)
     courses, series = made
     known = PooledScale(np.nan, np.nan)
-    model = fit_null_model(series, (1, 0), seed + number)
+    model = fit_null_model(series, (1, 0), seed + number, drawn.reliability)
     if isinstance(model, Refusal):
         raise ValueError(model.reason)
     table = thresholds_of_courses(
@@ -131,42 +154,101 @@ def try_one_study(
     found = find(courses, rules, known)
     null = null_distributions(courses, tests, model, n_sets, seed + number)
     grouped = dict(list(null.statistics.groupby(["rule", "test", "term"], observed=True)))
+    rng = stream(seed, "randomised ranks", number)
     rows = []
     for key, term in observed_terms(courses, tests, found).items():
         own = grouped.get(key)
         null_statistics = np.empty(0) if own is None else own["statistic"].to_numpy()
-        got = summarise_null(term.statistic, null_statistics)
-        usable = got.n >= min(FEWEST_NULLS, n_sets)
-        rows.append((number, *key, term.estimate, nominal_p(term), got.p if usable else np.nan,
-                     got.n))  # fmt: skip
+        held = _held_against(term.statistic, null_statistics, rng, min(FEWEST_NULLS, n_sets))
+        rows.append((number, *key, term.estimate, nominal_p(term), *held))
     for name, rule in rules.items():
         shares = found[name].numbers(rule)
         for quantity in ("prevalence", "repaired_share", "asymmetry"):
-            got = summarise_null(shares[quantity], null.noise[name][quantity].to_numpy())
-            rows.append((number, name, "noise", quantity, shares[quantity], np.nan, got.p, got.n))
-    columns = ["study", "rule", "test", "term", "estimate", "p_nominal", "p_null", "n_null"]
-    return pd.DataFrame(rows, columns=columns)
+            sets = null.noise[name][quantity].to_numpy()
+            held = _held_against(shares[quantity], sets, rng, min(FEWEST_NULLS, n_sets))
+            rows.append((number, name, "noise", quantity, shares[quantity], np.nan, *held))
+    columns = ["study", "rule", "test", "term", "estimate", "p_nominal", "p_null", "p_randomised",
+               "n_null"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns).assign(null_model=_kind_of(model))
+
+
+def _held_against(
+    observed: float, null: np.ndarray, rng: np.random.Generator, fewest: int
+) -> tuple[float, float, int]:
+    """p against the null as the workflow gives it, the randomised p, usable null data sets."""
+    got = summarise_null(observed, null)
+    randomised = randomised_p(observed, null[np.isfinite(null)], rng.random())
+    if got.n < fewest or not np.isfinite(observed):
+        return np.nan, np.nan, got.n
+    return got.p, randomised, got.n
+
+
+def _kind_of(model: NullModel) -> str:
+    """Which series carry error of measurement, and whether clients have trends of their own."""
+    error = "+".join(
+        name for name, r in zip(("alliance", "outcome"), model.reliability, strict=True) if r < 1.0
+    )
+    return f"error: {error or 'none'}; trends: {'yes' if model.random_trend else 'no'}"
+
+
+def randomised_p(observed: float, null: np.ndarray, uniform: float) -> float:
+    """Two-sided p from a randomised rank: uniform under the null for any number of data sets.
+
+    The rank of the observed value among itself and n null values takes n + 1 values only, so that
+    a test at 5 % by the plain p rejects 2 floor(.025 (n + 1)) / (n + 1) of the time: exactly 5 %
+    with n = 119 (3 ranks on each side of 120) but 3.4 to 4.0 % with any n from 100 to 118 (2 on
+    each side). Where few null data sets allow a test, that looks like a test that is too cautious.
+    The randomised rank (number below + U (ties with itself)) / (n + 1), U uniform, has no such
+    steps; it serves to measure the size, not to test one study.
+
+    Parameters
+    ----------
+    null : (n,) without missing values. uniform : U, in [0, 1).
+    """
+    tie = 1e-9 * max(1.0, abs(observed))
+    below = int((null < observed - tie).sum())
+    ties = 1 + int((np.abs(null - observed) <= tie).sum())
+    share = (below + uniform * ties) / (null.size + 1)
+    return 2.0 * min(share, 1.0 - share)
+
+
+def attainable_size(n_null: int | np.ndarray) -> np.ndarray:
+    """Share of rejections at 5 % by the plain p that ``n_null`` null data sets without ties allow,
+    where the null is true (see :func:`randomised_p`)."""
+    ranks = np.asarray(n_null) + 1
+    return 2.0 * np.floor(0.025 * ranks + 1e-9) / ranks
 
 
 def rejection_table(tests: pd.DataFrame) -> pd.DataFrame:
     """Share of studies in which each test rejects at 5 %, nominal and against the null.
 
     ``n_studies`` counts those in which the test could be done with a null-calibrated p.
+    ``pct_attainable`` is what the number of usable null data sets lets ``pct_null`` be where the
+    null is true and nothing ties, ``pct_null_randomised`` the share without that limit
+    (:func:`randomised_p`). ``mean_estimate`` is over the same studies.
     """
     rows = []
     for key, own in tests.groupby(["rule", "test", "term"], sort=False):
         usable = own[own["p_null"].notna()]
-        nominal, calibrated = usable["p_nominal"], usable["p_null"]
-        n = len(usable)
         rows.append(
             {
                 "rule": key[0],
                 "test": key[1],
                 "term": key[2],
-                "n_studies": n,
-                "pct_nominal": 100 * (nominal <= 0.05).mean() if nominal.notna().any() else np.nan,
-                "pct_null": 100 * (calibrated <= 0.05).mean() if n else np.nan,
-                "mean_estimate": own["estimate"].mean(),
+                "n_studies": len(usable),
+                "pct_nominal": _rejected(usable["p_nominal"]),
+                "pct_null": _rejected(usable["p_null"]),
+                "pct_null_randomised": _rejected(usable["p_randomised"]),
+                "pct_attainable": 100 * attainable_size(usable["n_null"].to_numpy()).mean()
+                if len(usable)
+                else np.nan,
+                "mean_n_null": usable["n_null"].mean(),
+                "mean_estimate": usable["estimate"].mean(),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _rejected(p: pd.Series) -> float:
+    """Percent of studies with p at most .05; NaN where there is none."""
+    return 100 * float((p <= 0.05).mean()) if p.notna().any() else np.nan

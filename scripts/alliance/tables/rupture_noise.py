@@ -59,7 +59,7 @@ def rupture_noise_table(noise: pd.DataFrame, name: str, label: str) -> ApaTable 
         "them. Surges: the rule applied upside down; half a client is added to both counts. A "
         "p above .05 means that noise alone gives as many ruptures, or as many repairs. Ruptures "
         "in the study also widen its model, which makes the comparison cautious. "
-        f"{NULL_LEAVES_OUT} {LOOKS_AHEAD_EXPLAINED}",
+        f"{NULL_LEAVES_OUT} Here it has {run['null_model'].iloc[0]}. {LOOKS_AHEAD_EXPLAINED}",
         *(("A dash: the number is of too few clients to be shown.",) if hidden else ()),
     )
     columns = tuple(Column(*heading) for heading in _NOISE_HEADINGS)

@@ -50,9 +50,8 @@ _FURTHER_WORDS: dict[str, str] = {
 
 
 NULL_LEAVES_OUT = (
-    "The model of the null data sets has neither an error of measurement of its own (what the "
-    "ratings carry of it is part of their variation from session to session) nor differences "
-    "between therapists."
+    "The model of the null data sets has no differences between therapists; error of measurement "
+    "(from Rcn) and trends of the clients' own are in it where it fits better with them (AIC)."
 )
 LOOKS_AHEAD_EXPLAINED = (
     "Looks ahead: whether a session is called a rupture depends on later sessions of the client, "
