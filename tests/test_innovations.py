@@ -158,6 +158,21 @@ def test_a_ceiling_is_no_rupture():
     assert study_innovations(frame, seed=1, n_folds=2).verdict != SUPPORTED
 
 
+@pytest.mark.parametrize("family", ["gaussian", "skewed"])
+def test_groups_that_do_not_differ_in_their_means_are_no_error(family):
+    """On some processors a line search stepped to an SD of means that no division could take."""
+    frame, _ = simulated("gaussian", 5, n=60)
+    y = frame["score"] - frame.groupby("client")["score"].transform("mean")
+    start = np.arange(0, len(y) + 1, 12)
+    data = GroupedSeries(
+        start, y.to_numpy(), np.tile(np.arange(12.0), len(start) - 1), np.ones(len(y))
+    )
+    extreme = np.array([0.0, -544.0, 0.0, 0.3, 0.0, 0.0, *[0.0] * (2 * (family == "skewed"))])
+    fit = fit_innovations(data, family, extreme)
+    assert np.isfinite(fit.log_likelihood)
+    assert fit.numbers["tau"] < 0.1
+
+
 @pytest.mark.parametrize(
     ("student", "skewed", "expected"),
     [(-1, -1, NOT_SUPPORTED), (1, -1, ASYMMETRIC), (-1, 1, NOT_SUPPORTED), (1, 1, SUPPORTED)],

@@ -156,7 +156,9 @@ def fit_innovations(
     best = None
     for theta in starts:
         n_extra = len(theta) - len(COMMON)
-        bounds = [(None, None)] * 3 + [(-3, 3), (-7, 4), (-7, 4)] + [(-6, 6)] * n_extra
+        # The SD of group means may be zero, but a step must not make it so small that it divides.
+        bounds = [(None, None), (-7, 4), (None, None), (-3, 3), (-7, 4), (-7, 4)]
+        bounds += [(-6, 6)] * n_extra
         found = minimize(loss, theta, method="L-BFGS-B", bounds=bounds,
                          options={"maxiter": 200, "ftol": 1e-11, "gtol": 1e-7})  # fmt: skip
         best = found if best is None or found.fun < best.fun else best
