@@ -32,7 +32,7 @@ class Project:
 
     root: Path
 
-    def snakemake(self, *arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, *arguments: str, timeout: float = 1800) -> subprocess.CompletedProcess[str]:
         """Run the workflow as a user does; output and errors are in ``stdout``."""
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],

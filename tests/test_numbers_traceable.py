@@ -195,7 +195,8 @@ def untraced(texts: Iterable[str], known: set[str]) -> dict[str, str]:
 
 
 VERSION = re.compile(
-    r"(?:workflow|nutpie|PyMC|ArviZ|pandas|numpy|scipy) [\d.]+\d|random numbers is \d+"
+    r"(?:workflow|Python|nutpie|PyMC|ArviZ|pandas|NumPy|SciPy|statsmodels) [\d.]+\d"
+    r"|random numbers is \d+"
 )
 YEAR = re.compile(r"(?:, | \(|[a-z.] )(?:19|20)\d\d\b")  # of a citation
 
