@@ -431,7 +431,8 @@ def rupture_answer(
             question, "Not estimated.", ("The estimates table has no row for it.",), ruptures=True
         )
     rule = rule_labels.get(spec.rules[0], spec.rules[0].replace("_", " "))
-    sentences = [*prevalence_sentences(first, rule), *contrast_sentences(first)]
+    found, *against_noise = prevalence_sentences(first, rule)
+    sentences = [found, *contrast_sentences(first), *against_noise]  # what the verdict rests on
     tested = own[(own["quantity"] == "session_onset") & (own["status"] == "ok")]
     for _, row in tested.head(1).iterrows():  # the first rule that does not look ahead
         name = rule_labels.get(row["rule"], row["rule"].replace("_", " "))
