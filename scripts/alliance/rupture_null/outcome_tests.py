@@ -7,9 +7,10 @@ has NaN and, for the study itself, a reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,6 +88,12 @@ class ClientNumbers:
         known = np.isfinite(self.baseline) & np.isfinite(self.last)
         return known & np.isfinite(self.mean) & np.isfinite(self.slope)
 
+    @cached_property
+    def covariates(self) -> FloatArray:
+        """(n, 4) baseline, log number of ratings, mean and slope; NaN where unknown."""
+        number = np.log(np.maximum(self.n_rated, 1.0))
+        return np.column_stack([self.baseline, number, self.mean, self.slope])
+
 
 def client_numbers(courses: Courses, landmark: int | None = None) -> ClientNumbers:
     """What the client-level regression needs.
@@ -154,8 +161,9 @@ def client_terms(
         why = f"fewer than {smallest_group} clients: {', '.join(small)}" if small else ""
         if not why and fit is None:
             why = "the groups cannot be told apart from the covariates (rank deficiency)"
-        term = _contrast_term(pair, kept, fit, cells, int(used.sum()), why)
-        terms["_vs_".join(pair)] = replace(term, by_therapist=clusters is not None)
+        terms["_vs_".join(pair)] = _contrast_term(
+            pair, kept, fit, cells, int(used.sum()), why, clusters is not None
+        )
     return terms
 
 
@@ -168,13 +176,12 @@ def _contrast_fit(
     clusters: IntArray | None,
 ) -> Regression | None:
     reference = _reference(kept)
-    dummies = [(group[used] == names[n]).astype(float) for n in kept if n != reference]
-    covariates = [
-        numbers.baseline[used], np.log(numbers.n_rated[used]), numbers.mean[used],
-        numbers.slope[used],
-    ]  # fmt: skip
-    varying = [c for c in covariates if np.ptp(c) > 0]
-    design = np.column_stack([*dummies, np.ones(int(used.sum())), *varying])
+    codes = np.array([names[n] for n in kept if n != reference])
+    own, covariates = group[used], numbers.covariates[used]
+    covariates = covariates[:, (covariates != covariates[0]).any(axis=0)]
+    covariates = covariates - covariates.mean(axis=0)  # far from the intercept's direction
+    dummies = (own[:, None] == codes).astype(float)
+    design = np.concatenate([dummies, np.ones((own.size, 1)), covariates], axis=1)
     return least_squares(design, numbers.last[used], clusters)
 
 
@@ -186,13 +193,27 @@ def client_clusters(therapist: IntArray | None, used: BoolArray) -> IntArray | N
     """Therapists where there are enough of them; a client without a known one stands alone."""
     if therapist is None:
         return None
-    own = therapist[used]
-    if n_different(own[own != UNKNOWN_THERAPIST]) < FEWEST_CLUSTERS:
-        return None
-    alone = therapist.max() + 1 + np.arange(own.size)
-    codes = np.where(own == UNKNOWN_THERAPIST, alone, own)
-    present = np.bincount(codes) > 0
-    return (np.cumsum(present) - 1)[codes]
+    codes, n_known = _clusters(therapist[used], int(therapist.max(initial=0)) + 1)
+    return codes if n_known >= FEWEST_CLUSTERS else None
+
+
+@numba.njit(cache=True)
+def _clusters(therapist: np.ndarray, n_codes: int) -> tuple[np.ndarray, int]:
+    """Therapists numbered as they come, each unknown one by itself; how many are known."""
+    number = np.full(n_codes, -1, dtype=np.int64)
+    out = np.empty(therapist.size, dtype=np.int64)
+    found, known = 0, 0
+    for i in range(therapist.size):
+        code = therapist[i]
+        if code == UNKNOWN_THERAPIST or number[code] < 0:
+            out[i] = found
+            if code != UNKNOWN_THERAPIST:
+                number[code] = found
+                known += 1
+            found += 1
+        else:
+            out[i] = number[code]
+    return out, known
 
 
 def n_different(codes: IntArray) -> int:
@@ -207,15 +228,16 @@ def _contrast_term(
     cells: tuple[tuple[str, int], ...],
     n: int,
     why: str,
+    by_therapist: bool,
 ) -> Term:
     if why or fit is None:
-        return Term(n_obs=n, n_clients=n, cells=cells, reason=why)
+        return Term(n_obs=n, n_clients=n, cells=cells, reason=why, by_therapist=by_therapist)
     weights = np.zeros(fit.coefficients.size)
     dummies = [name for name in kept if name != _reference(kept)]
     for name, sign in zip(pair, (1.0, -1.0), strict=True):
         if name in dummies:
             weights[dummies.index(name)] = sign
-    return Term(*fit.contrast(weights), fit.df, n, n, cells)
+    return Term(*fit.contrast(weights), fit.df, n, n, cells, by_therapist=by_therapist)
 
 
 # Session level: the next outcome after an onset, beyond the linear effect of the alliance

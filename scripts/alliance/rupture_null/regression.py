@@ -19,6 +19,9 @@ IntArray = NDArray[np.int64]
 _STEPS = 30
 _CONVERGED = 1e-9
 _LARGEST_LINEAR = 20.0
+_SMALLEST_COLUMN = 1e-9  # length of a column that counts as empty
+_LARGEST_CONDITION = 1e10  # of the cross products of columns of length one
+_NO_CLUSTERS = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -38,26 +41,20 @@ class Regression:
 def least_squares(
     design: FloatArray, outcome: FloatArray, clusters: IntArray | None = None
 ) -> Regression | None:
-    """OLS of ``outcome`` (n,) on ``design`` (n, p); None where its rank is not full.
+    """OLS of ``outcome`` (n,) on ``design`` (n, p); None where its columns are not independent.
 
     Parameters
     ----------
     clusters : (n,) codes from 0; without them the errors are HC3.
     """
     n, p = design.shape
-    if n <= p or np.linalg.matrix_rank(design) < p:
+    if n <= p:
         return None
-    inverse = np.linalg.inv(design.T @ design)
-    beta = inverse @ (design.T @ outcome)
-    residual = outcome - design @ beta
-    if clusters is None:
-        leverage = ((design @ inverse) * design).sum(axis=1)
-        scores = design * (residual / np.maximum(1.0 - leverage, 1e-12))[:, None]
-        return Regression(beta, inverse @ (scores.T @ scores) @ inverse, n - p)
-    sums = _cluster_sums(design * residual[:, None], clusters, int(clusters.max()) + 1)
-    groups = int(np.count_nonzero(np.bincount(clusters)))
-    factor = groups / (groups - 1) * (n - 1) / (n - p)
-    return Regression(beta, factor * inverse @ (sums.T @ sums) @ inverse, groups - 1)
+    codes = _NO_CLUSTERS if clusters is None else clusters
+    independent, beta, covariance, groups = _ols(np.ascontiguousarray(design), outcome, codes)
+    if not independent:
+        return None
+    return Regression(beta, covariance, n - p if clusters is None else groups - 1)
 
 
 def within_least_squares(
@@ -71,60 +68,94 @@ def within_least_squares(
 
     Returns
     -------
-    Regression with ``df`` one less than the clients; None where the rank is not full.
+    Regression with ``df`` one less than the clients; None where the columns are not independent.
     """
-    both = np.column_stack([design, outcome])
-    deviations, number = _within(np.ascontiguousarray(both), client)
-    kept = number >= 0
-    deviations, number = deviations[kept], number[kept]
-    x, y = deviations[:, :-1], deviations[:, -1]
-    n, p = x.shape
-    groups = int(number.max(initial=-1)) + 1
-    if groups < 2 or n - groups <= p:
+    x, y, number = _within(np.ascontiguousarray(design), outcome, client)
+    groups = int(number[-1]) + 1 if number.size else 0
+    if groups < 2 or number.size - groups <= x.shape[1]:
         return None
-    cross = x.T @ x
-    size = np.sqrt(np.diag(cross))
-    if size.min() <= 1e-9 or np.linalg.cond(cross / np.outer(size, size)) > 1e10:
-        return None
-    inverse = np.linalg.inv(cross)
-    beta = inverse @ (x.T @ y)
-    sums = _cluster_sums(np.ascontiguousarray(x * (y - x @ beta)[:, None]), number, groups)
-    factor = groups / (groups - 1) * (n - 1) / (n - p)
-    return Regression(beta, factor * inverse @ (sums.T @ sums) @ inverse, groups - 1)
+    return least_squares(x, y, number)
 
 
 @numba.njit(cache=True)
-def _within(values: np.ndarray, client: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Deviations from the clients' means, and clients renumbered; -1 for clients with one row."""
-    n, p = values.shape
-    out = np.zeros((n, p))
-    number = np.full(n, -1, dtype=np.int64)
-    first, found = 0, 0
+def _within(
+    x: np.ndarray, y: np.ndarray, client: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Deviations from the means of clients with at least two rows, and these clients numbered."""
+    n, p = x.shape
+    x_out, y_out, number = np.empty((n, p)), np.empty(n), np.empty(n, dtype=np.int64)
+    mean = np.empty(p)
+    first, kept, found = 0, 0, 0
     while first < n:
         stop = first
+        mean[:] = 0.0
+        y_mean = 0.0
         while stop < n and client[stop] == client[first]:
-            stop += 1
-        if stop - first > 1:
             for j in range(p):
-                mean = 0.0
-                for i in range(first, stop):
-                    mean += values[i, j]
-                mean /= stop - first
-                for i in range(first, stop):
-                    out[i, j] = values[i, j] - mean
-            number[first:stop] = found
+                mean[j] += x[stop, j]
+            y_mean += y[stop]
+            stop += 1
+        size = stop - first
+        if size > 1:
+            for i in range(first, stop):
+                for j in range(p):
+                    x_out[kept, j] = x[i, j] - mean[j] / size
+                y_out[kept] = y[i] - y_mean / size
+                number[kept] = found
+                kept += 1
             found += 1
         first = stop
-    return out, number
+    return x_out[:kept], y_out[:kept], number[:kept]
 
 
 @numba.njit(cache=True)
-def _cluster_sums(values: np.ndarray, number: np.ndarray, groups: int) -> np.ndarray:
-    sums = np.zeros((groups, values.shape[1]))
-    for i in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            sums[number[i], j] += values[i, j]
-    return sums
+def _ols(
+    x: np.ndarray, y: np.ndarray, clusters: np.ndarray
+) -> tuple[bool, np.ndarray, np.ndarray, int]:
+    """Whether the columns are independent, coefficients, robust covariance, number of clusters.
+
+    Without clusters each row is one and weighs as HC3 says.
+    """
+    n, p = x.shape
+    independent, inverse = _inverse(x.T @ x)
+    if not independent:
+        return False, np.zeros(p), inverse, 0
+    beta = inverse @ (x.T @ y)
+    by_row = clusters.size == 0
+    groups = n if by_row else clusters.max() + 1
+    sums, rows = np.zeros((groups, p)), np.zeros(groups, dtype=np.int64)
+    for i in range(n):
+        residual = y[i]
+        for j in range(p):
+            residual -= x[i, j] * beta[j]
+        if by_row:
+            leverage = 0.0
+            for j in range(p):
+                for k in range(p):
+                    leverage += x[i, j] * inverse[j, k] * x[i, k]
+            residual /= max(1.0 - leverage, 1e-12)
+        group = i if by_row else clusters[i]
+        rows[group] += 1
+        for j in range(p):
+            sums[group, j] += x[i, j] * residual
+    covariance = inverse @ (sums.T @ sums) @ inverse
+    occurring = np.count_nonzero(rows)
+    if not by_row:
+        covariance *= occurring / (occurring - 1) * (n - 1) / (n - p)
+    return True, beta, covariance, occurring
+
+
+@numba.njit(cache=True)
+def _inverse(cross: np.ndarray) -> tuple[bool, np.ndarray]:
+    """Inverse of cross products; False where a column is empty or a sum of others."""
+    size = np.sqrt(np.diag(cross))
+    if size.min() <= _SMALLEST_COLUMN:
+        return False, cross
+    scaled = cross / np.outer(size, size)
+    roots = np.linalg.eigvalsh(scaled)
+    if roots[0] * _LARGEST_CONDITION <= roots[-1]:
+        return False, cross
+    return True, np.linalg.inv(scaled) / np.outer(size, size)
 
 
 def hazard_regression(
@@ -197,7 +228,7 @@ def _hazard_loss(
         rate = np.exp(linear)
         hazard = -np.expm1(-rate)
         loss -= np.log(hazard) if event[i] > 0 else -rate
-        weight = rate / hazard * np.exp(-rate)  # d hazard / d linear over hazard
+        weight = rate / hazard * (1.0 - hazard)  # d hazard / d linear over hazard
         residual = rate * (event[i] - hazard) / hazard
         expected = rate * weight
         for j in range(p):
