@@ -974,6 +974,17 @@ def item_and_session_exchanged(bad):
     bad.study["measures"]["alliance"]["items"] = "wai_{session}_s{item}"
 
 
+@case("SAME_ITEM_TWICE", severity="error")
+def items_without_item_in_a_wide_file(bad):
+    _wide_items(bad, lambda item, session: f"{item}_s{session}")
+    bad.study["measures"]["alliance"]["items"] = "wai_1_s{session}"
+
+
+@case("SAME_ITEM_TWICE", severity="error")
+def items_without_item_in_a_named_table(bad):
+    bad.study["measures"]["alliance"]["items"] = "sessions.wai_1"
+
+
 @case("SESSION_NOT_NUMBER", "column 'therapist_id'", "entries not shown here", severity="error")
 def the_session_is_a_column_of_text(bad):
     bad.study["columns"]["session"] = "therapist_id"

@@ -144,6 +144,8 @@ def _check_more_items(
         read = [tables[table]] if table in tables else list(tables.values())
         present = {column for raw in read for column in raw.frame.columns} - declared
         further: list[str] = []
+        if fill_item(pattern, 1) == fill_item(pattern, 2):
+            continue  # without {item} every number is the same column, and none is the last
         while is_column(after := fill_item(pattern, items[name] + len(further) + 1), present):
             further.append(after)
         if further:
