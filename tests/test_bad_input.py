@@ -1136,6 +1136,26 @@ def test_codes_for_missing_answers_do_not_upset_the_order_of_items(tmp_path):
     assert not codes & {"ITEMS_DISAGREE", "LOOKS_REVERSED", "WRONG_RESPONSE_RANGE"}
 
 
+def test_sheets_of_one_workbook_are_told_apart_in_messages(tmp_path):
+    """A row number means nothing without its sheet; what both rooms notice is told once."""
+    bad = _good()
+    bad.clients = pd.concat([bad.clients, bad.clients.tail(1).assign(id="K999")])
+    bad.sessions.loc[3, "wai_3"] = 9
+    book = tmp_path / "book.xlsx"
+    with pd.ExcelWriter(book) as writer:
+        bad.sessions.to_excel(writer, sheet_name="Visits", index=False)
+        bad.clients.to_excel(writer, sheet_name="People", index=False)
+    bad.files["book.xlsx"] = book.read_bytes()
+    bad.study["data"]["tables"] = {
+        "sessions": {"path": "book.xlsx", "sheet": "Visits"},
+        "clients": {"path": "book.xlsx", "sheet": "People", "level": "client"},
+    }
+    assert sorted((p.code, p.file, p.where) for p in _problems(bad, tmp_path)) == [
+        ("OUT_OF_RANGE", "book.xlsx, sheet 'Visits'", "column 'wai_3', row 5"),
+        ("WITHOUT_SESSIONS", "book.xlsx, sheet 'People'", "row 32"),
+    ]
+
+
 def test_marks_of_a_draft_are_told():
     (problem,) = check_marks([3, 8, 9], "config/studies/mini.yaml")
     assert (problem.code, problem.severity) == ("DRAFT_MARKS", "warning")

@@ -129,7 +129,8 @@ def _raw(n_clients: int, n_sessions: int) -> RawStudy:
         "source_row": range(2, len(index) + 2), "source_table": "s",
     })  # fmt: skip
     clients = pd.DataFrame({"client": sessions["client"].unique(), "source_row": pd.NA})
-    return RawStudy(sessions, clients, pd.DataFrame(), {"client": ("s.csv", "id")})
+    joined = pd.DataFrame({"table": ["s"], "file": ["s.csv"], "level": ["session"]})
+    return RawStudy(sessions, clients, joined, {"client": ("s.csv", "id")})
 
 
 def test_a_sound_study_raises_nothing():

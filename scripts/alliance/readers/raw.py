@@ -69,3 +69,9 @@ class RawStudy:
     origins: dict[str, tuple[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+
+    def files(self, level: str = "") -> dict[str, str]:
+        """Table -> its file as messages name it, of all tables or of one level."""
+        told = self.join_report
+        told = told[told["level"] == level] if level else told
+        return dict(zip(told["table"], told["file"], strict=True))

@@ -108,7 +108,7 @@ def _check_tables(
     except StudyError as error:
         return problems + error.problems, None
     look = Look(readable, known, raw, study_file, known_instruments)
-    problems += _told_by_readers(raw, study)
+    problems += _told_by_readers(raw)
     return problems + check_study(look, tables, today), raw
 
 
@@ -186,7 +186,7 @@ def _without(study: Study, lost: set[str]) -> Study:
     )  # fmt: skip
 
 
-def _told_by_readers(raw: RawStudy, study: Study) -> list[Problem]:
+def _told_by_readers(raw: RawStudy) -> list[Problem]:
     """The readers' warnings, but for what is told here with row numbers."""
-    of_clients = {table.path for table in study.data.tables.values() if table.level == "client"}
+    of_clients = set(raw.files("client").values())
     return [p for p in raw.problems if not (p.code == "UNMATCHED_ROWS" and p.file in of_clients)]

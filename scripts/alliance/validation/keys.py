@@ -191,7 +191,7 @@ def _check_duplicates(look: Look) -> Iterable[Problem]:
 
 def _check_client_table(look: Look) -> Iterable[Problem]:
     sessions, clients = look.raw.sessions, look.raw.clients
-    tables = [t.path for t in look.study.data.tables.values() if t.level == "client"]
+    tables = list(look.raw.files("client").values())
     if not tables or clients["source_row"].isna().all():
         return
     listed = clients.loc[clients["source_row"].notna(), "client"]

@@ -79,8 +79,7 @@ class Look:
         if "source_table" not in frame or index.empty:
             return ""
         names = frame.loc[index, "source_table"].dropna().unique()
-        table = self.study.data.tables.get(str(names[0])) if len(names) == 1 else None
-        return table.path if table else ""
+        return self.raw.files().get(str(names[0]), "") if len(names) == 1 else ""
 
 
 def _rows_and_sessions(rows: pd.DataFrame) -> str:
