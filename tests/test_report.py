@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 import synthetic_results as synthetic
 
-from alliance.figures import Drawn, FigureText, NotDrawn, figure_bytes, make_figure
+from alliance.figures import FIGURES, Drawn, FigureText, NotDrawn, figure_bytes, make_figure
 from alliance.instruments import load_instruments
 from alliance.report import build_report, figure_words, read_figure, sentences
+from alliance.report.build import NOT_ASKED_FOR
 from alliance.report.dynamics import dynamic_questions
 from alliance.study import Study
 from alliance.tables.format import share_words
@@ -474,6 +475,13 @@ def test_a_figure_that_nobody_asked_for_was_not_left_out():
     )
     page = build_report(synthetic.report_inputs((read_figure(figure_words(with_ruptures), b"x"),)))
     assert "Figure not drawn, R: no rule could be applied." in page
+
+
+def test_figures_that_a_study_file_asks_for_say_so_in_the_words_that_the_report_knows():
+    """Else a report lists them as left out, though nobody asked for them."""
+    told = {name: s.absent for name, s in FIGURES.items() if s.absent.startswith("the study file")}
+    assert {"rupture_rules", "dynamics_paths", "drop_probabilities"} <= set(told)
+    assert {name for name, why in told.items() if not why.startswith(NOT_ASKED_FOR)} == set()
 
 
 def test_a_study_of_courses_only_is_not_told_of_within_and_between(study):

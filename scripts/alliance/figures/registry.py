@@ -321,7 +321,7 @@ def _reliability(x: FigureInputs) -> Drawn:
 
 _NO_DYNAMICS = "the study file asks for no dynamic model"
 _NO_RUPTURES = "the study file asks for no rupture analysis"
-_NO_DROPS = "the study file does not ask for discrete drops (`discrete_drops: true`)"
+_NO_DROPS = "the study file asks for no discrete drops (`discrete_drops: true`)"
 _SPECS: tuple[FigureSpec, ...] = (
     FigureSpec(
         "data_flow", "Data flow", "flow", ("flow",), "there is no table of the data flow",
