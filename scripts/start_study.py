@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 
 try:
@@ -82,7 +83,8 @@ def _read(files: list[Path], root: Path) -> dict[str, RawTable]:
 
 
 def _free(name: str, taken: dict[str, RawTable]) -> str:
-    return name if name not in taken else f"{name}_{len(taken) + 1}"
+    numbered = (f"{name}_{number}" for number in count(len(taken) + 1))
+    return next(one for one in chain([name], numbered) if one not in taken)
 
 
 def _list(sheets: list[str]) -> str:

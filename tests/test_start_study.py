@@ -407,3 +407,16 @@ def test_without_the_environment_one_sentence_says_what_to_type(tmp_path):
     assert done.returncode == 1
     assert "source .venv/bin/activate" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_no_file_takes_the_name_of_another(project):
+    """The third file would be numbered as the second is called."""
+    files = [project / name for name in ("wai.csv", "wai_3.csv", "later/wai.csv")]
+    files[2].parent.mkdir()
+    for file in files:
+        sessions_like_clinic().to_csv(file, index=False)
+    tables = start_study._read(files, project)
+    assert {name: raw.file for name, raw in tables.items()} == {
+        "wai": "wai.csv", "wai_3": "wai_3.csv", "wai_4": "later/wai.csv",
+    }  # fmt: skip
+    assert [raw.name for raw in tables.values()] == list(tables)
