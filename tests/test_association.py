@@ -202,6 +202,21 @@ def test_a_slope_between_therapists_has_no_more_degrees_of_freedom_than_therapis
     assert seen == {True, False}
 
 
+def test_clients_without_a_known_therapist_are_no_therapists():
+    """They stand alone in robust errors, but neither make few therapists many nor count as some."""
+    frame = made_up()
+    unknown = frame["client"].isin(frame["client"].iloc[:60])
+    few = frame.assign(therapist=[f"t{k % 4}" for k in range(len(frame))])
+    few.loc[unknown, "therapist"] = None
+    row = rows_of(few).loc["r"]
+    assert row["interval"].endswith("ordinary")
+    assert np.isnan(row["n_therapists"])
+    many = frame.assign(therapist=frame["therapist"].mask(unknown))
+    row = rows_of(many).loc["r"]
+    assert row["interval"].endswith("robust by therapist")
+    assert (row["n_therapists"], row["df"]) == (30, 30 + 60 - 1)
+
+
 def test_improvement_before_the_rating_is_taken_out_by_prior_change():
     rows = rows_of(made_up(n=1500, prior=0.3))
     without, with_change = rows.loc["r_baseline"], rows.loc["r_prior_change"]

@@ -25,6 +25,7 @@ from alliance.within_between import orient
 
 FloatArray = NDArray[np.float64]
 MIN_CLIENTS = 20
+FEWEST_CLUSTERS = 10  # therapists, for errors that are robust by therapist
 PUBLISHED = "fluckiger2018"
 _ADJUSTMENTS: dict[str, str] = {
     "r": "not adjusted",
@@ -233,13 +234,11 @@ def partial_correlation(
 
 
 def _clusters(frame: pd.DataFrame) -> NDArray[np.int64] | None:
-    """Therapist codes; None where there are too few therapists for robust errors."""
-    if frame["therapist"].isna().all():
+    """Therapist codes, a client without a known therapist alone; None where few are known."""
+    if frame["therapist"].nunique() < FEWEST_CLUSTERS:
         return None
     group = frame["therapist"].fillna("alone: " + frame["client"].astype(str))
-    codes = pd.factorize(group, sort=True)[0].astype(np.int64)
-    few = int(codes.max()) + 1 < 10
-    return None if few else codes
+    return pd.factorize(group, sort=True)[0].astype(np.int64)
 
 
 def _version(
@@ -260,7 +259,7 @@ def _version(
     base = _base(context, term, spec) | {
         "n_obs": len(frame),
         "n_clients": len(frame),
-        "n_therapists": np.nan if cluster is None else found.clusters,
+        "n_therapists": np.nan if cluster is None else frame["therapist"].nunique(),
     }
     robust = "ordinary" if cluster is None else "robust by therapist"
     yield Estimate(
