@@ -297,8 +297,9 @@ def session_terms(
         fits[""] = within_least_squares(base, y, client)
         curve = np.column_stack([base, spline_columns(deviations(a, client))])
         fits["curve"] = within_least_squares(curve, y, client)
-    terms = {name: _mark_term(name, kept, fits[""], counts, client) for name in MARKS}
-    terms["onset_beyond_curve"] = _mark_term("onset", kept, fits["curve"], counts, client)
+    few = f"fewer than {smallest_group} clients have such a session with a next outcome"
+    terms = {name: _mark_term(name, kept, fits[""], counts, client, few) for name in MARKS}
+    terms["onset_beyond_curve"] = _mark_term("onset", kept, fits["curve"], counts, client, few)
     return terms
 
 
@@ -313,13 +314,17 @@ def _marks(scan: Scan, pairs: SessionPairs, used: BoolArray) -> dict[str, FloatA
 
 
 def _mark_term(
-    name: str, kept: list[str], fit: Regression | None, counts: dict[str, int], client: IntArray
+    name: str,
+    kept: list[str],
+    fit: Regression | None,
+    counts: dict[str, int],
+    client: IntArray,
+    few: str,
 ) -> Term:
     n = n_different(client)
     cells = ((name, counts[name]),)
     if name not in kept:
-        why = f"fewer than {SMALLEST_GROUP} clients have such a session with a next outcome"
-        return Term(n_obs=client.size, n_clients=n, cells=cells, reason=why)
+        return Term(n_obs=client.size, n_clients=n, cells=cells, reason=few)
     if fit is None:
         why = "such sessions cannot be told apart from the other predictors"
         return Term(n_obs=client.size, n_clients=n, cells=cells, reason=why)
