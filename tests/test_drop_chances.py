@@ -210,6 +210,10 @@ def test_without_the_key_or_with_too_few_ratings_the_reason_is_told():
     refused = figure(drop_probabilities=nothing)
     assert isinstance(refused.figure, NotDrawn)
     assert "too few ratings" in refused.figure.reason
+    # A study smaller than its smallest cell: a model was fitted, but has no class to be shown.
+    few = figure(drop_classes=synthetic.drops()["drop_classes"].iloc[:0], drop_recovery=None)
+    assert isinstance(few.figure, NotDrawn)
+    assert "clients" in few.figure.reason
 
 
 def test_words_of_classes():

@@ -74,12 +74,13 @@ def numbers_drop_probabilities(
     for analysis in dict.fromkeys(probabilities["analysis"]):
         rating, rule = first_rules[analysis]
         own = probabilities[probabilities["analysis"] == analysis]
-        if own["probability"].notna().any():
+        in_classes = _of(classes, analysis)
+        if own["probability"].notna().any() and len(in_classes):  # none where clients are few
             of_rule = rows_of_rule(sessions, analysis, rule)
             quota = _SHORT_QUOTA if parts else _QUOTA
             found = [
                 *_client_parts(own, of_rule, quota, letters, smallest_cell),
-                _of(classes, analysis).assign(part=CLASSES),
+                in_classes.assign(part=CLASSES),
                 *([_of(recovery, analysis).assign(part=RECOVERY)] if recovery is not None else []),
                 _comparison(estimates, analysis),
             ]
@@ -140,7 +141,8 @@ def draw_drop_probabilities(numbers: pd.DataFrame) -> Figure | NotDrawn:
     """Example clients with the probability under the course; below, all sessions."""
     if numbers.empty:
         return NotDrawn(
-            "too few ratings, or ratings all alike: no model of discrete drops was fitted"
+            "too few ratings or clients, or ratings all alike: no chances of discrete drops can be "
+            "shown"
         )
     with sheet():
         lines = _lines(numbers[numbers["part"] == CLIENT])
