@@ -46,7 +46,7 @@ def numbers_trajectories(
         mean_rows = means.rename(columns={"mean": "value"}).assign(label=label, series="mean")
         lines = _client_rows(measure, label, sessions, seed)
         if not _is_sample(lines, sessions):
-            # Lines of everybody would tell how few are left at the sessions without a mean.
+            # Lines of (almost) everybody would tell how few are left at sessions without a mean.
             lines = lines[lines["session"].isin(means["session"])]
         parts += [mean_rows[list(NUMBERS)], lines]
     if not parts:
@@ -55,11 +55,14 @@ def numbers_trajectories(
 
 
 def _is_sample(lines: pd.DataFrame, sessions: pd.DataFrame | None) -> bool:
-    """Whether only some of the clients with a score are drawn."""
+    """Whether at most half of the clients with a score are drawn.
+
+    Of a sample that leaves out one or two, the lines of late sessions are all that there are.
+    """
     if lines.empty or sessions is None:
         return True
     rated = sessions.loc[sessions[lines["measure"].iloc[0]].notna(), "client"]
-    return lines["series"].nunique() < rated.nunique()
+    return 2 * lines["series"].nunique() <= rated.nunique()
 
 
 def _client_rows(
