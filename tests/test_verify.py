@@ -151,6 +151,16 @@ def test_limits_of_intervals_from_two_runs_differ_as_the_tolerance_says():
     assert differences.std() == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.parametrize(("moved", "verdict"), [(0.04, "reproduced"), (0.06, "differs")])
+def test_slopes_of_clients_are_of_draws_though_no_word_says_so(moved, verdict):
+    """Another processor draws otherwise: they may be off as all posterior numbers may."""
+    slopes = pd.DataFrame({"kind": "client", "median": [-5.0, -5.0], "units": "points"})
+    other = slopes.assign(median=slopes["median"] * (1 + moved))
+    key = ("figure", "client_slopes")
+    found = compare_runs({key: slopes}, {key: other})
+    assert set(found.loc[found["column"] == "median", "verdict"]) == {verdict}
+
+
 def test_counts_and_words_must_be_equal(run):
     fewer = changed(run, ("figure", "flow"), 1, "n_clients", 233)
     other = changed(run, ("figure", "flow"), 1, "step", "gone")
