@@ -18,6 +18,7 @@ import yaml
 from alliance.estimates import Estimate, to_frame
 from alliance.estimation.bayes import EFFORTS
 from alliance.estimation.dynamics_bayes import MOST_TUNING
+from alliance.estimation.random_dynamics import EFFORTS as OF_RANDOM_DYNAMICS
 from alliance.instruments import load_instruments
 from alliance.ruptures import load_rules
 from alliance.study import Study, instruments_of
@@ -366,6 +367,21 @@ def test_the_sampling_paragraph_says_what_was_run(effort):
         assert "in the dynamic models)" not in text
     else:
         assert f"({MOST_TUNING} in the dynamic models)" in text
+
+
+@pytest.mark.parametrize("effort", OF_RANDOM_DYNAMICS)
+def test_models_with_dynamics_of_clients_own_say_how_many_draws_they_took(effort):
+    run, usual = OF_RANDOM_DYNAMICS[effort], EFFORTS[effort]
+    content = synthetic.study().model_dump()
+    for spec in content["dynamics"].values():
+        spec |= {"bayes": True, "random_dynamics": True}
+    study = Study.model_validate(content)
+    assert study.dynamics
+    text = markdown(methods_text(inputs(study, effort=effort)))
+    own = f"{run.draws:,} draws each after {run.tune:,} tuning steps where clients have dynamics"
+    differs = (run.chains, run.draws, run.tune) != (usual.chains, usual.draws, usual.tune)
+    assert (own in text) == differs
+    assert run.chains == usual.chains
 
 
 def test_a_measured_value_is_nobodys_rating():

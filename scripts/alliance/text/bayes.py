@@ -17,6 +17,11 @@ EFFORT = {
     "final": "4 chains of 5,000 draws each after 2,000 tuning steps",
 }
 DYNAMIC_TUNING = "500 in the dynamic models"  # from the maximum-likelihood fit; not in a draft
+OWN_DYNAMICS = {
+    "draft": "1,000 draws each after 500 tuning steps",
+    "standard": "2,000 draws each after 1,000 tuning steps",
+    "final": "5,000 draws each after 2,000 tuning steps",
+}
 GATE = {"draft": (1.05, 100), "standard": (1.01, 400), "final": (1.01, 400)}  # R-hat, ESS
 LEAST_BFMI = 0.3
 _SHOWN = ("within", "between", "time", "covariate", "moderator")
@@ -54,11 +59,22 @@ def _priors(x: TextInputs) -> str:
     )
 
 
+def _of_dynamic_models(x: TextInputs) -> str:
+    """How their sampling differs; nothing where it does not."""
+    asked = x.study.dynamics.values()
+    said = []
+    if x.effort != "draft" and any(spec.bayes for spec in asked):
+        said.append(DYNAMIC_TUNING)
+    own = OWN_DYNAMICS[x.effort]
+    if any(spec.random_dynamics for spec in asked) and own not in EFFORT[x.effort]:
+        said.append(f"{own} where clients have dynamics of their own")
+    return f" ({'; '.join(said)})" if said else ""
+
+
 def _sampling(x: TextInputs) -> str:
     version = x.versions
     pymc, nutpie, arviz = (version.get(name, "") for name in ("pymc", "nutpie", "arviz"))
-    dynamic = any(spec.bayes for spec in x.study.dynamics.values()) and x.effort != "draft"
-    also = f" ({DYNAMIC_TUNING})" if dynamic else ""
+    also = _of_dynamic_models(x)
     rhat, ess = GATE[x.effort]
     text = (
         f"Posteriors were drawn by the No-U-Turn sampler of nutpie {nutpie}".rstrip()
