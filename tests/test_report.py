@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -10,13 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+from conftest import Project
 
 from alliance.figures import FIGURES, Drawn, FigureText, NotDrawn, figure_bytes, make_figure
 from alliance.instruments import load_instruments
 from alliance.report import build_report, figure_words, read_figure, sentences
-from alliance.report.build import NOT_ASKED_FOR
+from alliance.report.build import NOT_ASKED_FOR, _table_inputs
 from alliance.report.dynamics import dynamic_questions
 from alliance.study import Study
+from alliance.tables import make_tables
 from alliance.tables.format import share_words
 
 RULES = {"mean_prior_study": "Below the mean of earlier sessions"}
@@ -550,6 +553,40 @@ def test_rupture_answer_uses_the_p_against_noise(estimates, study):
         "Possibly: a difference in the last outcome goes beyond noise; read with care."
     )
     assert "observed was more than noise gives (p (null) = .010)" in clear.sentences[4]
+
+
+def numbered_tables(page: str) -> dict[str, int]:
+    """Name of each table on a page -> the number in its caption."""
+    found = re.findall(
+        r'<table class="apa" id="table-([^"]+)">\n'
+        r'<caption[^>]*><span class="table-number">Table (\d+)</span>',
+        page,
+    )
+    return {name: int(number) for name, number in found}
+
+
+def test_a_table_has_one_number_in_report_tables_and_manuscript(study):
+    """``make_tables`` numbers ``tables.docx`` and the manuscript; the report has no gap."""
+    own = synthetic.bayes_checks()
+    others = pd.concat([own.assign(analysis="three_level"), own], ignore_index=True)
+    inputs = synthetic.report_inputs(study=study, bayes_checks=others)
+    shown = numbered_tables(build_report(inputs))
+    everywhere = {name: at for at, name in enumerate(make_tables(_table_inputs(inputs)), 1)}
+    assert list(shown.values()) == list(range(1, len(shown) + 1))
+    assert shown == {name: everywhere[name] for name in shown}
+    assert set(everywhere) - set(shown) == {"bayes_checks_three_level"}
+    assert len(shown) > 15
+
+
+@pytest.mark.workflow
+def test_tables_of_a_finished_run_have_one_number(finished: Project):
+    results = finished.root / "results/mini"
+    shown = numbered_tables((results / "report.html").read_text("utf-8"))
+    everywhere = json.loads((results / "tables/numbers.json").read_text("utf-8"))
+    assert numbered_tables((results / "tables/index.html").read_text("utf-8")) == everywhere
+    assert len(shown) > 10
+    assert list(shown.values()) == list(range(1, len(shown) + 1))
+    assert shown == {name: everywhere[name] for name in shown}
 
 
 def test_long_tables_are_folded_but_never_that_of_the_main_model(study, estimates, monkeypatch):

@@ -92,11 +92,11 @@ def cells(table: ApaTable, name: str) -> tuple[str, ...]:
 
 def test_all_tables_are_made_in_order(tables):
     assert list(tables) == [
-        "flow", "sample", "descriptives", "reliability", "model_main", "model_therapist_rated",
-        "model_three_level", "trend_main", "triangulation", "diagnostics", "truth",
+        "flow", "reliability", "sample", "descriptives", "model_main", "model_therapist_rated",
+        "model_three_level", "triangulation", "trend_main", "diagnostics",
         "dynamics_next_session", "dynamics_phases_next_session",
         "dynamics_reliability_next_session", "dynamics_estimators_next_session",
-        "ruptures_client_rated", "rupture_outcome_client_rated",
+        "ruptures_client_rated", "rupture_outcome_client_rated", "truth",
     ]  # fmt: skip
 
 

@@ -87,12 +87,16 @@ def _wanted(figure: ReportFigure) -> bool:
 
 
 class _Numbering:
-    """Figures and tables numbered in the order in which the sections ask for them."""
+    """Figures numbered as the sections ask for them; tables by their place among all tables.
+
+    So that a table has one number in the report, in ``tables/`` and in the manuscript.
+    """
 
     def __init__(self, inputs: ReportInputs) -> None:
         self._figures = {figure.name: figure for figure in inputs.figures}
         self._tables = make_tables(_table_inputs(inputs))
-        self._n_figures = self._n_tables = 0
+        self._numbers = {name: at for at, name in enumerate(self._tables, 1)}
+        self._n_figures = 0
         model = headline_model(inputs.study)
         self._headline = f"model_{model[0]}" if model else ""
 
@@ -120,8 +124,7 @@ class _Numbering:
         return tuple(self._table(table) for table in chosen)
 
     def _table(self, table: ApaTable) -> Item:
-        self._n_tables += 1
-        label = f"Table {self._n_tables}"
+        label = f"Table {self._numbers[table.name]}"
         html = Markup(table_html(table, label))
         folded = len(table.rows) > MOST_ROWS and table.name != self._headline
         return Item(label, html=html, title=table.title, folded=folded, rows=len(table.rows))
@@ -135,7 +138,7 @@ def _table_inputs(x: ReportInputs) -> TableInputs:
 
 
 def _sections(x: ReportInputs, place: _Numbering) -> list[Section]:
-    """The sections in order; the order of these calls numbers figures and tables."""
+    """The sections in order; the order of these calls numbers the figures."""
     flow = place.figures("data_flow") + place.tables("flow")
     sections = [
         Section("flow", "Data flow", items=flow),

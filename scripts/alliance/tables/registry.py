@@ -1,4 +1,4 @@
-"""All tables of a study, in the order of the report."""
+"""All tables of a study, in the order of the report: one numbering for all that shows them."""
 
 from __future__ import annotations
 
@@ -77,8 +77,30 @@ class TableInputs:
         object.__setattr__(self, "ruptures", filled)
 
 
+# Names of tables, or with a final underscore their beginnings, as the report goes through them.
+# "{main}" stands for the main model; Bayesian checks of other models are not in the report and come
+# last, so that the numbers in it have no gap.
+_ORDER: tuple[str, ...] = (
+    "flow", "reliability", "sample", "descriptives", "model_", "triangulation", "trend_",
+    "components_", "moderators_", "raters_", "association_", "diagnostics", "bayes_checks_{main}",
+    "dynamics_", "ruptures_", "rupture_noise_", "rupture_outcome_", "rupture_landmark_",
+    "rupture_session_", "rupture_hazard_", "rupture_repair", "rupture_components",
+    "rupture_sources", "rupture_details", "rupture_source_outcomes", "rupture_agreement",
+    "sudden_gains_", "truth", "recovery_", "bayes_checks_",
+)  # fmt: skip
+
+
 def make_tables(x: TableInputs) -> dict[str, ApaTable]:
-    """Every table that has something to show, by name."""
+    """Every table that has something to show, by name, in the order of the report.
+
+    The place in this order is the number of the table wherever it has one: in the report, in
+    ``tables.docx``, in ``tables/index.html`` and in the text of the manuscript.
+
+    Raises
+    ------
+    ValueError
+        For a table that has no place in the order.
+    """
     tables = [*_data_tables(x), *_model_tables(x), *_dynamic_tables(x), *_rupture_tables(x)]
     tables += _source_tables(x)
     if _present(x.estimates):
@@ -87,7 +109,26 @@ def make_tables(x: TableInputs) -> dict[str, ApaTable]:
             for name, spec in x.study.sudden_gains.items()
         ]
     present = [table for table in tables if table is not None and table.rows]
+    main = _main_model(x.study)
+    present.sort(key=lambda table: _place(table.name, main))
     return {table.name: table for table in told_apart(present, _keys(x.study))}
+
+
+def _main_model(study: Study) -> str:
+    """The model whose Bayesian checks the report shows; empty in a study without models."""
+    ranked = sorted(
+        study.models.items(),
+        key=lambda pair: (pair[1].kind != "within_between", not pair[1].headline),
+    )
+    return ranked[0][0] if ranked else ""
+
+
+def _place(name: str, main: str) -> int:
+    for at, template in enumerate(_ORDER):
+        start = template.format(main=main)
+        if name == start or (start.endswith("_") and name.startswith(start)):
+            return at
+    raise ValueError(f"table {name}: it has no place in the order of the tables")
 
 
 def _keys(study: Study) -> list[str]:
