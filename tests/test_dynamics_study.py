@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from alliance.estimates import to_frame
 from alliance.estimation.dynamics import VarFit, fit_var
 from alliance.estimation.dynamics_layout import VarSpec
 from alliance.estimation.dynamics_loo import trend_comparison
-from alliance.estimation.dynamics_maker import ESTIMATOR
+from alliance.estimation.dynamics_maker import ESTIMATOR, response_estimand
 from alliance.estimation.dynamics_power import detectable_effect, power
 from alliance.estimation.dynamics_priors import VarPriors, var_priors_from_mapping
 from alliance.estimation.dynamics_series import VarSeries
@@ -425,6 +426,16 @@ def test_every_model_is_drawn_and_answered():
         assert "Other: " in getattr(figures, f"describe_{name}")(numbers).alt
         alone = getattr(figures, f"draw_{name}")(numbers[numbers["model"] == "Other"])
         assert not alone.subfigs
+
+
+@pytest.mark.parametrize(
+    ("sessions", "words"),
+    [(0, "y 0 sessions after x"), (1, "y 1 session after x"), (6, "y 6 sessions after x"),
+     (None, "y 1 and more sessions after x")],
+)  # fmt: skip
+def test_a_response_counts_its_sessions_as_they_are_read(sessions, words):
+    maker = SimpleNamespace(labels=lambda to, by: [SimpleNamespace(label="yx"[i]) for i in (0, 1)])
+    assert f"{words} was one point higher" in response_estimand(maker, 0, 1, sessions)
 
 
 def test_a_comparison_of_courses_that_cannot_be_made_says_why():

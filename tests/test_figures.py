@@ -20,8 +20,10 @@ from alliance.figures import (
     forest,
     headline_model,
     make_figure,
+    missingness,
     numbers_csv,
     posterior,
+    reliability,
     rupture_agreement,
     ruptures,
     slopes,
@@ -61,6 +63,61 @@ def test_every_figure_is_drawn_with_numbers_and_words(drawn, name):
     assert figure.text.caption
     assert len(figure.text.alt) > 40
     assert "nan" not in (figure.text.caption + figure.text.alt).lower().split()
+
+
+MOST_CHARACTERS = 1700  # of a text that is read aloud: about two minutes
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_alternative_texts_can_be_listened_to(drawn, name):
+    assert len(drawn[name].text.alt) <= MOST_CHARACTERS
+
+
+def test_long_alternative_texts_tell_the_range():
+    """Nine scales in three levels, whatever their number: the CSV has every value."""
+    table = pd.concat(
+        [synthetic.reliability().assign(scale=f"part {n}") for n in range(30)], ignore_index=True
+    )
+    labels = {name: values[0] for name, values in synthetic.MEASURES.items()}
+    numbers = reliability.numbers_reliability(table, labels)
+    alt = reliability.describe_reliability(numbers).alt
+    within = numbers[(numbers["level"] == "within_client") & (numbers["coefficient"] == "omega")]
+    low, high = within["estimate"].min(), within["estimate"].max()
+    assert len(alt) < 700
+    assert re.search(rf"Within clients: omega {low:.2f} \([^)]*\).* to {high:.2f}", alt)
+    assert f"Dot plot of {numbers['row'].nunique()} scales." in alt
+    pairs = pd.DataFrame(
+        {
+            "level": "session", "kappa": np.linspace(-0.05, 0.9, 60), "row": 1, "column": 2,
+            "row_label": [f"rule {n}" for n in range(60)], "column_label": "report",
+        }
+    )  # fmt: skip
+    alt = rupture_agreement.describe_rupture_agreement(pairs, 2).alt
+    assert "report and rule 59: 0.90." in alt
+    assert "55 further pairs: -0.05 to 0.82." in alt
+    assert "rule 3:" not in alt
+
+
+def test_a_share_missing_that_is_the_same_everywhere_is_said_once():
+    table = synthetic.missingness().query("measure == 'symptoms'")
+    labels = {"symptoms": "Symptoms"}
+    numbers = missingness.numbers_missingness(table.assign(pct_missing=0.04), labels)
+    assert missingness.describe_missingness(numbers).alt.endswith("Symptoms: 0.0% missing.")
+    numbers = missingness.numbers_missingness(table, labels)
+    assert re.search(
+        r"Symptoms: \d+\.\d% to \d+\.\d% missing\.", missingness.describe_missingness(numbers).alt
+    )
+
+
+def test_a_flow_without_losses_says_that_nothing_was_left_out():
+    table = synthetic.flow()
+    kept = table.assign(sessions_in=100, sessions_out=100, clients_in=20, clients_out=20)
+    alt = flow_family.describe_data_flow(flow_family.numbers_data_flow(kept)).alt
+    assert alt.endswith("were analysed, nothing was left out.")
+    assert (
+        "steps left something out"
+        in flow_family.describe_data_flow(flow_family.numbers_data_flow(table)).alt
+    )
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -271,6 +328,17 @@ def test_published_values_stay_in_their_own_panel(inputs):
     study = numbers[numbers["panel"] == forest.STUDY]
     assert set(study["metric"]) == {"within-client SD"}
     assert 0.278 in numbers.loc[numbers["panel"] == forest.PUBLISHED, "estimate"].tolist()
+
+
+def test_published_effects_are_named_by_author_and_year(inputs):
+    """All alike, so that a reader finds the paper: no title, no effect without a year."""
+    labels = forest.published_rows(inputs.published)["label"]
+    assert len(labels) > 6
+    for label in labels:
+        assert re.fullmatch(
+            r"[^:]+: [A-Z][\w-]+(?: [\w-]+)? (?:et al\. |& [\w-]+ )?\d{4}", label
+        ), label
+    assert "internet: Probst et al. 2019" in set(labels)
 
 
 def test_published_effects_within_clients_stand_beside_models_of_their_kind_only(inputs):

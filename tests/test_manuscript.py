@@ -390,6 +390,12 @@ def test_a_measured_value_is_nobodys_rating():
     text = markdown(methods_text(inputs(Study.model_validate(content))))
     assert "A measured value, not a rating, by the CORE-10" in text
     assert "nobody" not in text
+    content = synthetic.study().model_dump()
+    content["measures"]["alliance_client"] |= {"rater": "none"}
+    text = markdown(results_text(inputs(Study.model_validate(content))))
+    assert "Within clients, a value of Alliance, client (WAI-SR) one WAI-SR point above" in text
+    assert "Between clients, a mean value one WAI-SR point higher" in text
+    assert "a rating of Alliance, client" not in text
 
 
 def test_a_failed_dynamic_model_is_named_as_readers_know_it():

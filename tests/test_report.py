@@ -258,11 +258,11 @@ def test_very_many_rows_with_one_reason_are_told_briefly(estimates, study):
 
 
 def test_a_fit_of_which_nothing_is_left_is_told_briefly(estimates, study):
-    """Twenty quantities of one fit with one reason, and sessions counted as they are read."""
+    """Twenty quantities of one fit with one reason."""
     own = estimates[estimates["analysis"] == "main"]
     bad = own.assign(status="diagnostics_failed", reason="no fit by " + own["estimator"])
     terms = [f"response_{n}" for n in range(len(bad))]
-    few = bad.assign(term=terms, estimand="Within clients: y 1 session(s) after x")
+    few = bad.assign(term=terms, estimand="Within clients: y 1 session after x")
     told = sentences.left_out(few, study)
     for estimator, n in few["estimator"].value_counts().items():
         (sentence,) = [text for text in told if f"({estimator})" in text]

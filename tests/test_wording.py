@@ -123,7 +123,7 @@ def test_ratings_of_one_occasion_are_said_to_have_no_known_order():
         (_, _, said), *_ = dynamic_questions(estimates, study)
         assert "which comes first is not known" in said[1]
         page = build_report(synthetic.report_inputs(study=study))
-        assert "rated on one occasion; which comes first is not known" in page
+        assert "taken on one occasion; which comes first is not known" in page
         assert "the session, outcomes" not in page
     assert "one occasion" not in build_report(synthetic.report_inputs())
 

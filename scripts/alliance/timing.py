@@ -62,11 +62,11 @@ def occasions_in_words(timing: Timing) -> str:
     """When the forms of a session are filled in, as one sentence."""
     if one_occasion(timing):
         return (
-            "Process measures and outcomes of a session are rated on one occasion; which comes "
+            "Process measures and outcomes of a session are taken on one occasion; which comes "
             "first is not known."
         )
     return (
-        f"Process measures are rated {_PLACE[timing.alliance_when]} the session, outcomes "
+        f"Process measures are taken {_PLACE[timing.alliance_when]} the session, outcomes "
         f"{_PLACE[timing.outcome_when]} it."
     )
 

@@ -411,9 +411,12 @@ def _rows_of_cell(fitted: VarBayes, maker: RowMaker, target: int, source: int) -
     }
     rows = [_posterior_row(fitted, maker, name, "fixed", words, units, more | standard)]
     pair = f"{maker.names[source]}_{maker.names[target]}"
-    later = response_estimand(maker, target, source)
     derived = [
-        (f"response_{pair}_{h}", later.format(h=h), {"lag": float(h)})
+        (
+            f"response_{pair}_{h}",
+            response_estimand(maker, target, source, h),
+            {"lag": float(h)},
+        )
         for h in range(first_response(maker, target, source), HORIZON + 1)
     ]
     derived += [

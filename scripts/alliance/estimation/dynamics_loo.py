@@ -197,6 +197,6 @@ def _reliable(n_bad: int, n_clients: int) -> dict[str, object]:
     return {
         "converged": "no",
         "status": "diagnostics_failed",
-        "reason": "Pareto k is above 0.7 for more than 5 % of clients: refit without them, or "
+        "reason": "Pareto k is above 0.7 for more than 5% of clients: refit without them, or "
         "compare by cross-validation",
     }

@@ -239,10 +239,11 @@ def first_response(maker: RowMaker, target: int, source: int) -> int:
     return 0 if maker.lag(target, source) == 0 else 1
 
 
-def response_estimand(maker: RowMaker, target: int, source: int) -> str:
-    """An impulse response in words, ``{h}`` being the number of sessions."""
+def response_estimand(maker: RowMaker, target: int, source: int, sessions: int | None) -> str:
+    """An impulse response in words; ``sessions`` is None for any number of them."""
     to, by = maker.labels(target, source)
-    return f"Within clients: {to.label} {{h}} session(s) after {by.label} was one point higher"
+    after = {None: "1 and more sessions", 1: "1 session"}.get(sessions, f"{sessions} sessions")
+    return f"Within clients: {to.label} {after} after {by.label} was one point higher"
 
 
 def long_run_estimand(maker: RowMaker, target: int, source: int, kind: str) -> str:

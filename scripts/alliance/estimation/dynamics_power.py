@@ -32,7 +32,7 @@ def power_rows(fit: VarFit, context: VarContext) -> Iterator[Estimate]:
         to, by = maker.labels(target, source)
         term, ends = term_name(maker.names, target, source), maker.ends(target, source)
         arrow = f"{by.label} on {to.label}"
-        words = f"Smallest effect of {arrow} found in 80 % of studies of this size"
+        words = f"Smallest effect of {arrow} found in 80% of studies of this size"
         yield maker.row(
             f"detectable_{term}",
             "fit",

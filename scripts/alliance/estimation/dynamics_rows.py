@@ -205,10 +205,9 @@ def _response_rows(fit: VarFit, maker: RowMaker, horizon: int, seed: int) -> Ite
     for target, source in maker.pairs():
         to, by = maker.labels(target, source)
         stem = f"response_{maker.names[source]}_{maker.names[target]}"
-        words = response_estimand(maker, target, source)
         if effects is None:
             reason = "; ".join(fit.problems)
-            estimand = words.format(h="1 and more")
+            estimand = response_estimand(maker, target, source, None)
             yield maker.absent(stem, "contrast", estimand, reason, **maker.ends(target, source))
             continue
         cell = (0, target, source)
@@ -221,7 +220,7 @@ def _response_rows(fit: VarFit, maker: RowMaker, horizon: int, seed: int) -> Ite
             yield maker.row(
                 f"{stem}_{h}",
                 "contrast",
-                words.format(h=h),
+                response_estimand(maker, target, source, h),
                 f"{to.units} per {by.unit}",
                 lag=float(h),
                 **more,

@@ -16,7 +16,7 @@ ESTIMATOR = "ML-SEM with predetermined predictor"
 KNOWN_BIAS = (
     "none in large samples as long as clients differ in level only; trends of clients' own and "
     "measurement error are left in. Many parameters: less precise than the random-intercept VAR, "
-    "and intervals too short with few clients (simulated, 150: 89 % at 5, 94 % at 12 sessions)"
+    "and intervals too short with few clients (simulated, 150: 89% at 5, 94% at 12 sessions)"
 )
 
 

@@ -249,7 +249,7 @@ def describe_dynamics_paths(numbers: pd.DataFrame) -> FigureText:
         return FigureText(title, "", "")
     first = numbers.iloc[0]
     caption = (
-        "Within clients: what a rating one within-client SD above the client's own course goes "
+        "Within clients: what a value one within-client SD above the client's own course goes "
         "with, in within-client SDs of the other, given the earlier values of both. Numbers: "
         "random-intercept VAR(1) by maximum likelihood with 95% confidence intervals; dashed "
         f"where the interval holds zero. Order of measurement: {first['timing_order']}. The "
@@ -338,7 +338,7 @@ def _response_panel(axes: Axes, own: pd.DataFrame) -> None:
 
 
 def describe_impulse_responses(numbers: pd.DataFrame) -> FigureText:
-    """Caption and alt text: the responses at once and at one, three and six sessions."""
+    """Caption and alt text: the first and the last response; the CSV has all."""
     title = "What is left of a deviation over six sessions"
     caption = (
         "Within clients: expected difference of the series named second, up to six sessions after "
@@ -348,14 +348,25 @@ def describe_impulse_responses(numbers: pd.DataFrame) -> FigureText:
         "value in about 90% of samples where treatments have five sessions. "
         "The outcome is oriented so that higher is worse."
     )
-    shown = numbers[numbers["step"].isin((0, 1, 3, HORIZON))]
     parts = [
-        f"{words}{r.source} to {r.target}, {r.by}, {r.step} later: {r.estimate:.3g} "
-        f"({r.ci_low:.3g} to {r.ci_high:.3g})."
-        for words, own in _of_models(shown)
-        for r in own.itertuples()
+        f"{words}{source} to {target}, {_first_and_last(rows)}."
+        for words, own in _of_models(numbers)
+        for (source, target), rows in own.groupby(["source", "target"], sort=False)
     ]
     return FigureText(title, caption, "Line chart. " + " ".join(parts))
+
+
+def _first_and_last(rows: pd.DataFrame) -> str:
+    """By maximum likelihood, or by the Bayesian model where there is no other."""
+    by = str(rows["by"].iloc[0])
+    own = rows[rows["by"] == by]
+    return f"{by}: {_response(own.iloc[0])}, {_response(own.iloc[-1])}"
+
+
+def _response(row: pd.Series) -> str:
+    after = f"{row['step']:.0f} session{'' if row['step'] == 1 else 's'} later"
+    when = after if row["step"] else "in the same session"
+    return f"{when} {row['estimate']:.3g} ({row['ci_low']:.3g} to {row['ci_high']:.3g})"
 
 
 def _from_zero(numbers: pd.DataFrame) -> str:
@@ -434,7 +445,7 @@ def _forest_panel(axes: Axes, own: pd.DataFrame, names: list[str]) -> None:
 
 
 def describe_dynamics_estimators(numbers: pd.DataFrame) -> FigureText:
-    """Caption and alt text: every estimate."""
+    """Caption and alt text: the first estimator and the range of the others."""
     title = "The same effects by other estimators"
     caption = (
         "Within clients, from one series to the other, raw points per point with 95% intervals. "
@@ -443,9 +454,20 @@ def describe_dynamics_estimators(numbers: pd.DataFrame) -> FigureText:
         "known of their bias stands in the table. They are shown for comparison and are no results."
     )
     parts = [
-        f"{words}{r.source} to {r.target}, {r.estimator}: {r.estimate:.3g} "
-        f"({r.ci_low:.3g} to {r.ci_high:.3g})."
+        f"{words}{ends[0]} to {ends[1]}, {_first_and_others(rows)}."
         for words, own in _of_models(numbers)
-        for r in own.itertuples()
+        for ends, rows in own.groupby(["source", "target"], sort=False)
     ]
     return FigureText(title, caption, "Forest plot. " + " ".join(parts))
+
+
+def _first_and_others(rows: pd.DataFrame) -> str:
+    first, others = rows.iloc[0], rows.iloc[1:]
+    text = (
+        f"{first['estimator']}: {first['estimate']:.3g} ({first['ci_low']:.3g} to "
+        f"{first['ci_high']:.3g})"
+    )
+    if others.empty:
+        return text
+    low, high = others["estimate"].agg(["min", "max"])
+    return f"{text}; {len(others)} others: {low:.3g} to {high:.3g}"

@@ -190,13 +190,14 @@ def describe_data_flow(numbers: pd.DataFrame) -> FigureText:
     caption = (
         "Sessions and clients from the files to the analyses. Boxes on the right say what was left "
         "out at each step and why; steps that left nothing out are not drawn. Dashed boxes: "
-        "observations (rating paired with an outcome) that each model used."
+        "observations (predictor paired with an outcome) that each model used."
     )
     if numbers.loc[numbers["kind"] != "model", "clients"].isna().any():
         caption += " Clients are not counted where the number would tell that of a few."
+    left = f"; {_count(steps, 'step')} left something out" if steps else ", nothing was left out"
     alt = (
         f"Flow chart: of {_count(read.sessions, 'session')} of {_count(read.clients, 'client')} "
         f"read, {_count(used.sessions, 'session')} of {_count(used.clients, 'client')} were "
-        f"analysed; {_count(steps, 'step')} left something out."
+        f"analysed{left}."
     )
     return FigureText(title, caption, alt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,17 +132,22 @@ def published_rows(effects: pd.DataFrame) -> pd.DataFrame:
     pooled = effects["construct"].str.startswith("alliance-outcome")
     pooled &= effects["estimate_type"] == "r"
     chosen = effects[pooled | (effects["level"] == "within_client")]
-    cited = (
-        chosen["source"]
-        .str.extract(r"^(.*?\b(?:19|20)\d\d)\b", expand=False)
-        .fillna(chosen["source"])
-    )
+    cited = chosen["source"].map(_author_and_year)
     words = chosen["construct"].str.removeprefix("alliance-outcome ")
     metrics = {"r": "correlation", "beta": _STANDARDISED}
     metric = chosen["estimate_type"].map(metrics).fillna("raw points")
     columns = ["level", "estimate", "ci_low", "ci_high", "n"]
-    named = chosen[columns].assign(label=words + ": " + cited.str.slice(0, 70), metric=metric)
+    named = chosen[columns].assign(label=words + ": " + cited, metric=metric)
     return named.reset_index(drop=True)
+
+
+def _author_and_year(source: str) -> str:
+    """``Probst et al. 2019`` of a source that begins with all authors and the year."""
+    found = re.match(r"(.*?)\s((?:19|20)\d\d)\b", source)
+    if found is None:
+        return source
+    authors = re.split(r", | & ", found[1])
+    return f"{found[1] if len(authors) < 3 else f'{authors[0]} et al.'} {found[2]}"
 
 
 def draw_forest(numbers: pd.DataFrame) -> Figure | NotDrawn:
@@ -223,7 +229,7 @@ def _study_panel(axes: Axes, study: pd.DataFrame, lines: list[_Line]) -> None:
     for line, tick in zip(lines, axes.get_yticklabels(), strict=True):
         tick.set_fontweight("normal" if line.model else "bold")
     _finish(axes, "Difference in the outcome (within-client SDs) per within-client SD of the "
-            "predictor\nleft of 0: a higher rating goes with a better outcome")  # fmt: skip
+            "predictor\nleft of 0: a higher predictor goes with a better outcome")  # fmt: skip
     axes.set_title("This study")
     _legend(axes, study)
 

@@ -85,6 +85,12 @@ def _hidden(axes: Axes, numbers: pd.DataFrame) -> None:
         label = "_"
 
 
+def _range(low: float, high: float) -> str:
+    """``2.4% to 7.3%``; once where both round to the same."""
+    first, last = f"{low:.1f}%", f"{high:.1f}%"
+    return first if first == last else f"{first} to {last}"
+
+
 def describe_missingness(numbers: pd.DataFrame) -> FigureText:
     """Caption and alt text: the range of the share missing of every measure."""
     title = "Missing scores"
@@ -102,7 +108,7 @@ def describe_missingness(numbers: pd.DataFrame) -> FigureText:
     for label, rows in numbers.groupby("label", sort=False):
         shares = rows["pct_missing"].dropna()
         parts.append(
-            f"{label}: {shares.min():.1f}% to {shares.max():.1f}% missing."
+            f"{label}: {_range(shares.min(), shares.max())} missing."
             if len(shares)
             else f"{label}: too few clients lack a score at any session to say how many."
         )

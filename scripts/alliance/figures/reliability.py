@@ -102,7 +102,7 @@ def _legend(figure: Figure, axes: Axes, names: list[str]) -> None:
 
 
 def describe_reliability(numbers: pd.DataFrame) -> FigureText:
-    """Caption and alt text: every coefficient."""
+    """Caption and alt text: the range of each coefficient; figures/reliability.csv has all."""
     title = "Reliability within and between clients"
     caption = (
         "Reliability coefficients with 95% intervals. Within clients: how dependably a change from "
@@ -111,7 +111,20 @@ def describe_reliability(numbers: pd.DataFrame) -> FigureText:
     )
     shown = numbers[numbers["estimate"].notna()]
     parts = [
-        f"{r.row}, {r.coefficient} {_LEVELS.get(r.level, r.level).lower()}: {r.estimate:.2f}."
-        for r in shown.itertuples()
+        f"{_LEVELS.get(str(level), level)}: {_ranges(own)}."
+        for level, own in shown.groupby("level", sort=False)
     ]
-    return FigureText(title, caption, "Dot plot. " + " ".join(parts))
+    n = len(set(shown["row"]))
+    scales = f"{n} scale{'s' if n > 1 else ''}"
+    return FigureText(title, caption, f"Dot plot of {scales}. {' '.join(parts)}")
+
+
+def _ranges(own: pd.DataFrame) -> str:
+    """``alpha .62 to .85, omega .62 (Alliance: bond) to .85``: lowest and highest of the scales."""
+    said = []
+    for name, rows in own.groupby("coefficient", sort=False):
+        low, high = (f"{value:.2f}" for value in rows["estimate"].agg(["min", "max"]))
+        least = rows.loc[rows["estimate"].idxmin(), "row"]
+        many = f" ({least}) to {high}" if low != high else ""
+        said.append(f"{COEFFICIENT_NAME.get(str(name), name)} {low}{many}")
+    return ", ".join(said)

@@ -143,5 +143,18 @@ def describe_rupture_agreement(numbers: pd.DataFrame, n_marks: int) -> FigureTex
     if n_marks > len(labels) > 0:
         caption += f" {n_marks - len(labels)} further rules stand in the table only."
     told = numbers[numbers["kappa"].notna() & (numbers["level"] == "session")]
-    parts = [f"{r.column_label} and {r.row_label}: {r.kappa:.2f}." for r in told.itertuples()]
-    return FigureText(title, caption, "Square of agreements, by session. " + " ".join(parts))
+    return FigureText(title, caption, f"Square of agreements, by session. {_highest(told)}")
+
+
+_MOST_PAIRS = 5  # named one by one in the alternative text; the CSV has all
+
+
+def _highest(told: pd.DataFrame) -> str:
+    """The pairs that agree most, and what the others come to."""
+    ranked = told.sort_values("kappa", ascending=False, kind="stable")
+    first, others = ranked.iloc[:_MOST_PAIRS], ranked.iloc[_MOST_PAIRS:]
+    parts = [f"{r.column_label} and {r.row_label}: {r.kappa:.2f}." for r in first.itertuples()]
+    if len(others):
+        low, high = others["kappa"].agg(["min", "max"])
+        parts.append(f"{len(others)} further pairs: {low:.2f} to {high:.2f}.")
+    return " ".join(parts)

@@ -95,8 +95,8 @@ def describe_trend_sensitivity(numbers: pd.DataFrame) -> FigureText:
     model = str(shown["model"].iloc[0]) if len(shown) else ""
     caption = (
         f"{model}: the same model under four ways of taking the course over time out. Points: "
-        "estimates; whiskers: 95% intervals; left of 0: a higher rating goes with a better outcome "
-        "(outcome oriented so that higher is worse)."
+        "estimates; whiskers: 95% intervals; left of 0: a higher predictor goes with a better "
+        "outcome (outcome oriented so that higher is worse)."
     )
     parts = [
         f"{LEVEL_NAME[r.level].capitalize()}, course taken out: {r.trend}: {r.estimate:.2f} "

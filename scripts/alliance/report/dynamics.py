@@ -66,16 +66,17 @@ def _answer(
         reason = str(row["reason"]) if row is not None else "there is no row for it"
         return question, "Not estimated.", [f"{reason[:1].upper()}{reason[1:].rstrip('.')}."]
     second = _row(estimates, key, term, SECOND)
+    value = _value_word(study, key)
     sentences = [
         _found(row, source, target, term),
         _same_occasion(study),
         _twin(_row(estimates, key, term, NUTS)),
         _second(row, second),
-        _differing(estimates, key, term),
+        _differing(estimates, key, term, value),
         _lasting(estimates, key, term, source, target),
         _can_show(estimates, key, term),
     ]
-    return question, _verdict(row, second, term), [text for text in sentences if text]
+    return question, _verdict(row, second, term, value), [text for text in sentences if text]
 
 
 def _series_labels(study: Study, key: str) -> list[str]:
@@ -102,18 +103,24 @@ def _same_occasion(study: Study) -> str:
     if study.timing.alliance_when != study.timing.outcome_when:
         return ""
     return (
-        "Both are rated on one occasion and which comes first is not known, so that only ratings "
+        "Both are taken on one occasion and which comes first is not known, so that only values "
         "of the session before predict."
     )
 
 
-def _verdict(row: pd.Series, second: pd.Series | None, term: str) -> str:
+def _value_word(study: Study, key: str) -> str:
+    """``rating``, or ``value`` where nobody rated the predictor, such as a blood level."""
+    predictor = study.measures[study.dynamics[key].alliance]
+    return "value" if predictor.rater == "none" else "rating"
+
+
+def _verdict(row: pd.Series, second: pd.Series | None, term: str, value: str) -> str:
     if row["status"] == "diagnostics_failed":
         return "Not to be relied on: diagnostics failed."
     if row["ci_low"] <= 0 <= row["ci_high"]:
         return "Not clear: the interval includes zero."
-    source = "a higher rating" if term == FORWARD else "a worse outcome"
-    target = "outcome" if term == FORWARD else "rating"
+    source = f"a higher {value}" if term == FORWARD else "a worse outcome"
+    target = "outcome" if term == FORWARD else value
     open_ = "; the second estimator leaves it open" if _doubt(row, second) else ""
     return f"Yes: {source} goes with a {_way(row, term)} {target}{open_}."
 
@@ -178,7 +185,7 @@ def _twin(row: pd.Series | None) -> str:
     return f"{text}."
 
 
-def _differing(estimates: pd.DataFrame, key: str, term: str) -> str:
+def _differing(estimates: pd.DataFrame, key: str, term: str, value: str) -> str:
     """How much the effect differs between clients, where a model lets it."""
     spread = _row(estimates, key, f"sd_{term}", RANDOM)
     share = _row(estimates, key, f"share_{term}", RANDOM)
@@ -187,9 +194,9 @@ def _differing(estimates: pd.DataFrame, key: str, term: str) -> str:
     if spread["status"] == "diagnostics_failed":
         return f"How much it differs between clients is not known: {spread['reason']}."
     goes = (
-        "a higher rating goes with a better outcome"
+        f"a higher {value} goes with a better outcome"
         if term == FORWARD
-        else "a worse outcome goes with a lower rating"
+        else f"a worse outcome goes with a lower {value}"
     )
     digits = digits_of(spread)
     return (
@@ -252,7 +259,7 @@ def _explained(estimates: pd.DataFrame, study: Study) -> str:
     series = {key: _series_labels(study, key) for key in study.dynamics}
     followed = "; ".join(dict.fromkeys(f"{', '.join(s[:-1])} and {s[-1]}" for s in series.values()))
     text = (
-        "The dynamic model (random-intercept VAR(1)) follows several ratings together from session "
+        "The dynamic model (random-intercept VAR(1)) follows several series together from session "
         f"to session: {followed}. It sets apart how clients differ in level and course, and asks "
         "whether a session's deviation from the client's own course goes with a deviation of the "
         "other at the next occasion, given the earlier values of both."
@@ -308,7 +315,7 @@ _TESTS = {
         "earlier and later sessions differ, so that one number for all is an average",
     ),
     "first_session_settled": (
-        "first ratings vary as much as later ones",
-        "first ratings vary otherwise than later ones, which the model allows",
+        "values of the first session vary as much as later ones",
+        "values of the first session vary otherwise than later ones, which the model allows",
     ),
 }

@@ -529,7 +529,7 @@ def _refused(bad: pd.DataFrame, name: str, rows: pd.DataFrame) -> Iterable[str]:
     for (estimator, status, reason), own in bad.groupby(
         ["estimator", "status", "reason"], sort=False
     ):
-        words = (_inside(_sessions(term_words(r.term, r.estimand))) for r in own.itertuples())
+        words = (_inside(term_words(r.term, r.estimand)) for r in own.itertuples())
         terms = _the_first(list(dict.fromkeys(words)))
         if len(own) > MOST_TERMS and len(own) == n_rows[estimator]:
             terms = f"all {len(own)} estimates"
@@ -538,15 +538,6 @@ def _refused(bad: pd.DataFrame, name: str, rows: pd.DataFrame) -> Iterable[str]:
     for (terms, what), estimators in told.items():
         by = f" ({', '.join(estimators)})" if any(estimators) else ""
         yield f"{name}{by}, {terms}: {what}"
-
-
-def _sessions(words: str) -> str:
-    """``1 session(s) after`` of an estimand with its number filled in, as it is read."""
-    return re.sub(
-        r"\b(\d+) session\(s\)",
-        lambda found: f"{found[1]} session" if found[1] == "1" else f"{found[1]} sessions",
-        words,
-    )
 
 
 def _the_first(terms: list[str]) -> str:

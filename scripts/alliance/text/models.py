@@ -40,10 +40,10 @@ def models_methods(x: TextInputs) -> Passage | None:
 
 
 _SPLIT = (
-    "Each rating was split into the client's mean and the deviation of the session from that mean, "
-    "so that differences between clients and changes within a client have coefficients of their "
-    "own [@curran2011; @mundlak1978]. Their difference is reported as the contextual effect, and "
-    "the between-client coefficient also corrected for the unreliability of client means "
+    "Each predictor was split into the client's mean and the deviation of the session from that "
+    "mean, so that differences between clients and changes within a client have coefficients of "
+    "their own [@curran2011; @mundlak1978]. Their difference is reported as the contextual effect, "
+    "and the between-client coefficient also corrected for the unreliability of client means "
     "[@ludtke2008]. Outcomes were oriented so that higher is worse."
 )
 
@@ -75,6 +75,11 @@ def _slope(name: str) -> str:
 def _predictor(x: TextInputs, spec: ModelSpec) -> str:
     part = f" ({spec.component.replace('_', ' ')})" if spec.component else ""
     return f"{x.label(spec.predictor or spec.outcome)}{part}"
+
+
+def _not_rated(x: TextInputs, spec: ModelSpec) -> bool:
+    """Whether the predictor is nobody's rating, such as a blood level."""
+    return spec.predictor is not None and x.study.measures[spec.predictor].rater == "none"
 
 
 def _estimation(x: TextInputs) -> str:
@@ -134,17 +139,18 @@ def _effect(x: TextInputs, name: str, spec: ModelSpec, term: str) -> str:
     points, _, per = units.partition(" per ")
     size = f"{number(abs(row['estimate']), digits_for(row['se']))} {points}"
     sign = x.change_of(spec.outcome, row["estimate"])
+    value = "value" if _not_rated(x, spec) else "rating"
     if term == "time" or spec.predictor is None:
         text = f"{outcome} was {size} {sign} with each further {per}"
     elif term == "within":
         concurrent = lag_rule(x.study.timing, spec.lag).concurrent
         verb = "went with" if concurrent else "predicted"
         text = (
-            f"{_LEVELS[term]}, a rating of {_predictor(x, spec)} one {per} above the client's own "
+            f"{_LEVELS[term]}, a {value} of {_predictor(x, spec)} one {per} above the client's own "
             f"mean {verb} {outcome} {size} {sign}"
         )
     else:
-        text = f"{_LEVELS[term]}, a mean rating one {per} higher went with {outcome} {size} {sign}"
+        text = f"{_LEVELS[term]}, a mean {value} one {per} higher went with {outcome} {size} {sign}"
     inside = "; its interval includes zero" if row["ci_low"] <= 0 <= row["ci_high"] else ""
     if row["df"] < FEW_DF:
         inside = f"; an interval on {number(row['df'], 1)} degrees of freedom answers nothing"

@@ -41,15 +41,15 @@ def participants_methods(x: TextInputs) -> Passage | None:
     )
     place = {"pre": "before", "post": "after"}
     timing = (
-        f"Process measures were rated {place[study.timing.alliance_when]} and outcomes "
+        f"Process measures were taken {place[study.timing.alliance_when]} and outcomes "
         f"{place[study.timing.outcome_when]} each session; every lag below follows from that order."
     )
     if all(measure.role == "outcome" for measure in study.measures.values()):
         timing = ""  # no lag follows from the order of forms where there is one kind of them
     elif one_occasion(study.timing):
         timing = (
-            "Process measures and outcomes of a session were rated on one occasion; which came "
-            "first is not known, so that only ratings of earlier sessions can predict."
+            "Process measures and outcomes of a session were taken on one occasion; which came "
+            "first is not known, so that only values of earlier sessions can predict."
         )
     return passage(
         "Participants and data",
