@@ -43,7 +43,7 @@ def test_the_posterior_is_expected_where_the_prior_draws_it():
     assert found["expected_se"] == pytest.approx(np.sqrt(0.5))
     assert found["prior_weight"] == pytest.approx(0.5)
     assert found["verdict"] == "agrees"
-    assert "50 %" in found["remark"]
+    assert "50%" in found["remark"]
     without = compared(*pair).iloc[0]
     assert without["verdict"] == "disagrees"
     assert without["expected"] == -2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -37,7 +38,13 @@ from alliance.estimation.bayes_model import (
 from alliance.estimation.bayes_op import value_and_gradients
 from alliance.estimation.bayes_rows import bayes_rows, probability_of_direction
 from alliance.estimation.design import ModelDesign
-from alliance.estimation.diagnostics import DRAFT, REPORT, diagnose, energy_fraction
+from alliance.estimation.diagnostics import (
+    DRAFT,
+    REPORT,
+    diagnose,
+    energy_fraction,
+    parameter_words,
+)
 from alliance.estimation.effort import Effort
 from alliance.estimation.priors import NAMES, Priors, kind_of_coefficient, priors_from_mapping
 from alliance.estimation.terms import RowContext
@@ -235,6 +242,25 @@ def test_gate_names_every_failure():
     for word in ("R-hat", "bulk", "3 divergent", "BFMI"):
         assert word in told
     assert energy_fraction(_stats(slow=True)["energy"].to_numpy()).max() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "of", "words"),
+    [
+        ("sd_client", 2, ("intercept", "within", "time"), "SD between clients of time"),
+        ("sd_client", 1, (), "SD between clients no. 2"),
+        ("sigma", 0, (), "residual SD"),
+        ("unit_client", 0, (), "correlation between clients no. 1"),
+    ],
+)
+def test_a_parameter_that_fails_is_named_as_readers_know_it(name, place, of, words):
+    assert parameter_words(name, place, of) == words
+
+
+def test_parameters_of_a_fit_have_names_in_words(fit):
+    names = set(fit.diagnostics.rhat)
+    assert {"coefficient of within", "SD between clients of within", "residual SD"} <= names
+    assert not [name for name in names if re.match(r"(beta|sd_\w+|unit_\w+|sigma) \d", name)]
 
 
 def test_gate_fails_on_a_constant_quantity_and_weak_draft_limits_are_called_draft():

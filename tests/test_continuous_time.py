@@ -129,7 +129,7 @@ def test_days_unknown_or_against_the_order():
     series = weekly(100, 6)
     few = series.days.copy()
     few[:50] = np.nan
-    assert "only 50 %" in fit_timed(replace(series, days=few), RECURSIVE, "week").reason
+    assert "only 50%" in fit_timed(replace(series, days=few), RECURSIVE, "week").reason
     series.days[3, 2] = -5.0  # before the first session: left out
     series.days[4, 2] = series.days[4, 1]  # twice on one day: half a day apart
     fit = fit_timed(series, RECURSIVE, "week")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -174,7 +176,7 @@ def test_contextual_and_within_only_forms():
 
 
 def test_one_client():
-    assert "1 client" in refused(raw_frame(1)).reason
+    assert "too few clients have a row for the model" in refused(raw_frame(1)).reason
 
 
 def test_an_empty_frame():
@@ -183,7 +185,18 @@ def test_an_empty_frame():
 
 
 def test_one_session_each():
-    assert "two or more rows" in refused(raw_frame(40, 1)).reason
+    assert "too few clients have two or more rows" in refused(raw_frame(40, 1)).reason
+
+
+@pytest.mark.parametrize(("once", "twice"), [(3, 0), (3, 1), (40, 1)])
+def test_a_refusal_tells_no_number_of_few_clients(once, twice):
+    """Neither how many clients have repeated sessions nor of how many."""
+    frame = raw_frame(once + twice, 2)
+    kept = frame[(frame["time"] == 0) | (frame["client"] < f"C{twice:03d}")]
+    assert kept["client"].nunique() == once + twice
+    reason = refused(kept).reason
+    assert re.findall(r"\d+", reason) == ["2"], reason  # of the rule, not of the data
+    assert "at least 2 are needed" in reason
 
 
 def test_a_constant_predictor():

@@ -18,6 +18,8 @@ from alliance.instruments import load_instruments
 from alliance.report import build_report, figure_words, read_figure, sentences
 from alliance.report.build import NOT_ASKED_FOR, _table_inputs
 from alliance.report.dynamics import dynamic_questions
+from alliance.ruptures import load_rules
+from alliance.ruptures.wording import REFERENCES, TARGETS, in_brief
 from alliance.study import Study
 from alliance.tables import make_tables
 from alliance.tables.format import share_words
@@ -161,7 +163,7 @@ def test_dynamic_answers_say_better_and_worse_whatever_the_scale(estimates, stud
 
 
 def test_rupture_answer_word_by_word(estimates, study):
-    answer = sentences.rupture_answer(estimates, study, "client_rated", RULES)
+    answer = sentences.rupture_answer(estimates, study, "client_rated", RULES, {})
     assert answer.verdict == "Possibly: some groups end differently; read with care."
     assert answer.sentences == (
         "Under the rule 'Below the mean of earlier sessions', 34% (95% CI [28%, 40%]) of 234 "
@@ -182,9 +184,49 @@ def test_rupture_answer_word_by_word(estimates, study):
     )
 
 
+def test_a_refusal_of_several_comparisons_is_said_once(estimates, study):
+    table = estimates.copy()
+    rows = table["analysis"].eq("client_rated") & table["kind"].eq("contrast")
+    table.loc[rows, "status"] = "not_estimated"
+    told = {
+        "repaired_vs_none": "repaired (fewer than 5)", "unrepaired_vs_none": "unrepaired (7)",
+        "repaired_vs_unrepaired": "repaired (fewer than 5), unrepaired (7)",
+    }  # fmt: skip
+    for quantity, groups in told.items():
+        own = rows & table["term"].str.startswith(quantity)
+        assert own.any()
+        table.loc[own, "reason"] = f"fewer than 10 clients: {groups}"
+    answer = sentences.rupture_answer(table, study, "client_rated", RULES, {})
+    (said,) = [text for text in answer.sentences if "could not be compared" in text]
+    assert said == (
+        "Clients with repaired ruptures could not be compared with clients without ruptures or "
+        "clients with unrepaired ruptures, nor clients with unrepaired ruptures with clients "
+        "without ruptures: fewer than 10 clients: repaired (fewer than 5), unrepaired (7)."
+    )
+
+
+def test_the_first_screen_says_what_a_rupture_and_a_repair_are(study, estimates):
+    """From the rule's own keys, for every rule that can be run."""
+    rules = load_rules(synthetic.ROOT / "config" / "ruptures")
+    briefs = {name: in_brief(rule) for name, rule in rules.items() if not rule.refuses}
+    assert len(set(briefs.values())) > 5
+    for name, brief in briefs.items():
+        assert REFERENCES[rules[name].reference] in brief
+        assert TARGETS[rules[name].target] in brief
+    summary = synthetic.ruptures()["rupture_summary"]
+    first = study.ruptures["client_rated"].rules[0]
+    told = summary.assign(brief=briefs["previous_drop"], rule=first)
+    page = build_report(
+        synthetic.report_inputs(study=study, estimates=estimates, ruptures={"client_rated": told})
+    )
+    glance = page[page.index('id="glance"') : page.index('id="flow"')]
+    assert "By this rule a rupture is a rating below the previous rating by at least" in glance
+    assert "it is repaired when one of the next 3 ratings regains the rating before" in glance
+
+
 def test_ruptures_without_rows(estimates, study):
     none = estimates[estimates["analysis"] != "client_rated"]
-    assert sentences.rupture_answer(none, study, "client_rated", {}).verdict == "Not estimated."
+    assert sentences.rupture_answer(none, study, "client_rated", {}, {}).verdict == "Not estimated."
 
 
 @pytest.mark.parametrize(
@@ -277,7 +319,7 @@ def test_a_fit_of_which_nothing_is_left_is_told_briefly(estimates, study):
 
 def test_a_number_of_clients_that_is_kept_back_is_not_called_unknown(estimates, study):
     some = change(estimates, "client_rated", "repaired_vs_none[mean_prior_study]", n_clients=np.nan)
-    answer = sentences.rupture_answer(some, study, "client_rated", RULES)
+    answer = sentences.rupture_answer(some, study, "client_rated", RULES, {})
     told = " ".join(answer.sentences)
     assert "unknown number" not in told
     assert "number of clients not shown, as it would tell of few" in told
@@ -530,7 +572,7 @@ def test_rupture_answer_uses_the_p_against_noise(estimates, study):
     table = estimates.copy()
     for name, value in noise.items():
         table.loc[own, name] = value
-    answer = sentences.rupture_answer(table, study, "client_rated", RULES)
+    answer = sentences.rupture_answer(table, study, "client_rated", RULES, {})
     assert answer.verdict == (
         "Not clear: no difference in the last outcome goes beyond what noise alone gives."
     )
@@ -548,7 +590,7 @@ def test_rupture_answer_uses_the_p_against_noise(estimates, study):
     )
     assert not any("do not decide" in text for text in answer.sentences)
     table.loc[own, "p_null"] = 0.01
-    clear = sentences.rupture_answer(table, study, "client_rated", RULES)
+    clear = sentences.rupture_answer(table, study, "client_rated", RULES, {})
     assert clear.verdict == (
         "Possibly: a difference in the last outcome goes beyond noise; read with care."
     )

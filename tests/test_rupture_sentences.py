@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alliance.figures.drop_probabilities import describe_drop_probabilities
 from alliance.report.rupture_further import discrete_drop_sentences, repair_sentences
 from alliance.report.sentences import rule_definitions
 from alliance.report.validation_ruptures import LEVEL_HEADINGS, TEST_HEADINGS, rupture_designs
@@ -33,6 +34,8 @@ def test_supported_drops_are_told_with_their_share_and_size():
     assert "27.2 [14.9, 39.4] against a symmetric heavy tail" in said
     assert "A drop precedes 2.0% of ratings after the first (95% CI [1.3%, 3.2%])" in said
     assert "1.023 points (95% CI [0.885, 1.176]) on average" in said
+    title = describe_drop_probabilities(pd.DataFrame(), {}).title
+    assert f"Figure '{title}' shows how likely" in said
 
 
 def test_unsupported_drops_give_the_reason_and_no_size():

@@ -148,7 +148,7 @@ def _about_prior(row: object) -> str:
     """What a reader must know of the prior; empty where the data outweigh it."""
     if not row.prior_weight > WEIGHTY_PRIOR:
         return ""
-    words = f"the prior has {100 * row.prior_weight:.0f} % of the weight in the Bayesian estimate"
+    words = f"the prior has {100 * row.prior_weight:.0f}% of the weight in the Bayesian estimate"
     if row.conflict > _CONFLICT:
         words += ", and the data contradict it"
     return words

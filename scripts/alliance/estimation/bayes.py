@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from alliance.estimation.bayes_model import BayesModel, Standard, compile_model, log_prior
 from alliance.estimation.bayes_terms import estimates_of_draws
 from alliance.estimation.design import ModelDesign
-from alliance.estimation.diagnostics import Diagnostics, diagnose
+from alliance.estimation.diagnostics import Diagnostics, diagnose, parameter_words
 from alliance.estimation.effort import EFFORTS, Effort, EffortName
 from alliance.estimation.priors import Priors
 from alliance.likelihood.conditional_effects import log_likelihood_of_clusters
@@ -80,7 +80,7 @@ def fit_bayes(
     ----------
     design : needs a random intercept; the within-only form has none and is refused.
     seed : the same seed gives the same draws, whatever the number of cores.
-    progress : called with lines of plain text, e.g. ``sampling main: chain 2, 40 %``.
+    progress : called with lines of plain text, e.g. ``sampling main: chain 2, 40%``.
 
     Raises
     ------
@@ -132,7 +132,12 @@ def sample_model(
     parameters = parameters_of_posterior(prepared.design, trace["posterior"].to_dataset())
     estimate = estimates_of_draws(prepared.design, prepared.standard, parameters)
     stats = trace["sample_stats"].to_dataset()[["diverging", "energy", "n_steps"]]
-    quantities = {f"{k} {i}": v for k, i, v in _scalars(parameters)} | estimate
+    of = {"beta": prepared.design.names, "sd_client": prepared.design.random_names}
+    of["sd_therapist"] = prepared.design.therapist_names
+    quantities = {
+        parameter_words(name, place, of.get(name, ())): values
+        for name, place, values in _scalars(parameters)
+    } | estimate
     diagnostics = diagnose(quantities, stats, length.limits)
     tree = _tree(prepared, parameters, estimate, stats, pointwise)
     tree.attrs = {"sampler": "nutpie", "effort": effort, "seed": seed}
@@ -158,7 +163,7 @@ def _reporter(progress: Progress, label: str) -> Callable[[list[Any]], None]:
             step = share - share % 20
             if step > told.get(number, 0):
                 told[number] = step
-                progress(f"sampling {label}: chain {number}, {step} %")
+                progress(f"sampling {label}: chain {number}, {step}%")
 
     return report
 

@@ -258,7 +258,7 @@ def _dated(series: VarSeries) -> VarSeries | Refusal:
     usable = rated & (days >= before)
     share = float(usable.sum() / rated.sum())
     if share < LEAST_DATED:
-        return Refusal(f"only {100 * share:.0f} % of rated sessions have a usable day", advice)
+        return Refusal(f"only {100 * share:.0f}% of rated sessions have a usable day", advice)
     scores = np.where(usable[:, :, None], series.scores, np.nan)
     kept = np.flatnonzero(usable.any(axis=1))
     shown = VarSeries(

@@ -53,16 +53,15 @@ def groups_of(frame: pd.DataFrame) -> Groups:
 
 
 def check_rows(groups: Groups) -> None:
-    n_clients = len(groups.client_ids)
-    if n_clients < 2:
+    """Refuses too few clients; how few of how many there are is not told."""
+    if len(groups.client_ids) < 2:
         raise RefusedError(
-            f"the model has {n_clients} client(s); at least 2 are needed",
+            "too few clients have a row for the model; at least 2 are needed",
             "Check that the client column is right and that predictor and outcome were measured.",
         )
-    repeated = int((groups.rows >= 2).sum())
-    if repeated < 2:
+    if (groups.rows >= 2).sum() < 2:
         raise RefusedError(
-            f"{repeated} of {n_clients} clients have two or more rows, so differences within "
+            "too few clients have two or more rows (at least 2 are needed), so differences within "
             "clients cannot be told from differences between them",
             "The model needs repeated sessions; use `lag: same_session` if ratings are sparse.",
         )

@@ -6,7 +6,7 @@ the energy; a draft run has weaker limits and is called a draft.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import arviz as az
@@ -27,6 +27,33 @@ class Limits:
 
 REPORT = Limits(rhat=1.01, ess=400)
 DRAFT = Limits(rhat=1.05, ess=100, label="draft")
+
+
+_PARAMETERS: dict[str, str] = {
+    "beta": "coefficient", "sigma": "residual SD", "mean": "mean", "coefficients": "coefficient",
+    "sd_client": "SD between clients", "unit_client": "correlation between clients",
+    "sd_therapist": "SD between therapists", "unit_therapist": "correlation between therapists",
+    "sd_innovation": "SD of what is new at a session",
+    "unit_innovation": "correlation of what is new at a session",
+    "sd_first": "SD at the first session", "unit_first": "correlation at the first session",
+    "sd_coefficients": "SD between clients of coefficient",
+    "unit_coefficients": "correlation between clients of coefficients",
+    "sd_log": "SD between clients of how much is new at a session (logarithm)",
+    "y_mean": "mean as sampled", "y_coefficients": "coefficient as sampled",
+}  # fmt: skip
+
+
+def parameter_words(name: str, place: int, of: Sequence[str] = ()) -> str:
+    """What a reader is told of an entry of a parameter vector: ``SD between clients of time``.
+
+    Parameters
+    ----------
+    place : of the entry, from 0. of : what each entry is about; without it they are counted.
+    """
+    words = _PARAMETERS.get(name, name)
+    if name == "sigma":
+        return words
+    return f"{words} of {of[place]}" if of else f"{words} no. {place + 1}"
 
 
 @dataclass(frozen=True)

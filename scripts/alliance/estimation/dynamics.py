@@ -201,8 +201,7 @@ def refusal_of(series: VarSeries, spec: VarSpec) -> Refusal | None:
         shorter = ", or the dynamic model without random trends (random_trend: false)"
         other = shorter if spec.random_trend else ""
         return Refusal(
-            f"fewer than {MIN_CLIENTS} clients (of {series.n_clients}) have all series at {needed} "
-            "or more sessions",
+            f"fewer than {MIN_CLIENTS} clients have all series at {needed} or more sessions",
             f"Use the multilevel model without lagged outcome{other}.",
         )
     spread = series.within_sd()

@@ -19,7 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from alliance.estimates import Estimate
-from alliance.estimation.diagnostics import Diagnostics, diagnose
+from alliance.estimation.diagnostics import Diagnostics, diagnose, parameter_words
 from alliance.estimation.dynamics import VarFit
 from alliance.estimation.dynamics_effects import (
     HORIZON,
@@ -152,7 +152,14 @@ def sample_var(
     estimate, stationary = estimates_of_draws(fit, posterior)
     stats = trace["sample_stats"].to_dataset()[["diverging", "energy", "n_steps"]]
     quantities = {str(name): posterior[name].to_numpy() for name in posterior.data_vars}
-    scalars = {f"{n} {i}": v for n, values in quantities.items() for i, v in _scalars(values)}
+    kinds = ("level", "trend")[: 1 + (fit.layout.structure.n_effects > fit.series.n_series)]
+    of = {"sd_client": [f"{kind} of {name}" for kind in kinds for name in fit.names]}
+    of |= {"sd_innovation": list(fit.names), "sd_first": list(fit.names)}
+    scalars = {
+        parameter_words(n, i, of.get(n, ())): v
+        for n, values in quantities.items()
+        for i, v in _scalars(values)
+    }
     diagnostics = diagnose(scalars | estimate, stats, length.limits)
     tree = _tree(posterior, estimate, stats)
     share = 100.0 * float(stationary.mean())
@@ -442,7 +449,7 @@ def _posterior_row(
     draws = fitted.draws(term)
     lasting = term.startswith(("long_run", "response"))
     if lasting and fitted.pct_stationary < 97.5:
-        reason = f"only {fitted.pct_stationary:.0f} % of the draws are stationary"
+        reason = f"only {fitted.pct_stationary:.0f}% of the draws are stationary"
         return maker.absent(term, kind, words, reason, **more)
     low, high = np.percentile(draws, [2.5, 97.5])
     ratio = term.startswith("long_run")  # heavy tails, so that a mean is no summary

@@ -215,7 +215,7 @@ def long_run(fit: VarFit, function: Callable[[FloatArray], FloatArray], seed: in
     A, _ = reduced(drawn, fit.layout.structure.same_session)
     stationary = (np.abs(np.linalg.eigvals(A)).max(axis=-1) < 1.0).all(axis=1)
     left = 100.0 * (1.0 - stationary.mean())
-    words = f"{DRAWS_IN_WORDS} ({left:.1f} % not stationary, left out)"
+    words = f"{DRAWS_IN_WORDS} ({left:.1f}% not stationary, left out)"
     return of_draws(function(fit.coefficients), function(drawn[stationary]), words)
 
 

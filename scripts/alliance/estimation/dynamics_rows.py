@@ -167,8 +167,8 @@ def _person_row(fit: VarFit, maker: RowMaker, raw: Effects, target: int, source:
         "ci_low": ratio * float(raw.low[index]),
         "ci_high": ratio * float(raw.high[index]),
         "interval": (
-            f"95% Wald, SDs of {n} of {fit.series.n_clients} clients taken as known (five scores "
-            "of both, own SD at least a fifth of the median client's)"
+            "95% Wald, SDs of clients taken as known (five scores of both, own SD at least a fifth "
+            "of the median client's)"
         ),
         "lag": maker.lag(target, source),
     }

@@ -19,7 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
-from alliance.estimation.diagnostics import DRAFT, REPORT, Diagnostics, diagnose
+from alliance.estimation.diagnostics import DRAFT, REPORT, Diagnostics, diagnose, parameter_words
 from alliance.estimation.dynamics import VarFit
 from alliance.estimation.dynamics_bayes import (
     VarPriors,
@@ -210,7 +210,7 @@ def _summarised(
     sampling = trace["sample_stats"].to_dataset()[["diverging", "energy", "n_steps"]]
     kept = {name: posterior[name].to_numpy() for name in OVER_CLIENTS if name in posterior}
     scalars = {
-        f"{name} {i}": values.reshape(*values.shape[:2], -1)[..., i]
+        parameter_words(name, i): values.reshape(*values.shape[:2], -1)[..., i]
         for name, values in kept.items()
         for i in range(int(np.prod(values.shape[2:])))
     }

@@ -57,7 +57,12 @@ class Section:
 def build_report(inputs: ReportInputs) -> str:
     """The whole page as text. The same inputs give the same bytes."""
     numbering = _Numbering(inputs)
-    answers = sentences.study_answers(inputs.estimates, inputs.study, rule_labels(inputs))
+    answers = sentences.study_answers(
+        inputs.estimates,
+        inputs.study,
+        rule_labels(inputs),
+        sentences.rules_in_brief(inputs.ruptures),
+    )
     return render_page(
         "report.html",
         study=inputs.study,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from alliance.figures.registry import FIGURES
 from alliance.tables.format import counted, digits_for, interval, number, percent
 
 _RIVALS: dict[str, str] = {
@@ -48,8 +49,8 @@ def discrete_drop_sentences(own: pd.DataFrame) -> Iterable[str]:
         f"occasional discrete drops, better than by heavy tails alone ({difference}; "
         f"{counted(share['n_clients'], 'client')}). A drop precedes {_percent(share['estimate'])} "
         f"of ratings after the first (95% CI [{_percent(share['ci_low'])}, "
-        f"{_percent(share['ci_high'])}]), of {_points(size)} on average. How likely each session "
-        "is to be one is in data/ruptures."
+        f"{_percent(share['ci_high'])}]), of {_points(size)} on average. Figure "
+        f"'{FIGURES['drop_probabilities'].title}' shows how likely sessions are to be one."
     )
 
 

@@ -99,12 +99,13 @@ def _p(row: pd.Series) -> str:
 def contrast_sentences(own: pd.DataFrame) -> Iterable[str]:
     """Last outcome of clients by label, with the p that noise gives."""
     contrasts = own[own["kind"] == "contrast"]
+    refused = contrasts[contrasts["status"] == "not_estimated"]
     held = HELD_EQUAL
     for _, row in contrasts.iterrows():
         who, than = WHO.get(row["quantity"], (row["quantity"], "the others"))
         if row["status"] == "not_estimated":
-            reason = str(row["reason"]).strip().rstrip(".")
-            yield f"{who} could not be compared with {than}: {reason}."
+            if row["quantity"] == refused["quantity"].iloc[0]:
+                yield _not_compared(refused)
             continue
         size = f"{number(abs(row['estimate']), _digits(row))} {row['units']} {_better(row)}"
         yield (
@@ -115,6 +116,31 @@ def contrast_sentences(own: pd.DataFrame) -> Iterable[str]:
     done = contrasts[contrasts["status"] == "ok"]
     if len(done) and done["p_null"].isna().any() and done["known_bias"].ne("").any():
         yield _TOO_NARROW
+
+
+def _not_compared(refused: pd.DataFrame) -> str:
+    """All comparisons that could not be made, in one sentence: most have one reason in common."""
+    pairs: dict[str, list[str]] = {}
+    for quantity in refused["quantity"]:
+        who, than = WHO.get(quantity, (quantity, "the others"))
+        pairs.setdefault(who, []).append(than)
+    who, than = next(iter(pairs.items()))
+    others = "".join(
+        f", nor {further[:1].lower()}{further[1:]} with {' or '.join(with_whom)}"
+        for further, with_whom in list(pairs.items())[1:]
+    )
+    reasons = [str(reason).strip().rstrip(".") for reason in refused["reason"]]
+    return f"{who} could not be compared with {' or '.join(than)}{others}: {_together(reasons)}."
+
+
+def _together(reasons: list[str]) -> str:
+    """Reasons such as ``fewer than 10 clients: repaired, unrepaired`` as one, each part once."""
+    parts: dict[str, list[str]] = {}
+    for reason in reasons:
+        head, _, tail = reason.partition(": ")
+        told = parts.setdefault(head, [])
+        told += [part for part in tail.split(", ") if part and part not in told]
+    return "; ".join(f"{head}: {', '.join(told)}" if told else head for head, told in parts.items())
 
 
 def _difference_by_noise(row: pd.Series) -> str:

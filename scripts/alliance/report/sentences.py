@@ -77,7 +77,10 @@ LEVEL_QUESTION = {
 
 
 def study_answers(
-    estimates: pd.DataFrame, study: Study, rule_labels: dict[str, str]
+    estimates: pd.DataFrame,
+    study: Study,
+    rule_labels: dict[str, str],
+    briefs: Mapping[str, str] | None = None,
 ) -> list[Answer]:
     """The questions of the first screen: within and between clients, ruptures; then the others.
 
@@ -87,7 +90,7 @@ def study_answers(
 
     Parameters
     ----------
-    rule_labels : rupture rule -> its name for readers.
+    rule_labels : rupture rule -> its name for readers. briefs : :func:`rules_in_brief`.
     """
     answers: list[Answer] = []
     later: list[Answer] = []
@@ -104,7 +107,8 @@ def study_answers(
             (later if led else answers).append(model_answer(estimates, study, key, term))
     totals = [key for key, spec in study.ruptures.items() if not spec.component]
     ruptures = [
-        rupture_answer(estimates, study, key, rule_labels) for key in totals or study.ruptures
+        rupture_answer(estimates, study, key, rule_labels, briefs or {})
+        for key in totals or study.ruptures
     ]
     answers += ruptures[:1]
     answers += later
@@ -417,7 +421,11 @@ def ceiling_sentences(ceiling: pd.DataFrame | None, labels: dict[str, str]) -> l
 
 
 def rupture_answer(
-    estimates: pd.DataFrame, study: Study, key: str, rule_labels: dict[str, str]
+    estimates: pd.DataFrame,
+    study: Study,
+    key: str,
+    rule_labels: dict[str, str],
+    briefs: Mapping[str, str],
 ) -> Answer:
     """Ruptures and repairs under the study's first rule, and the last outcome."""
     spec = study.ruptures[key]
@@ -432,6 +440,8 @@ def rupture_answer(
         )
     rule = rule_labels.get(spec.rules[0], spec.rules[0].replace("_", " "))
     found, *against_noise = prevalence_sentences(first, rule)
+    if brief := briefs.get(spec.rules[0]):
+        found += f" By this rule {brief}."
     sentences = [found, *contrast_sentences(first), *against_noise]  # what the verdict rests on
     tested = own[(own["quantity"] == "session_onset") & (own["status"] == "ok")]
     for _, row in tested.head(1).iterrows():  # the first rule that does not look ahead
@@ -440,6 +450,19 @@ def rupture_answer(
     sentences += sentence_on_number_of_tests(own)
     sentences += [*repair_sentences(own, spec.rules[0]), *discrete_drop_sentences(own)]
     return Answer(question, rupture_verdict(first), tuple(sentences), ruptures=True)
+
+
+def rules_in_brief(summaries: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """Rule -> what it calls a rupture and a repair, in one line.
+
+    Parameters
+    ----------
+    summaries : key of each rupture analysis -> its summary.
+    """
+    told = [s[s["brief"].notna()] for s in summaries.values() if "brief" in s]
+    return {
+        str(row.rule): str(row.brief) for rows in told for row in rows.itertuples() if row.brief
+    }
 
 
 def rule_definitions(

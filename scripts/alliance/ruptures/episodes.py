@@ -9,7 +9,7 @@ import pandas as pd
 from alliance.ruptures import kernel
 from alliance.ruptures.result import RuptureResult, Series
 from alliance.ruptures.rules import RuptureRule
-from alliance.ruptures.wording import definition
+from alliance.ruptures.wording import definition, in_brief
 from alliance.small_cells import is_small, shown_counts
 
 STATUSES: tuple[str, ...] = ("repaired", "unrepaired", "indeterminate")
@@ -243,13 +243,14 @@ def summarise(
         return {
             **words, **dict.fromkeys(numbers, np.nan), "note": rule.note,
             "reason": result.refused, "hidden": "", "definition": definition(rule),
+            "brief": in_brief(rule),
         }  # fmt: skip
     hidden = _hidden(result, smallest_cell)
     numbers |= dict.fromkeys(hidden, np.nan)
     why = f"numbers of fewer than {smallest_cell} clients, or that would tell one, are hidden"
     return {
         **words, **numbers, "note": rule.note, "reason": "", "hidden": why if hidden else "",
-        "definition": definition(rule),
+        "definition": definition(rule), "brief": in_brief(rule),
     }  # fmt: skip
 
 

@@ -98,6 +98,23 @@ def definition(rule: RuptureRule) -> str:
     return f"{rupture_in_words(rule)} {repair_in_words(rule)}"
 
 
+def in_brief(rule: RuptureRule) -> str:
+    """Rupture and repair in one line, without sizes; empty for a rule that refuses."""
+    if rule.refuses:
+        return ""
+    within = {None: "a later rating", 1: "the next rating"}.get(
+        rule.horizon, f"one of the next {rule.horizon} ratings"
+    )
+    times = f" for {rule.sustained} ratings in a row" if rule.sustained > 1 else ""
+    nearly = " (or nearly)" if rule.target_margin else ""
+    run = ", or a run of low ratings" if rule.run_rules else ""
+    target = f"{TARGETS[rule.target]}{nearly}{times}"
+    return (
+        f"a rupture is a rating below {REFERENCES[rule.reference]} by at least the rule's "
+        f"threshold{run}; it is repaired when {within} regains {target}"
+    )
+
+
 def ordinal(number: int) -> str:
     """``2nd``, ``3rd``, ``11th``."""
     last = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

@@ -154,5 +154,5 @@ def _check_straight_lines(
         flawed = pd.Series(False, index=values.index)
         flawed[straight[straight].index] = True
         rows = look.rows(look.raw.sessions, flawed, file)
-        found = f"{100 * straight.mean():.0f} % of {len(complete)} complete forms"
+        found = f"{100 * straight.mean():.0f}% of {len(complete)} complete forms"
         yield tell("STRAIGHT_LINING", file, f"measure '{measure}', {rows}", found)

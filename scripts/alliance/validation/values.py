@@ -140,7 +140,7 @@ def _check_range(
     if len(wrong) - is_code.sum() > MANY_OUT_OF_RANGE * (len(everything) - is_code.sum()):
         file, _ = origin_of(look.raw, members[0].name)
         found = (
-            f"{100 * len(wrong) / len(everything):.0f} % of {len(everything)} values outside; "
+            f"{100 * len(wrong) / len(everything):.0f}% of {len(everything)} values outside; "
             f"they run from {everything.min():g} to {everything.max():g}"
         )
         where = f"measure '{measure}', {_column_names(members)}"
