@@ -63,7 +63,7 @@ def test_the_within_answer_word_by_word(estimates, study):
     )
     assert answer.verdict == "Yes: a higher rating goes with a better outcome."
     assert answer.sentences == (
-        "When a client rated Alliance, client (WAI-SR) one WAI-SR point above the own mean, "
+        "When a client rated Alliance, client (WAI-SR) one WAI-SR point above their own mean, "
         "Symptoms (CORE-10) at the next session was 1.21 CORE-10 points better on average "
         "(b = −1.21, 95% CI [−1.64, −0.78], p < .001, REML; 2,190 observations of 228 clients).",
         "Earlier Symptoms (CORE-10) is not held equal here: what carries over from it is part of "
@@ -333,6 +333,8 @@ def test_validation_and_data_sentences():
     none = synthetic.validation().iloc[:0]
     assert "without warnings" in sentences.validation_sentence(none)
     assert "1 warning:" in sentences.validation_sentence(synthetic.validation())
+    both = sentences.validation_sentence(synthetic.validation(), synthetic.validation())
+    assert both == "The files passed validation with 1 warning; scoring keys gave 1 warning:"
 
 
 def test_the_page_does_not_grow_with_the_number_of_clients():

@@ -339,7 +339,7 @@ def _slope_rows(fit: BayesFit, effects: xr.DataArray, given: Given) -> list[Chec
         return []
     share = percent_same_sign(slopes, fit.draws("within"))
     low, high = np.quantile(share, [0.025, 0.975])
-    words = "Clients whose own slope has the sign of the average slope"
+    words = "Clients whose own slope has the sign of the average slope (%)"
     return [
         Check(given.analysis, "slopes", "pct_same_sign", words, "% of clients",
               estimate=float(share.mean()), low=float(low), high=float(high))

@@ -363,10 +363,15 @@ def _first_and_last(rows: pd.DataFrame) -> str:
     return f"{by}: {_response(own.iloc[0])}, {_response(own.iloc[-1])}"
 
 
+def _plain(value: float) -> str:
+    """Three digits, never with an exponent, which cannot be read aloud."""
+    return np.format_float_positional(value, precision=3, fractional=False, trim="-")
+
+
 def _response(row: pd.Series) -> str:
     after = f"{row['step']:.0f} session{'' if row['step'] == 1 else 's'} later"
     when = after if row["step"] else "in the same session"
-    return f"{when} {row['estimate']:.3g} ({row['ci_low']:.3g} to {row['ci_high']:.3g})"
+    return f"{when} {_plain(row['estimate'])} ({_plain(row['ci_low'])} to {_plain(row['ci_high'])})"
 
 
 def _from_zero(numbers: pd.DataFrame) -> str:
@@ -464,10 +469,10 @@ def describe_dynamics_estimators(numbers: pd.DataFrame) -> FigureText:
 def _first_and_others(rows: pd.DataFrame) -> str:
     first, others = rows.iloc[0], rows.iloc[1:]
     text = (
-        f"{first['estimator']}: {first['estimate']:.3g} ({first['ci_low']:.3g} to "
-        f"{first['ci_high']:.3g})"
+        f"{first['estimator']}: {_plain(first['estimate'])} ({_plain(first['ci_low'])} to "
+        f"{_plain(first['ci_high'])})"
     )
     if others.empty:
         return text
     low, high = others["estimate"].agg(["min", "max"])
-    return f"{text}; {len(others)} others: {low:.3g} to {high:.3g}"
+    return f"{text}; {len(others)} others: {_plain(low)} to {_plain(high)}"

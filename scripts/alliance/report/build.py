@@ -316,7 +316,7 @@ def _quality(x: ReportInputs, place: _Numbering) -> Section:
     if warnings:
         after.insert(0, _WHERE_ROWS)
     return Section(
-        "quality", "Data quality", (sentences.validation_sentence(x.validation),),
+        "quality", "Data quality", (sentences.validation_sentence(x.validation, x.scoring_notes),),
         tuple(warnings), place.figures("missingness"), tuple(after),
     )  # fmt: skip
 

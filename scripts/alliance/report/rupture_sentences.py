@@ -181,7 +181,7 @@ def session_sentences(own: pd.DataFrame, rule: str) -> Iterable[str]:
         p = _p(row) if np.isfinite(row["p_null"]) else f"{p_text(row['p'])}, not held against noise"
         yield (
             f"Within clients, after a session with the onset of a rupture (rule '{rule}') the next "
-            f"outcome was {size} than the rating itself, taken as a straight line, lets expect "
+            f"outcome was {size} than expected from the rating itself, taken as a straight line "
             f"({_numbers(row)}; {p}{_of_clients(row)})."
         )
 

@@ -278,7 +278,7 @@ def association_sentence(row: pd.Series, study: Study, key: str, term: str) -> s
     predictor = measure.label
     if term == "within":
         above = (
-            f"When a client rated {predictor} one {per} above the own mean"
+            f"When a client rated {predictor} one {per} above their own mean"
             if measure.rater == "client"
             else f"When {predictor} was one {per} above the client's own mean"
         )
@@ -608,14 +608,19 @@ def data_sentence(flow: pd.DataFrame | None, smallest_cell: int = 1) -> str:
     )
 
 
-def validation_sentence(validation: pd.DataFrame | None) -> str:
-    """How many warnings the data gave."""
+def validation_sentence(
+    validation: pd.DataFrame | None, scoring_notes: pd.DataFrame | None = None
+) -> str:
+    """How many warnings the data gave, and how many notes the scoring keys."""
     if validation is None:
         return "No record of the validation was found."
     warnings = int((validation["severity"] == "warning").sum())
-    if warnings == 0:
+    of_keys = 0 if scoring_notes is None else int((scoring_notes["severity"] == "warning").sum())
+    if warnings + of_keys == 0:
         return "The files passed validation without warnings."
-    return f"The files passed validation with {counted(warnings, 'warning')}:"
+    told = f"with {counted(warnings, 'warning')}" if warnings else "without warnings"
+    keys = f"; scoring keys gave {counted(of_keys, 'warning')}" if of_keys else ""
+    return f"The files passed validation {told}{keys}:"
 
 
 _ROWS = re.compile(

@@ -31,7 +31,7 @@ from alliance.rupture_null.scanning import (
     Scan,
 )
 from alliance.ruptures import kernel
-from alliance.ruptures.outcome_tests import CONTRASTS, FEWEST_CLUSTERS, SMALLEST_GROUP
+from alliance.ruptures.outcome_tests import CONTRASTS, FEWEST_CLUSTERS, GROUP_WORDS, SMALLEST_GROUP
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -157,7 +157,7 @@ def client_terms(
     terms = {}
     for pair in CONTRASTS:
         cells = tuple((name, sizes[name]) for name in pair)
-        small = [name for name in pair if name not in kept]
+        small = [GROUP_WORDS.get(name, name) for name in pair if name not in kept]
         why = f"fewer than {smallest_group} clients: {', '.join(small)}" if small else ""
         if not why and fit is None:
             why = "the groups cannot be told apart from the covariates (rank deficiency)"

@@ -23,6 +23,7 @@ from alliance.small_cells import count_in_words, is_small, shown_counts
 SMALLEST_GROUP = 10  # clients; contrasts with fewer are refused (methods 2.4)
 NOT_SHOWN = "number not shown"
 FEWEST_CLUSTERS = 20  # therapists from which cluster-robust errors are trusted
+GROUP_WORDS = {"none": "without rupture"}  # groups whose key is no word for readers
 CONTRASTS: tuple[tuple[str, str], ...] = (
     ("repaired", "none"),
     ("unrepaired", "none"),
@@ -189,7 +190,11 @@ def client_outcome_rows(
     fit, problem = _fit(used, kept)
     rows = []
     for contrast in CONTRASTS:
-        small = [f"{name} ({told.get(name, 0)})" for name in contrast if name not in kept]
+        small = [
+            f"{GROUP_WORDS.get(name, name)} ({told.get(name, 0)})"
+            for name in contrast
+            if name not in kept
+        ]
         reason = f"fewer than {smallest_group} clients: {', '.join(small)}" if small else problem
         if reason:
             rows.append(_refused_row(result, rule, analysis, contrast, reason, described))

@@ -130,14 +130,19 @@ def term_words(term: str, estimand: str = "") -> str:
         return f"{term_words(effect)}, bootstrap by {unit}"
     if term.startswith("cor_therapist_"):
         first, _, second = term.removeprefix("cor_therapist_").partition("_")
-        return f"Correlation of {first} and {second}, therapists"
+        return f"Correlation of therapists' {_effect(first)} and {_effect(second)}"
     for start, words in _DYNAMIC_TERMS.items():
         if term.startswith(start) and term.removeprefix(start).count("_") <= 1:
             return words.format(term.removeprefix(start).replace("_", " to "))
     if term.startswith("cor_"):
         first, _, second = term.removeprefix("cor_").partition("_")
-        return f"Correlation of {first} and {second}"
+        return f"Correlation of clients' {_effect(first)} and {_effect(second)}"
     return estimand or term
+
+
+def _effect(name: str) -> str:
+    """A random effect in words: ``levels``, ``within slopes``, ``slopes over time``."""
+    return {"intercept": "levels", "time": "slopes over time"}.get(name, f"{name} slopes")
 
 
 def model_table(estimates: pd.DataFrame, analysis: str, label: str) -> ApaTable:

@@ -38,6 +38,8 @@ def sample_table(sample: pd.DataFrame, smallest_cell: int) -> ApaTable:
             f"{HIDDEN.capitalize()}: fewer than {smallest_cell} clients, or hidden so that such a "
             "number cannot be worked out."
         )
+    if sample.loc[~sample["suppressed"].astype(bool), "n"].isna().any():
+        notes.append("Dash: would tell a number of few clients.")
     columns = (Column("Variable"), Column("n"), Column("%"), Column("M"), Column("SD"))
     return ApaTable("sample", "Sample", columns, tuple(rows), tuple(notes), sample)
 

@@ -265,8 +265,15 @@ def _products(one: pd.DataFrame) -> Iterator[tuple[str, tuple[str, str]]]:
     for term in one.loc[one["term"].str.startswith("within:"), "term"]:
         rest = str(term).removeprefix("within:")
         where = rest[rest.index("[") + 1 : -1] if rest.endswith("]") else ""
-        words = f"Difference: {where} versus reference" if where else "Difference per unit"
+        words = f"Difference: {_against(one, str(term), where)}" if where else "Difference per unit"
         yield words, (str(term), "" if rest == "between" else f"between:{rest}")
+
+
+def _against(one: pd.DataFrame, term: str, where: str) -> str:
+    """``DBT versus CBT``, as the estimand of the product names its reference."""
+    words = str(one.loc[one["term"] == term, "estimand"].iloc[0])
+    _, _, reference = words.partition(f" {where} versus ")
+    return f"{where} versus {reference.partition(')')[0] or 'reference'}"
 
 
 def _slopes(one: pd.DataFrame) -> Iterator[tuple[str, tuple[str, str]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from alliance.tables.format import number
+from alliance.tables.format import counted, number
 from alliance.tables.models import BAYESIAN, family
 from alliance.text.bayes_words import bayes_sentences
 from alliance.text.document import Passage, passage
@@ -125,14 +125,19 @@ def _findings(x: TextInputs) -> list[str]:
     return bayes_sentences(x.bayes_checks, key, spec.label)
 
 
+def _divergent(most: float) -> str:
+    if most == 0:
+        return "no divergent transition occurred"
+    return f"{counted(most, 'divergent transition')} occurred in the worst fit"
+
+
 def _convergence(x: TextInputs, own: object) -> Iterator[str]:
     failed = sorted(own.loc[own["status"] == "diagnostics_failed", "analysis"].unique())
     if own["rhat_max"].notna().any():
         yield (
             f"The largest R-hat of any parameter was {number(own['rhat_max'].max(), 3)} and the "
             f"smallest effective sample size {number(own['ess_min'].min(), 0)}; "
-            f"{number(own['divergences'].max(), 0)} divergent transitions occurred in the worst "
-            "fit."
+            f"{_divergent(own['divergences'].max())}."
         )
     if failed:
         specs = {**x.study.models, **x.study.dynamics}

@@ -87,7 +87,7 @@ def _decision(own: pd.DataFrame) -> Iterator[str]:
         f"The within effect is {number(within['estimate'], 3)} {within['units']}, 95% "
         f"highest-density interval {interval(within['low'], within['high'], 3)}; it is negative "
         f"with probability {direction(part.loc['negative', 'p'])} and practically zero "
-        f"({rope['words'].partition('between ')[2].replace('-', '−')}) with probability "
+        f"(between {rope['words'].partition('between ')[2].replace('-', '−')}) with probability "
         f"{direction(rope['p'])}."
     )
 
