@@ -490,6 +490,10 @@ def test_small_groups_are_refused(made):
     label[:9] = 1
     terms = client_terms(label, client_numbers(courses), courses.therapist)
     assert terms["repaired_vs_none"].reason == "fewer than 10 clients: repaired"
+    label[:] = 1
+    label[:9] = 0
+    terms = client_terms(label, client_numbers(courses), courses.therapist)
+    assert terms["repaired_vs_none"].reason == "fewer than 10 clients: without rupture"
     pairs = session_pairs(courses)
     few = session_terms(courses, pairs, found["mean_prior_fixed"].drops, 10_000)
     assert all(np.isnan(term.estimate) for term in few.values())

@@ -33,7 +33,7 @@ from alliance.tables import (
 )
 from alliance.tables import format as fmt
 from alliance.tables.apa import with_statistics
-from alliance.tables.models import triangulation_table, truth_table
+from alliance.tables.models import term_words, triangulation_table, truth_table
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,13 @@ def test_model_table_has_both_estimators_side_by_side(tables):
     assert "2,190 observations of 228 clients" in note
     assert "CORE-10 points per WAI-SR point" in note
     assert "higher is worse" in note
+
+
+def test_random_effects_are_named_in_words():
+    assert term_words("cor_intercept_within") == "Correlation of clients' levels and within slopes"
+    assert term_words("cor_therapist_intercept_time") == (
+        "Correlation of therapists' levels and slopes over time"
+    )
 
 
 def test_refused_model_says_why_and_shows_no_number(tables):

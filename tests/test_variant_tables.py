@@ -75,6 +75,8 @@ def test_every_table_has_a_row_per_question(estimates):
     assert sections == ["Arm", "Severity", "The client's own mean of Alliance"]
     assert "Effect at: usual" in text_of(moderators)
     assert "random slope" in text_of(moderators)
+    (against,) = {r.cells[0] for r in moderators.rows if " versus " in r.cells[0]}
+    assert against == "Difference: new versus usual"  # the reference is named
     raters = raters_table(estimates, "main", "Main", {"alliance": "Client's view"})
     assert [row.cells[0] for row in raters.rows][-1] == "First minus second"
     early = text_of(association_table(estimates, "early_alliance", "Early"))
