@@ -221,6 +221,8 @@ def test_the_first_screen_says_what_a_rupture_and_a_repair_are(study, estimates)
     )
     glance = page[page.index('id="glance"') : page.index('id="flow"')]
     assert "By this rule a rupture is a rating below the previous rating by at least" in glance
+    asked = glance[glance.index("do ruptures and repairs go with") :]
+    assert "By this rule" in asked.partition("<summary>")[0]  # open, not behind a click
     assert "it is repaired when one of the next 3 ratings regains the rating before" in glance
 
 

@@ -440,9 +440,10 @@ def rupture_answer(
         )
     rule = rule_labels.get(spec.rules[0], spec.rules[0].replace("_", " "))
     found, *against_noise = prevalence_sentences(first, rule)
-    if brief := briefs.get(spec.rules[0]):
-        found += f" By this rule {brief}."
-    sentences = [found, *contrast_sentences(first), *against_noise]  # what the verdict rests on
+    brief = briefs.get(spec.rules[0])
+    defined = [f"By this rule {brief}."] if brief else []
+    # What the verdict rests on stands first, so that it is seen without scrolling.
+    sentences = [found, *contrast_sentences(first), *defined, *against_noise]
     tested = own[(own["quantity"] == "session_onset") & (own["status"] == "ok")]
     for _, row in tested.head(1).iterrows():  # the first rule that does not look ahead
         name = rule_labels.get(row["rule"], row["rule"].replace("_", " "))
