@@ -11,7 +11,14 @@ from alliance.reliability import coefficient_of
 from alliance.running import stage
 from alliance.rupture_null import NullStudy, null_study
 from alliance.rupture_null.source_tests import source_outcome_rows
-from alliance.ruptures import RuptureResult, detect, load_rules, pooled_scale, rupture_analysis
+from alliance.ruptures import (
+    RuptureResult,
+    detect,
+    load_rules,
+    pooled_scale,
+    ratings_of,
+    rupture_analysis,
+)
 from alliance.ruptures.marks import compare_marks, mark_of_rule, mark_of_source
 from alliance.ruptures.source_rows import agreement_rows, source_rows
 from alliance.ruptures.source_tables import (
@@ -45,11 +52,6 @@ def result_of(name: str, position: int) -> RuptureResult:
     return RuptureResult(name, own, pd.DataFrame(), clients, refused)
 
 
-def score_of(sessions: pd.DataFrame, measure: str, component: str) -> pd.DataFrame:
-    """``client, session, score`` of one component."""
-    return sessions[["client", "session"]].assign(score=sessions[f"{measure}_{component}"])
-
-
 with stage("sources of ruptures", snakemake.log[0]) as say:
     study = read_excerpt(snakemake.params.study)
     smallest = study.privacy.smallest_cell
@@ -68,12 +70,13 @@ with stage("sources of ruptures", snakemake.log[0]) as say:
         primary += [f"{analysis}/{name}" for name in run[:1]]
         parts = [c for c in COMPONENTS if f"{spec.measure}_{c}" in sessions]
         if run and not spec.component and "bond" in parts and len(parts) > 1:
+            scores = {part: ratings_of(sessions, f"{spec.measure}_{part}") for part in parts}
             alone = {
                 part: detect(
-                    score_of(sessions, spec.measure, part),
+                    scores[part],
                     rules[run[0]],
                     pooled_scale(
-                        score_of(sessions, spec.measure, part),
+                        scores[part],
                         coefficient_of(reliability, spec.measure, "within_client", "Rcn", part),
                         coefficient_of(reliability, spec.measure, "total", "alpha", part),
                     ),

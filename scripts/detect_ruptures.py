@@ -9,7 +9,14 @@ from alliance.describe import highest_score
 from alliance.instruments import load_instruments
 from alliance.reliability import coefficient_of
 from alliance.running import stage
-from alliance.ruptures import agreement_matrix, detect_all, load_rules, pooled_scale, summarise
+from alliance.ruptures import (
+    agreement_matrix,
+    detect_all,
+    load_rules,
+    pooled_scale,
+    ratings_of,
+    summarise,
+)
 from alliance.ruptures.thresholds import with_thresholds
 from alliance.study import instruments_of, read_excerpt
 
@@ -36,7 +43,7 @@ with stage("ruptures", snakemake.log[0]) as say:
     thresholds = pd.read_csv(snakemake.input.thresholds)
     rules = with_thresholds(load_rules(Path("config/ruptures"), spec.rules), thresholds)
     sessions = pd.read_parquet(snakemake.input.sessions)
-    scores = sessions[["client", "session"]].assign(score=sessions[spec.score])
+    scores = ratings_of(sessions, spec.score)
     reliability = pd.read_csv(snakemake.input.reliability)
     scale = (spec.measure, spec.component or "total")
     measure = study.measures[spec.measure]

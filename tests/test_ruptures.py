@@ -528,7 +528,17 @@ def slow_signal(asked, run, centre, sigma):
     )
 
 
-def slow(asked, pooled, sessions, scores):
+def slow_horizon(asked, days, t):
+    """The last session within the horizon of an onset, and whether ratings reach its end."""
+    n = len(days)
+    if asked.horizon_unit == "weeks":
+        within = [r for r in range(t, n) if days[r] <= days[t] + 7 * asked.horizon]
+        return max(within), days[-1] >= days[t] + 7 * asked.horizon
+    limit = float("inf") if asked.horizon is None else asked.horizon
+    return t + limit, n - 1 - t >= limit
+
+
+def slow(asked, pooled, sessions, scores, days=None):
     """Flags and episodes of one client, by looking at whole lists again at every session."""
     n = len(scores)
     if n < asked.min_sessions:
@@ -584,13 +594,10 @@ def slow(asked, pooled, sessions, scores):
             None,
         )
         latency = None if closing is None else closing - t
-        limit = float("inf") if asked.horizon is None else asked.horizon
-        if latency is not None and latency <= limit:
-            status = "repaired"
-        else:
-            status = "unrepaired" if n - 1 - t >= limit else "indeterminate"
-        in_time = latency is not None and latency <= limit
-        stop = min(n if closing is None else closing, t + limit + 1, n)
+        last, watched = slow_horizon(asked, days or sessions, t)
+        in_time = closing is not None and closing <= last
+        status = "repaired" if in_time else "unrepaired" if watched else "indeterminate"
+        stop = min(n if closing is None else closing, last + 1, n)
         low = scores[t:stop]
         nadir = sessions[t + low.index(min(low))]
         depth = (reference - min(low)) / unit
@@ -639,17 +646,36 @@ def test_engine_equals_the_slow_implementation(name, series):
     found = detect(table(*series), asked, pooled)
     for number, scores in enumerate(series):
         rated = [(t + 1, x) for t, x in enumerate(scores) if x is not None]
-        flags, episodes = (
-            slow(asked, pooled, *map(list, zip(*rated, strict=True))) if rated else ([], [])
-        )
-        mine = found.sessions[found.sessions["client"] == f"c{number}"]
-        assert mine.loc[mine["flag"], "session"].tolist() == flags
-        rows = found.episodes[found.episodes["client"] == f"c{number}"]
-        columns = ["onset", "nadir", "end", "status"]
-        assert rows[columns].to_numpy().tolist() == [list(e[:4]) for e in episodes]
-        latencies = [None if np.isnan(x) else x for x in rows["latency"]]
-        assert latencies == [e[4] for e in episodes]
-        assert rows["depth"].tolist() == pytest.approx([e[5] for e in episodes])
+        expected = slow(asked, pooled, *map(list, zip(*rated, strict=True))) if rated else ([], [])
+        assert_found(found, f"c{number}", *expected)
+
+
+def assert_found(found, client, flags, episodes):
+    mine = found.sessions[found.sessions["client"] == client]
+    assert mine.loc[mine["flag"], "session"].tolist() == flags
+    rows = found.episodes[found.episodes["client"] == client]
+    columns = ["onset", "nadir", "end", "status"]
+    assert rows[columns].to_numpy().tolist() == [list(e[:4]) for e in episodes]
+    latencies = [None if np.isnan(x) else x for x in rows["latency"]]
+    assert latencies == [e[4] for e in episodes]
+    assert rows["depth"].tolist() == pytest.approx([e[5] for e in episodes])
+
+
+WEEKLY = [name for name in KINDS if KINDS[name].horizon is not None]
+gaps_in_days = st.lists(st.integers(0, 30), min_size=24, max_size=24)
+
+
+@pytest.mark.parametrize("name", WEEKLY)
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(scores=scores_of_client, gaps=gaps_in_days)
+def test_a_horizon_in_weeks_equals_the_slow_implementation(name, scores, gaps):
+    asked = KINDS[name].model_copy(update={"horizon_unit": "weeks"})
+    pooled = PooledScale(2.5, 1.5, 0.7, 0.9)
+    day = np.cumsum(gaps)[: len(scores)].tolist()
+    rated = [(t + 1, x, day[t]) for t, x in enumerate(scores) if x is not None]
+    assume(rated)
+    found = detect(table(scores).assign(day=day), asked, pooled)
+    assert_found(found, "c0", *slow(asked, pooled, *map(list, zip(*rated, strict=True))))
 
 
 # --- properties --------------------------------------------------------------------------------
@@ -853,8 +879,8 @@ def test_clients_without_ratings_are_kept():
 
 SESSION_COLUMNS = "rule, client, session, score, reference, scale, deviation, flag, state, episode"
 EPISODE_COLUMNS = (
-    "rule, client, episode, onset, nadir, end, pre_score, depth, duration, area, latency, shape, "
-    "status"
+    "rule, client, episode, onset, nadir, end, pre_score, depth, duration, area, latency, "
+    "latency_weeks, shape, status"
 )
 CLIENT_COLUMNS = (
     "rule, client, label, n_sessions, n_ruptures, n_repaired, n_unrepaired, n_indeterminate"

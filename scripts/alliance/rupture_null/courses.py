@@ -35,6 +35,8 @@ class Courses:
         study without therapists. dropped_out : (n,) whether the client left treatment; None where
         the study has no endings.
     lead : steps from a rating to the first outcome observed after it (0 or 1).
+    day : (n, T) days since the client's first dated session, NaN where not known; None in a study
+        without dates.
     """
 
     alliance: FloatArray
@@ -44,6 +46,7 @@ class Courses:
     therapist: IntArray | None = None
     dropped_out: BoolArray | None = None
     lead: int = 1
+    day: FloatArray | None = None
 
     @cached_property
     def rated(self) -> BoolArray:
@@ -64,6 +67,17 @@ class Courses:
     def session_of_row(self) -> FloatArray:
         return self.session[self.rated]
 
+    @cached_property
+    def day_of_row(self) -> FloatArray:
+        if self.day is None:
+            return np.full(self.session_of_row.size, np.nan)
+        return self.day[self.rated]
+
+    @property
+    def dated(self) -> bool:
+        """Whether the day of any rating is known."""
+        return bool(np.isfinite(self.day_of_row).any())
+
     @property
     def has_outcome(self) -> bool:
         return bool(np.isfinite(self.outcome).any())
@@ -72,16 +86,18 @@ class Courses:
     def series(self) -> Series:
         """The ratings as the rupture engine takes them."""
         scores = self.alliance[self.rated]
-        return Series(pd.Index(self.clients), self.start, self.session_of_row, scores)
+        return Series(
+            pd.Index(self.clients), self.start, self.session_of_row, self.day_of_row, scores
+        )
 
     def with_scores(self, alliance: FloatArray, outcome: FloatArray) -> Courses:
-        """Other scores where there are scores: the same clients, sessions and gaps."""
+        """Other scores where there are scores: the same clients, sessions, gaps and days."""
         made = replace(
             self,
             alliance=np.where(self.rated, alliance, np.nan),
             outcome=np.where(np.isnan(self.outcome), np.nan, outcome),
         )
-        for name in ("rated", "start", "row_of", "session_of_row"):  # the same for every data set
+        for name in ("rated", "start", "row_of", "session_of_row", "day_of_row"):  # always the same
             made.__dict__[name] = getattr(self, name)
         return made
 
@@ -133,6 +149,7 @@ def courses_of(
         therapist=_therapists(clients, found.client_ids),
         dropped_out=_dropped_out(clients, found.client_ids),
         lead=lead,
+        day=found.days,
     )
     return courses, series
 

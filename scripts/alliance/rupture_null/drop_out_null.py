@@ -21,12 +21,13 @@ BoolArray = NDArray[np.bool_]
 class DrawnDropOut:
     """Ratings of treatments with drawn endings.
 
-    ``start, session, score`` are of the ratings that could have been given, on which rules are run;
-    ``kept`` (rows,) are those given before drop-out, which ``rows`` holds.
+    ``start, session, day, score`` are of the ratings that could have been given, on which rules are
+    run; ``kept`` (rows,) are those given before drop-out, which ``rows`` holds.
     """
 
     start: IntArray
     session: FloatArray
+    day: FloatArray
     score: FloatArray
     kept: BoolArray
     rows: RiskRows
@@ -42,7 +43,8 @@ class DropOutNull:
 
     Attributes
     ----------
-    coefficients : of ``hazard_covariates``. rated, session : (n, T) of the study.
+    coefficients : of ``hazard_covariates``. rated, session, day : (n, T) of the study; ``day`` is
+        NaN where not known. pace : usual days from one session to the next, NaN if not known.
     outcome_seen : (n, T). length : (n,) steps up to the last rating. free : (n,) True for clients
         who dropped out, and whose treatment might have lasted longer.
     """
@@ -50,6 +52,8 @@ class DropOutNull:
     coefficients: FloatArray
     rated: BoolArray
     session: FloatArray
+    day: FloatArray
+    pace: float
     outcome_seen: BoolArray
     length: IntArray
     free: BoolArray
@@ -64,7 +68,11 @@ class DropOutNull:
         steps = np.arange(1, courses.rated.shape[1] + 1)
         length = (courses.rated * steps).max(axis=1)
         seen = np.isfinite(courses.outcome)
-        return cls(fit.coefficients, courses.rated, courses.session, seen, length, dropped_out)
+        day = np.full(courses.rated.shape, np.nan) if courses.day is None else courses.day
+        return cls(
+            fit.coefficients, courses.rated, courses.session, day, usual_pace(courses.rated, day),
+            seen, length, dropped_out,
+        )  # fmt: skip
 
     @property
     def needs_outcome(self) -> bool:
@@ -77,7 +85,8 @@ class DropOutNull:
         """Endings for scores (n, T) that are known at every step.
 
         A client who dropped out could have stayed as long as a client who did not, drawn from those
-        whose treatment lasted longer; sessions after the last real one count as rated.
+        whose treatment lasted longer; sessions after the last real one count as rated, and follow
+        each other at the usual pace of the study.
         """
         could = self._could_be_rated(rng)
         alliance = np.where(could, alliance, np.nan)
@@ -90,8 +99,9 @@ class DropOutNull:
         kept = could & before
         rows = RiskRows(covariates[kept], leaves[kept].astype(float), np.nonzero(kept)[0])
         start = np.concatenate([[0], np.cumsum(could.sum(axis=1))]).astype(np.int64)
-        session = self._sessions()[could]
-        return DrawnDropOut(start, session, alliance[could], kept[could], rows)
+        session = self._counted_on(self.session, 1.0)[could]
+        day = self._counted_on(self.day, self.pace)[could]
+        return DrawnDropOut(start, session, day, alliance[could], kept[could], rows)
 
     def _could_be_rated(self, rng: np.random.Generator) -> BoolArray:
         length = self.length.copy()
@@ -104,11 +114,19 @@ class DropOutNull:
         beyond = (step >= self.length[:, None]) & (step < length[:, None])
         return self.rated | beyond
 
-    def _sessions(self) -> FloatArray:
-        """Session numbers, counted on from the last rated session."""
+    def _counted_on(self, values: FloatArray, per_step: float) -> FloatArray:
+        """Session numbers or days, counted on from the last rated session."""
         n = len(self.rated)
         last = np.maximum(self.length - 1, 0)
-        number = self.session[np.arange(n), last]
+        at_last = values[np.arange(n), last]
         step = np.arange(self.rated.shape[1])
-        onward = number[:, None] + step - last[:, None]
-        return np.where(self.rated, self.session, onward)
+        onward = at_last[:, None] + per_step * (step - last[:, None])
+        return np.where(self.rated, values, onward)
+
+
+def usual_pace(rated: BoolArray, day: FloatArray) -> float:
+    """Median of the days per step between neighbouring ratings with a date; NaN without any."""
+    client, step = np.nonzero(rated & np.isfinite(day))
+    same = np.diff(client) == 0
+    apart = np.diff(day[client, step])[same] / np.diff(step)[same]
+    return float(np.median(apart)) if apart.size else np.nan

@@ -78,9 +78,11 @@ def _median(values: FloatArray) -> float:
     return float(np.median(values)) if values.size else np.nan
 
 
-def runnable(rules: Mapping[str, RuptureRule], pooled: PooledScale) -> dict[str, RuptureRule]:
-    """The rules that do not refuse this sample."""
-    return {name: rule for name, rule in rules.items() if not refusal(rule, pooled)}
+def runnable(
+    rules: Mapping[str, RuptureRule], pooled: PooledScale, dated: bool = False
+) -> dict[str, RuptureRule]:
+    """The rules that do not refuse this sample. ``dated``: the day of some rating is known."""
+    return {name: rule for name, rule in rules.items() if not refusal(rule, pooled, dated)}
 
 
 def find(
@@ -89,10 +91,11 @@ def find(
     """Every rule on one data set, with the SDs of that data set."""
     score = courses.alliance[courses.rated]
     pooled = pooled_of(courses.start, score, known)
-    session, start = courses.session_of_row, courses.start
+    start, session, day = courses.start, courses.session_of_row, courses.day_of_row
     return {
         name: Found(
-            scan(start, session, score, rule, pooled), scan(start, session, -score, rule, pooled)
+            scan(start, session, score, rule, pooled, day),
+            scan(start, session, -score, rule, pooled, day),
         )
         for name, rule in rules.items()
     }
@@ -111,6 +114,7 @@ def shuffled_prevalence(
     unmake ruptures.
     """
     score, start = courses.alliance[courses.rated], courses.start
+    session, day = courses.session_of_row, courses.day_of_row
     pooled = pooled_of(start, score, known)
     client = np.repeat(np.arange(start.size - 1), np.diff(start))
     rng = np.random.default_rng([seed, 7])
@@ -118,7 +122,7 @@ def shuffled_prevalence(
     for _ in range(n_sets):
         order = np.lexsort((rng.random(score.size), client))
         for name, rule in rules.items():
-            label = scan(start, courses.session_of_row, score[order], rule, pooled).label
+            label = scan(start, session, score[order], rule, pooled, day).label
             evaluable = int((label != NOT_EVALUABLE).sum())
             found[name].append(_ratio(100 * n_ruptured(label), evaluable))
     return {name: float(np.mean(values)) for name, values in found.items() if values}

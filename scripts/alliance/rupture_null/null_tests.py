@@ -106,11 +106,12 @@ def _landmark_terms(courses: Courses, plan: OutcomePlan, landmark: int) -> dict[
     score = courses.alliance[rated]
     if score.size < 2:
         return {}
+    session, day = courses.session[rated], courses.day_of_row[rated[courses.rated]]
     pooled = pooled_of(start, score, plan.known)
     numbers = client_numbers(courses, landmark)
     terms: dict[Key, Term] = {}
     for name, rule in plan.rules.items():
-        label = scan(start, courses.session[rated], score, rule, pooled).label
+        label = scan(start, session, score, rule, pooled, day).label
         got = client_terms(label, numbers, courses.therapist, plan.smallest_group)
         terms |= {(name, f"landmark_{landmark}", term): value for term, value in got.items()}
     return terms
@@ -169,7 +170,7 @@ def _drop_out_terms(
     pooled = pooled_of(data.start, data.alliance[data.rated], plan.known)
     terms: dict[Key, Term] = {}
     for name, rule in plan.prospective.items():
-        whole = scan(drawn.start, drawn.session, drawn.score, rule, pooled)
+        whole = scan(drawn.start, drawn.session, drawn.score, rule, pooled, drawn.day)
         got = drop_out_terms(
             drawn.cut(whole), drawn.rows, plan.smallest_group, plan.drop_out.coefficients
         )

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from alliance.ruptures import kernel
 from alliance.ruptures.engine import rule_codes, rule_numbers
-from alliance.ruptures.episodes import (
+from alliance.ruptures.episodes import LABELS, STATUSES
+from alliance.ruptures.horizon import (
     INDETERMINATE,
-    LABELS,
-    NO_LIMIT,
     REPAIRED,
-    STATUSES,
     UNREPAIRED,
+    WEEKS,
+    end_row,
+    status_of,
 )
 from alliance.ruptures.result import PooledScale
 from alliance.ruptures.rules import RuptureRule
@@ -56,16 +57,35 @@ class Scan:
 
 
 def scan(
-    start: IntArray, session: FloatArray, score: FloatArray, rule: RuptureRule, pooled: PooledScale
+    start: IntArray,
+    session: FloatArray,
+    score: FloatArray,
+    rule: RuptureRule,
+    pooled: PooledScale,
+    day: FloatArray | None = None,
 ) -> Scan:
-    """Apply a rule to clients given as contiguous rows (``kernel.scan``)."""
+    """Apply a rule to clients given as contiguous rows (``kernel.scan``).
+
+    Parameters
+    ----------
+    day : (rows,) NaN where unknown; only rules with a horizon in weeks need it.
+
+    Raises
+    ------
+    ValueError
+        For such a rule without days.
+    """
+    horizon, unit = rule.horizon_codes
+    if day is None:
+        if unit == WEEKS:
+            raise ValueError(f"rule {rule.id} counts weeks and needs the days of the ratings")
+        day = np.full(session.size, np.nan)
     threshold = rule.thresholds(np.diff(start))
     reference, scale, flag, state, close_row = kernel.scan(
-        start, session, score, threshold, rule_codes(rule), rule_numbers(rule, pooled)
+        start, session, day, score, threshold, rule_codes(rule), rule_numbers(rule, pooled)
     )
-    horizon = NO_LIMIT if rule.horizon is None else rule.horizon
     label, depth, latency = _tally(
-        start, score, reference, scale, flag, state, close_row, horizon,
+        start, day, score, reference, scale, flag, state, close_row, horizon, unit,
         rule.client_label == "last_episode",
     )  # fmt: skip
     return Scan(flag, state, close_row, label, depth, latency)
@@ -74,6 +94,7 @@ def scan(
 @numba.njit(cache=True)
 def _tally(
     start: np.ndarray,
+    day: np.ndarray,
     score: np.ndarray,
     reference: np.ndarray,
     scale: np.ndarray,
@@ -81,6 +102,7 @@ def _tally(
     state: np.ndarray,
     close_row: np.ndarray,
     horizon: int,
+    unit: int,
     by_last: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Labels of clients as ``episodes.client_table`` gives them, depth and latency of episodes."""
@@ -97,19 +119,13 @@ def _tally(
             if not flag[t]:
                 continue
             close, stop = close_row[t], start[client + 1]
-            end = stop if close == kernel.NO_ROW else close
-            if end - t > horizon:
-                end = t + horizon + 1
             lowest = score[t]
-            for later in range(t, end):
+            for later in range(t, end_row(t, close, stop, day, horizon, unit)):
                 lowest = min(lowest, score[later])
             depth[episode] = (reference[t] - lowest) / scale[t]
-            last = INDETERMINATE
-            if close != kernel.NO_ROW and close - t <= horizon:
-                last = REPAIRED
+            last = status_of(t, close, start[client], stop, day, horizon, unit)
+            if last == REPAIRED:
                 latency[episode] = close - t
-            elif stop - 1 - t >= horizon:
-                last = UNREPAIRED
             worst = _worse(worst, last)
             episode += 1
         status = last if by_last else worst

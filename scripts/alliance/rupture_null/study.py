@@ -16,7 +16,7 @@ from alliance.rupture_null.noise import Found, find, runnable
 from alliance.rupture_null.null_model import NullModel, fit_null_model
 from alliance.rupture_null.null_tests import OutcomePlan, observed_terms, plan_tests
 from alliance.rupture_null.outcome_tests import Term
-from alliance.ruptures.engine import pooled_scale
+from alliance.ruptures.engine import pooled_scale, ratings_of
 from alliance.ruptures.outcome_tests import SMALLEST_GROUP
 from alliance.ruptures.rules import RuptureRule
 from alliance.study import Study
@@ -84,12 +84,12 @@ def null_study(
     if isinstance(made, Refusal):
         return made
     courses, series = made
-    scores = sessions[["client", "session"]].assign(score=sessions[spec.score])
+    scores = ratings_of(sessions, spec.score)
     table = pd.DataFrame(columns=list(COLUMNS)) if reliability is None else reliability
     scale = spec.component or "total"
     rcn = coefficient_of(table, spec.measure, "within_client", "Rcn", scale)
     known = pooled_scale(scores, rcn, coefficient_of(table, spec.measure, "total", "alpha", scale))
-    runs = runnable(rules, known)
+    runs = runnable(rules, known, courses.dated)
     plan = plan_tests(courses, runs, known, max(SMALLEST_GROUP, study.privacy.smallest_cell))
     outcome = [] if spec.outcome is None else [spec.outcome]
     return NullStudy(

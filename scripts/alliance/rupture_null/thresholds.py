@@ -127,8 +127,9 @@ def largest_deviation(
     a client is flagged exactly when the threshold is not above this deviation.
     """
     never = np.full(start.size - 1, NEVER)
+    no_day = np.full(session.size, np.nan)  # without a rupture no horizon begins
     reference, scale, _, state, _ = kernel.scan(
-        start, session, score, never, rule_codes(rule), rule_numbers(rule, pooled)
+        start, session, no_day, score, never, rule_codes(rule), rule_numbers(rule, pooled)
     )
     evaluated = state == kernel.INTACT
     units = np.where(evaluated, scale, 1.0)

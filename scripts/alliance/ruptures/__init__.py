@@ -6,6 +6,7 @@ from alliance.ruptures.engine import (
     detect_all,
     pooled_scale,
     prepare,
+    ratings_of,
 )
 from alliance.ruptures.episodes import summarise
 from alliance.ruptures.outcome_tests import client_outcome_rows, prevalence_rows
@@ -29,6 +30,7 @@ __all__ = [
     "pooled_scale",
     "prepare",
     "prevalence_rows",
+    "ratings_of",
     "rupture_analysis",
     "rupture_outcomes",
     "rupture_rows",

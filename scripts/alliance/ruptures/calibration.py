@@ -95,7 +95,8 @@ def calibrated_thresholds(
     if rule.minimum_drop:
         raise ValueError("a rule with minimum_drop has no threshold in units alone")
     model = model or NoiseModel()
-    patient = rule.model_copy(update={"threshold": NEVER})
+    # Without a rupture no horizon begins, and noise has no dates.
+    patient = rule.model_copy(update={"threshold": NEVER, "horizon_unit": "sessions"})
     rng = np.random.default_rng(seed)
     thresholds = {}
     for length in sorted(lengths):

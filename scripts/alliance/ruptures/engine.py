@@ -52,13 +52,23 @@ def pooled_scale(
     )
 
 
+def ratings_of(sessions: pd.DataFrame, column: str) -> pd.DataFrame:
+    """``client, session, day, score`` of one column of the scored sessions, for :func:`prepare`."""
+    keys = [name for name in ("client", "session", "day") if name in sessions]
+    return sessions[keys].assign(score=sessions[column])
+
+
 def prepare(scores: pd.DataFrame) -> Series:
     """Sort and check the scores; rows without a score are no ratings, their clients stay.
+
+    Parameters
+    ----------
+    scores : ``client, session, score`` and, if known, ``day``: days since any date of the client.
 
     Raises
     ------
     ValueError
-        If a column is absent, a session has no number, or a client has a session twice.
+        If a column is absent, a session has no number, a client has a session twice, or days fall.
     """
     absent = [name for name in ("client", "session", "score") if name not in scores.columns]
     if absent:
@@ -68,16 +78,26 @@ def prepare(scores: pd.DataFrame) -> Series:
     codes, clients = pd.factorize(scores["client"], sort=True)
     session = scores["session"].to_numpy(dtype=float)
     score = scores["score"].to_numpy(dtype=float, na_value=np.nan)
+    day = np.full(score.size, np.nan)
+    if "day" in scores:
+        day = scores["day"].to_numpy(dtype=float, na_value=np.nan)
     order = np.lexsort((session, codes))
-    codes, session, score = codes[order], session[order], score[order]
+    codes, session, day, score = codes[order], session[order], day[order], score[order]
     if np.any((np.diff(codes) == 0) & (np.diff(session) == 0)):
         raise ValueError("a client has two rows for the same session; clean the data first")
     rated = ~np.isnan(score)
     if not np.isfinite(score[rated]).all():
         raise ValueError("a score is infinite; clean the data first")
+    _check_days(codes[rated], day[rated])
     counts = np.bincount(codes[rated], minlength=len(clients))
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Series(pd.Index(clients), start, session[rated], score[rated])
+    return Series(pd.Index(clients), start, session[rated], day[rated], score[rated])
+
+
+def _check_days(codes: np.ndarray, day: np.ndarray) -> None:
+    known = np.isfinite(day)
+    if np.any((np.diff(codes[known]) == 0) & (np.diff(day[known]) < 0)):
+        raise ValueError("a session has a day before that of an earlier one; clean the data first")
 
 
 def detect(scores: pd.DataFrame | Series, rule: RuptureRule, pooled: PooledScale) -> RuptureResult:
@@ -96,13 +116,14 @@ def detect(scores: pd.DataFrame | Series, rule: RuptureRule, pooled: PooledScale
         the reason in ``refused``.
     """
     series = scores if isinstance(scores, Series) else prepare(scores)
-    refused = refusal(rule, pooled)
+    refused = refusal(rule, pooled, series.dated)
     if refused:
         return _refused_result(rule, refused)
     threshold = rule.thresholds(series.n_sessions)
     found = kernel.scan(
         series.start,
         series.session,
+        series.day,
         series.score,
         threshold,
         rule_codes(rule),
@@ -124,8 +145,20 @@ def detect_all(
     return {name: detect(series, rule, pooled) for name, rule in rules.items()}
 
 
-def refusal(rule: RuptureRule, pooled: PooledScale) -> str:
-    """Why ``rule`` cannot be run on this sample; empty if it can."""
+NO_DATES = (
+    "the rule counts its horizon in weeks (horizon_unit: weeks), and no rated session has a date; "
+    "name the column of dates under columns: date in the study file, or let a copy of the rule "
+    "count sessions (horizon_unit: sessions)"
+)
+
+
+def refusal(rule: RuptureRule, pooled: PooledScale, dated: bool) -> str:
+    """Why ``rule`` cannot be run on this sample; empty if it can.
+
+    Parameters
+    ----------
+    dated : whether the day of any rating is known.
+    """
     if rule.refuses:
         return rule.refuses
     needed = {
@@ -135,14 +168,17 @@ def refusal(rule: RuptureRule, pooled: PooledScale) -> str:
     value, name = needed.get(rule.scale, (1.0, ""))
     if not 0 <= value <= 1:
         return f"the rule needs {name} of the measure, which is not known"
+    if rule.horizon_unit == "weeks" and not dated:
+        return NO_DATES
     return ""
 
 
 def _refused_result(rule: RuptureRule, reason: str) -> RuptureResult:
     nobody = prepare(pd.DataFrame({"client": [], "session": [], "score": []}))
     nothing = kernel.scan(
-        nobody.start, nobody.session, nobody.score, np.empty(0), rule_codes(rule), np.zeros(5)
-    )
+        nobody.start, nobody.session, nobody.day, nobody.score, np.empty(0), rule_codes(rule),
+        np.zeros(5),
+    )  # fmt: skip
     sessions, episode = session_table(rule, nobody, *nothing[:4])
     episodes = episode_table(rule, nobody, nothing, episode)
     clients = client_table(rule, nobody, nothing[3], episodes)
@@ -150,7 +186,7 @@ def _refused_result(rule: RuptureRule, reason: str) -> RuptureResult:
 
 
 def rule_codes(rule: RuptureRule) -> np.ndarray:
-    """(9,) integers of a rule as :func:`kernel.scan` takes them."""
+    """(10,) integers of a rule as :func:`kernel.scan` takes them."""
     excludes_gaps = rule.reference == "previous" and rule.on_gap == "exclude"
     return np.array(
         [
@@ -162,7 +198,7 @@ def rule_codes(rule: RuptureRule) -> np.ndarray:
             rule.sustained,
             int(excludes_gaps),
             sum(RUN_RULE_CODES[name] for name in set(rule.run_rules)),
-            kernel.NO_HORIZON if rule.horizon is None else rule.horizon,
+            *rule.horizon_codes,
         ],
         dtype=np.int64,
     )

@@ -7,6 +7,13 @@ import numpy as np
 import pandas as pd
 
 from alliance.ruptures import kernel
+from alliance.ruptures.horizon import (
+    DAYS_PER_WEEK,
+    INDETERMINATE,
+    REPAIRED,
+    UNREPAIRED,
+    follow,
+)
 from alliance.ruptures.result import RuptureResult, Series
 from alliance.ruptures.rules import RuptureRule
 from alliance.ruptures.wording import definition, in_brief
@@ -15,9 +22,7 @@ from alliance.small_cells import is_small, shown_counts
 STATUSES: tuple[str, ...] = ("repaired", "unrepaired", "indeterminate")
 LABELS: tuple[str, ...] = ("none", *STATUSES, "no_variance", "not_evaluable")
 SHAPES: tuple[str, ...] = ("V", "U", "decline", "L", "open")
-REPAIRED, UNREPAIRED, INDETERMINATE = range(3)
 BOTTOM = 0.5  # sessions within half a unit of the nadir are at the bottom: V has one, U more
-NO_LIMIT = np.iinfo(np.int64).max
 
 
 def session_table(
@@ -62,19 +67,19 @@ def episode_table(
     ``depth`` is the largest drop below the reference of the onset, in units; ``duration`` the
     rated sessions of the episode; ``area`` the drops summed over them (units x sessions, drops
     only); ``latency`` the rated sessions from onset to the return, which exceeds the horizon for a
-    late return and is missing without one before the next onset.
+    late return and is missing without one before the next onset. ``latency_weeks`` is the same by
+    the dates of onset and return, missing where one of them is not known.
     """
     reference, scale, flag, _, close_row = found
     onset = np.flatnonzero(flag)
     client = series.client_of_row[onset]
     stop = series.start[client + 1]
     close = close_row[onset]
-    end = np.where(close == kernel.NO_ROW, stop, close)
-    if rule.horizon is not None:
-        end = np.minimum(end, onset + rule.horizon + 1)
+    end, status = follow(onset, close, series.start[client], stop, series.day, *rule.horizon_codes)
     nadir, depth, area, at_bottom, falls = _measure(onset, end, series.score, reference, scale)
-    latency = np.where(close == kernel.NO_ROW, np.nan, close - onset)
-    status = _status(rule, latency, stop - 1 - onset)
+    returned = close != kernel.NO_ROW
+    latency = np.where(returned, close - onset, np.nan)
+    days = np.where(returned, series.day[close] - series.day[onset], np.nan)
     shape = _shape(status, latency, at_bottom, falls)
     return pd.DataFrame(
         {
@@ -89,17 +94,11 @@ def episode_table(
             "duration": (end - onset).astype(np.int64),
             "area": area,
             "latency": latency,
+            "latency_weeks": days / DAYS_PER_WEEK,
             "shape": pd.Categorical.from_codes(shape, list(SHAPES)),
             "status": pd.Categorical.from_codes(status, list(STATUSES)),
         }
     )
-
-
-def _status(rule: RuptureRule, latency: np.ndarray, later: np.ndarray) -> np.ndarray:
-    """Repaired within the horizon; unrepaired only where the whole horizon was observed."""
-    horizon = NO_LIMIT if rule.horizon is None else rule.horizon
-    repaired = latency <= horizon  # false where there was no return
-    return np.where(repaired, REPAIRED, np.where(later >= horizon, UNREPAIRED, INDETERMINATE))
 
 
 def _shape(
@@ -230,7 +229,8 @@ def summarise(
         ``pct_repaired`` is of the clients whose label is repaired or unrepaired, since a rupture
         near the end of the data is neither (NaN for a rule without a horizon, which never calls a
         rupture unrepaired). Medians are over episodes; of the latency over repaired ones. A rule
-        that was refused has its reason and no numbers.
+        that was refused has its reason and no numbers. Only a rule that counts weeks has
+        ``median_latency_weeks``.
     """
     words: dict[str, object] = {
         "rule": rule.id,
@@ -245,7 +245,7 @@ def summarise(
             "reason": result.refused, "hidden": "", "definition": definition(rule),
             "brief": in_brief(rule),
         }  # fmt: skip
-    hidden = _hidden(result, smallest_cell)
+    hidden = _hidden(result, smallest_cell) & set(numbers)
     numbers |= dict.fromkeys(hidden, np.nan)
     why = f"numbers of fewer than {smallest_cell} clients, or that would tell one, are hidden"
     return {
@@ -265,9 +265,11 @@ def _hidden(result: RuptureResult, smallest_cell: int) -> set[str]:
     if "n_ruptured" not in shown:
         hidden |= {"n_episodes", "median_depth"}
     episodes, state = result.episodes, result.sessions["state"]
+    repaired = episodes[episodes["status"] == "repaired"]
     people = {
         "median_depth": episodes["client"].nunique(),
-        "median_latency": episodes.loc[episodes["status"] == "repaired", "client"].nunique(),
+        "median_latency": repaired["client"].nunique(),
+        "median_latency_weeks": repaired.loc[repaired["latency_weeks"].notna(), "client"].nunique(),
         "n_gap_sessions": result.sessions.loc[state == "gap", "client"].nunique(),
         "pct_ceiling": _clients_at_ceiling(result),
     }
@@ -288,6 +290,8 @@ def _counts(result: RuptureResult, rule: RuptureRule) -> dict[str, float]:
     n_evaluable = n_ruptured + counts["none"] + counts["no_variance"]
     n_decided = counts["repaired"] + counts["unrepaired"] if rule.horizon else 0
     episodes = result.episodes
+    repaired = episodes[episodes["status"] == "repaired"]
+    weeks = {"median_latency_weeks": float(repaired["latency_weeks"].median())}
     return {
         "n_clients": len(result.clients),
         "n_evaluable": n_evaluable,
@@ -297,7 +301,7 @@ def _counts(result: RuptureResult, rule: RuptureRule) -> dict[str, float]:
         "pct_repaired": _percent(counts["repaired"], n_decided),
         "n_unrepaired": counts["unrepaired"],
         "n_indeterminate": counts["indeterminate"],
-        "median_latency": float(episodes.loc[episodes["status"] == "repaired", "latency"].median()),
+        "median_latency": float(repaired["latency"].median()),
         "median_depth": float(episodes["depth"].median()),
         "n_none": counts["none"],
         "n_no_variance": counts["no_variance"],
@@ -305,6 +309,7 @@ def _counts(result: RuptureResult, rule: RuptureRule) -> dict[str, float]:
         "n_episodes": len(episodes),
         "n_gap_sessions": int((result.sessions["state"] == "gap").sum()),
         "pct_ceiling": result.pct_ceiling,
+        **(weeks if rule.horizon_unit == "weeks" else {}),
     }
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from alliance.ruptures.horizon import NO_ROW, last_row
+
 PREVIOUS, MAX_PRIOR, MEAN_PRIOR, PERSON_MEAN, TREND_LINE = range(5)
 SAMPLE_SCALE, SD_OWN, SD_OWN_PRIOR, MOVING_RANGE = range(4)
 PRE_RUPTURE, TARGET_PERSON_MEAN, HALF_OF_DROP = range(3)
@@ -21,8 +23,6 @@ EIGHT_ON_ONE_SIDE, TWO_OF_THREE = 1, 2  # may be added
 RUN_LENGTH, BEYOND_SIGMAS = 8, 2.0
 TIE = 1e-9  # scores of questionnaires are sums of whole numbers: smaller differences are rounding
 MOVING_RANGE_TO_SD = 1.128  # mean range of two normal observations, in SDs
-NO_ROW = -1
-NO_HORIZON = 0
 
 
 @numba.njit(cache=True)
@@ -65,6 +65,7 @@ def moving_range_sd(score: np.ndarray) -> float:
 def scan(
     start: np.ndarray,
     session: np.ndarray,
+    day: np.ndarray,
     score: np.ndarray,
     threshold: np.ndarray,
     codes: np.ndarray,
@@ -76,9 +77,11 @@ def scan(
     ----------
     start : (n_clients + 1,) first row of each client, then the number of rows.
     session, score : (n_rows,) floats; ``session`` increases within a client.
+    day : (n_rows,) days, never falling within a client, NaN where unknown; read only for a horizon
+        in weeks.
     threshold : (n_clients,) units.
-    codes : (9,) integers: reference, scale, target, t_min, min_sessions, sustained, exclude gaps,
-        run rules, horizon (``NO_HORIZON``: none).
+    codes : (10,) integers: reference, scale, target, t_min, min_sessions, sustained, exclude gaps,
+        run rules, horizon (``horizon.NO_HORIZON``: none), its unit (``SESSIONS``, ``WEEKS``).
     numbers : (5,) floats: sample scale, floor of the scale, smallest drop in points, margin of the
         target in units, margin of the target in points.
 
@@ -102,6 +105,7 @@ def scan(
             continue
         _scan_client(
             session[first:stop],
+            day[first:stop],
             score[first:stop],
             threshold[client],
             codes,
@@ -119,6 +123,7 @@ def scan(
 @numba.njit(cache=True)
 def _scan_client(
     session: np.ndarray,
+    day: np.ndarray,
     score: np.ndarray,
     threshold: float,
     codes: np.ndarray,
@@ -135,13 +140,13 @@ def _scan_client(
         own_sd = moving_range_sd(score)
     person_mean = score.mean()
     count, mean, squares, highest = 0, 0.0, 0.0, -np.inf
-    open_at, run, target, line = NO_ROW, 0, np.nan, np.nan
+    open_at, last, run, target, line = NO_ROW, NO_ROW, 0, np.nan, np.nan
     late = NO_ROW  # the onset of an unrepaired episode whose return has not come yet
     held = False  # whether ratings are below the line since such an episode, without a break
     fresh = 0  # ratings before it belong to an earlier episode: no run goes back behind it
     for t in range(score.size):
         now = score[t]
-        if open_at != NO_ROW and codes[8] != NO_HORIZON and t - open_at > codes[8]:
+        if open_at != NO_ROW and t > last:
             late, open_at = open_at, NO_ROW
             held = score[t - 1] <= line + TIE
         if open_at != NO_ROW or late != NO_ROW:
@@ -175,6 +180,7 @@ def _scan_client(
             if state[t] == RUPTURED:
                 flag[t] = True
                 open_at, late, run = t, NO_ROW, 0
+                last = last_row(t, score.size, day, codes[8], codes[9])
                 line = reference[t] - max(threshold * scale[t], numbers[2])
                 target = _target(codes[2], numbers, score, t, reference[t], scale[t], person_mean)
                 if codes[2] == PRE_RUPTURE:

@@ -126,6 +126,8 @@ def _proportion_row(
     whole: int,
 ) -> Estimate:
     words, needed = SHARES[term]
+    if term == "indeterminate_share" and rule.horizon_unit == "weeks":
+        words = words.replace("to be decided", "or lacks the dates to be decided")
     common = _common(result, rule, analysis, term) | {
         "kind": "proportion",
         "estimand": f"Share of {words}; rule '{rule.label}' ({rule.verified})",

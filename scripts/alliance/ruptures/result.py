@@ -38,7 +38,7 @@ class RuptureResult:
         one row per rated session. ``deviation`` is ``(reference - score) / scale``: positive is a
         drop. ``episode`` is the episode a session belongs to, NA outside.
     episodes : ``rule, client, episode, onset, nadir, end, pre_score, depth, duration, area,
-        latency, shape, status``.
+        latency, latency_weeks, shape, status``; ``latency`` counts rated sessions.
     clients : ``rule, client, label, n_sessions, n_ruptures, n_repaired, n_unrepaired,
         n_indeterminate``, one row per client, also of those who cannot be evaluated.
     pct_ceiling : percent of ratings at the highest possible score; NaN where that is unknown.
@@ -57,18 +57,24 @@ class Series:
     """Scores as contiguous blocks of clients, sorted; made once for many rules.
 
     ``clients`` are all clients in order, ``start`` (n_clients + 1) their first rows; a client
-    without a rating has an empty block.
+    without a rating has an empty block. ``day`` is NaN where the date is not known.
     """
 
     clients: pd.Index
     start: np.ndarray
     session: np.ndarray
+    day: np.ndarray
     score: np.ndarray
 
     @property
     def n_sessions(self) -> np.ndarray:
         """Rated sessions of each client."""
         return np.diff(self.start)
+
+    @property
+    def dated(self) -> bool:
+        """Whether the day of any rating is known."""
+        return bool(np.isfinite(self.day).any())
 
     @property
     def client_of_row(self) -> np.ndarray:

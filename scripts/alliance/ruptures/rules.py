@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from alliance.problems import Problem, StudyError, suggest
+from alliance.ruptures.horizon import NO_HORIZON, SESSIONS, WEEKS
 
 Reference = Literal["previous", "max_prior", "mean_prior", "person_mean", "trend_line"]
 Scale = Literal[
@@ -90,7 +91,12 @@ class RuptureRule(BaseModel):
         2, description="Rated sessions a client needs before the rule applies."
     )
     horizon: Annotated[int, Field(ge=1)] | None = Field(
-        3, description="Rated sessions within which repair must come; null = no limit."
+        3, description="Rated sessions (or weeks) within which repair must come; null = no limit."
+    )
+    horizon_unit: Literal["sessions", "weeks"] = Field(
+        "sessions",
+        description="What `horizon` counts: rated sessions, or weeks from the date of the onset. "
+        "Weeks need dates of sessions.",
     )
     target: Literal["pre_rupture", "person_mean", "half_of_drop"] = Field(
         "pre_rupture", description="Level that counts as repair."
@@ -139,6 +145,12 @@ class RuptureRule(BaseModel):
             or isinstance(self.threshold, dict)
         )
 
+    @property
+    def horizon_codes(self) -> tuple[int, int]:
+        """The horizon and its unit as :mod:`alliance.ruptures.horizon` takes them."""
+        unit = WEEKS if self.horizon_unit == "weeks" else SESSIONS
+        return (NO_HORIZON if self.horizon is None else self.horizon), unit
+
     def thresholds(self, n_sessions: np.ndarray) -> np.ndarray:
         """The threshold of clients with ``n_sessions`` rated sessions, shape as given."""
         if not isinstance(self.threshold, dict):
@@ -159,6 +171,8 @@ def _refuse_unsound(rule: RuptureRule) -> None:
         raise ValueError("run_rules need reference: person_mean and target: person_mean")
     if rule.false_alarm is not None and (rule.minimum_drop or rule.run_rules):
         raise ValueError("false_alarm cannot go with minimum_drop or run_rules")
+    if rule.horizon is None and rule.horizon_unit == "weeks":
+        raise ValueError("horizon_unit: weeks needs a number of weeks under horizon")
     if rule.lookahead != rule.uses_future:
         raise ValueError(f"lookahead must be {str(rule.uses_future).lower()} for this rule")
 

@@ -80,6 +80,13 @@ def repair_in_words(rule: RuptureRule) -> str:
     times = f" for {rule.sustained} ratings in a row" if rule.sustained > 1 else ""
     if rule.horizon is None:
         return f"It is repaired when a later rating regains {target}{times}, else not decided."
+    if rule.horizon_unit == "weeks":
+        weeks = "a week" if rule.horizon == 1 else f"{rule.horizon} weeks"
+        return (
+            f"It is repaired when a rating within {weeks} of it regains {target}{times}, not "
+            f"repaired when none does although ratings go on until {weeks} after it or longer, and "
+            "not decided when they end earlier or dates that would decide are missing."
+        )
     if rule.horizon == 1:
         return (
             f"It is repaired when the next rating regains {target}{times}, not repaired when it "

@@ -91,6 +91,16 @@ def rows_by_rule(
     return rows
 
 
+def _by_weeks(summary: pd.DataFrame) -> str:
+    """What is said of rules that count weeks, which alone have that number; empty without any."""
+    if "median_latency_weeks" not in summary:
+        return ""
+    known = summary[summary["median_latency_weeks"].notna()]
+    medians = [f"{r.label} {number(r.median_latency_weeks, 1)}" for r in known.itertuples()]
+    said = " Under rules that count weeks, also what missing dates leave open counts as not seen"
+    return f"{said}; median latency in weeks: {'; '.join(medians)}." if medians else f"{said}."
+
+
 def rupture_rules_table(summary: pd.DataFrame, name: str, label: str) -> ApaTable:
     """One row per rule.
 
@@ -120,7 +130,7 @@ def rupture_rules_table(summary: pd.DataFrame, name: str, label: str) -> ApaTabl
         "Latency: rated sessions until repair; depth: in units of the rule. Not seen: treatment or "
         f"data ended before it could be decided. {LOOKS_AHEAD_EXPLAINED} Rules differ in what they "
         "call a rupture; ratings "
-        f"that vary by chance alone also produce some.{_at_ceiling(summary)}",
+        f"that vary by chance alone also produce some.{_at_ceiling(summary)}{_by_weeks(summary)}",
     )
     return ApaTable(
         f"ruptures_{name}", title_of("Ruptures and Repairs by Rule", label),

@@ -26,7 +26,7 @@ def ruptures_methods(x: TextInputs) -> Passage | None:
     said = [
         "A rupture was called where a rating dropped from its reference by at least the threshold "
         "of a declared rule, a repair where it came back to the target of the rule within the "
-        "rule's number of rated sessions; ruptures that could not be followed that long are "
+        f"rule's number of {_horizons(x)} are "
         "indeterminate, not unrepaired. Several rules are reported, because ratings "
         "that vary by chance alone also give ruptures and repairs."
     ]
@@ -43,6 +43,16 @@ def ruptures_methods(x: TextInputs) -> Passage | None:
             f"number (Holm). {NULL_LEAVES_OUT}"
         )
     return passage("Ruptures and repairs", said)
+
+
+def _horizons(x: TextInputs) -> str:
+    """What the rules of the study count, and which ruptures that leaves undecided."""
+    named = {rule for spec in x.study.ruptures.values() for rule in spec.rules}
+    by_weeks = {r for r in named if r in x.rules and x.rules[r].horizon_unit == "weeks"}
+    if not by_weeks:
+        return "rated sessions; ruptures that could not be followed that long"
+    units = "weeks" if by_weeks == named else "rated sessions or, by rule, weeks"
+    return f"{units}; ruptures that could not be followed that long, or lack the dates for it,"
 
 
 _TESTS = {
