@@ -333,6 +333,22 @@ def test_a_known_bias_of_several_estimators_is_told_once():
     assert "- REML: short treatments." in text
 
 
+def test_methods_name_the_unit_in_which_repair_is_timed():
+    x = inputs(fixed_study())
+    plain = markdown(methods_text(x))
+    assert "within the rule's number of rated sessions; ruptures that could not be" in plain
+    weekly = {k: r.model_copy(update={"horizon_unit": "weeks"}) for k, r in x.rules.items()}
+    assert len(weekly) > 1
+    text = markdown(methods_text(replace(x, rules=weekly)))
+    assert "number of weeks; ruptures that could not be followed that long, or lack the dates" in (
+        text
+    )
+    some = dict(x.rules) | dict(list(weekly.items())[:1])
+    assert "number of rated sessions or, by rule, weeks;" in markdown(
+        methods_text(replace(x, rules=some))
+    )
+
+
 def test_each_kind_of_rupture_test_has_its_sentence_only_where_it_was_made():
     rows = synthetic.estimates()
     plain = markdown(methods_text(inputs(fixed_study(), estimates=rows)))

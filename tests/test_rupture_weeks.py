@@ -289,6 +289,21 @@ def test_the_definition_names_the_unit():
     assert "next 3 ratings" in repair_in_words(rule(horizon_unit="sessions"))
 
 
+def test_the_share_of_undecided_clients_says_that_dates_may_be_lacking():
+    scores = table([10, 5, 10], [0, 7, NAN])
+    told = {}
+    for unit in ("weeks", "sessions"):
+        asked = rule(horizon_unit=unit)
+        rows = prevalence_rows(
+            detect(scores, asked, SCALE), asked, RuptureAnalysis("client_rated", "alliance")
+        )
+        told[unit] = next(row for row in rows if row.term.startswith("indeterminate_share"))
+    assert "or lacks the dates to be decided" in told["weeks"].estimand
+    assert told["weeks"].estimate == 1.0
+    assert "dates" not in told["sessions"].estimand
+    assert told["sessions"].estimate == 0.0
+
+
 def test_the_table_tells_latencies_in_both_units():
     scores = table([10, 10, 5, 10], [0, 7, 14, 35])
     rules = {"by_weeks": rule(id="by_weeks", label="By weeks"), "other": rule(id="other")}
