@@ -282,9 +282,9 @@ def test_ratings_without_days_cannot_be_scanned_in_weeks():
 
 def test_the_definition_names_the_unit():
     assert repair_in_words(rule()).startswith(
-        "It is repaired when a rating within 3 weeks of it regains the rating before the rupture"
+        "It is repaired when a rating at most 3 weeks later regains the rating before the rupture"
     )
-    assert "a rating within a week of it regains" in repair_in_words(rule(horizon=1))
+    assert "a rating at most a week later regains" in repair_in_words(rule(horizon=1))
     assert "dates that would decide are missing" in repair_in_words(rule())
     assert "next 3 ratings" in repair_in_words(rule(horizon_unit="sessions"))
 

@@ -83,9 +83,9 @@ def repair_in_words(rule: RuptureRule) -> str:
     if rule.horizon_unit == "weeks":
         weeks = "a week" if rule.horizon == 1 else f"{rule.horizon} weeks"
         return (
-            f"It is repaired when a rating within {weeks} of it regains {target}{times}, not "
-            f"repaired when none does although ratings go on until {weeks} after it or longer, and "
-            "not decided when they end earlier or dates that would decide are missing."
+            f"It is repaired when a rating at most {weeks} later regains {target}{times}, not "
+            f"repaired when none does although ratings go on for {weeks} or longer, and not "
+            "decided when they end earlier or dates that would decide are missing."
         )
     if rule.horizon == 1:
         return (
