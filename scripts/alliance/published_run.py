@@ -12,11 +12,12 @@ number may be off depends on how it was made:
   Carlo error, four standard errors of the difference of two runs of the same effective size
   (Vehtari et al., 2021, Bayesian Analysis 16, 667-718): for a mean sqrt(2) SD / sqrt(ESS); for a
   limit of a 95% interval 2.67 times as much, as the density of a normal distribution is low there.
+  Tables and figures of draws have rules of their own (:mod:`alliance.published_draws`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,17 @@ import pandas as pd
 from scipy import stats
 
 from alliance.problems import Problem
+from alliance.published_draws import (
+    LEAST_ESS,
+    LIMIT_FACTOR,
+    MC_ERRORS,
+    SUMMARISED,
+    Summary,
+    allowed_in_check,
+    allowed_in_row,
+    is_table_of_checks,
+    on_the_logarithm,
+)
 
 Verdict = Literal["reproduced", "differs", "missing", "new"]
 Part = Literal["estimates", "figure", "table"]
@@ -55,11 +67,9 @@ MOST_SHOWN = 20
 OF_SE = 1e-3
 RELATIVE = 1e-4
 FLOOR = 1e-9
-MC_ERRORS, LIMIT_FACTOR = 4.0, 2.67
-LEAST_ESS = 400.0  # what the diagnostics gate asks for
 PROBABILITIES = ("probability", "mean_probability")
 OF_PROBABILITY = 1e-3  # at an optimum, which is known to a small part of its standard error
-OF_RANGE_SAMPLED = 0.05  # figures and tables of draws: five hundredths of the column's range
+OF_SAMPLED = 0.05  # numbers of draws without an interval: five hundredths of themselves
 
 
 @dataclass(frozen=True)
@@ -135,19 +145,19 @@ def _monte_carlo(row: pd.Series, column: str) -> float:
     ess = row["ess_min"] if np.isfinite(row["ess_min"]) else LEAST_ESS
     sd = row["se"] if np.isfinite(row["se"]) else abs(row["ci_high"] - row["ci_low"]) / 3.92
     if not np.isfinite(sd):
-        return OF_RANGE_SAMPLED * abs(float(row[column]))
+        return OF_SAMPLED * abs(float(row[column]))
     errors = MC_ERRORS * np.sqrt(2.0) / np.sqrt(max(ess, 1.0))
     error = errors * sd
     if column.startswith("std_within"):
         width = _span(row, "std_within_low", "std_within_high")
         if not np.isfinite(width):
-            return OF_RANGE_SAMPLED
+            return OF_SAMPLED
         return float(errors * width / 3.92 * (1.0 if column == "std_within" else LIMIT_FACTOR))
     if column == "pd":  # a share of draws; at most as exact as one draw in all
         share = float(row["pd"])
         return float(max(errors * np.sqrt(share * (1.0 - share)), MC_ERRORS / ess))
     if column in ("sd_random_slope", "pct_clients_same_sign"):
-        return OF_RANGE_SAMPLED * abs(float(row[column]))
+        return OF_SAMPLED * abs(float(row[column]))
     return float(error * (LIMIT_FACTOR if column in ("ci_low", "ci_high") else 1.0))
 
 
@@ -173,6 +183,9 @@ def compare_runs(
             found.append(_whole(part, name, "missing"))
         elif set(KEYS) <= set(table.columns):
             found += compare_estimates(part, name, table, own)
+        elif (summarise := _summary_of(table)) is not None and _summary_of(own) is not None:
+            found += compare_tables(part, name, _words_of(table), _words_of(own))
+            found += compare_summaries(part, name, summarise(table), summarise(own))
         else:
             found += compare_tables(part, name, table, own)
     found += [_whole(part, name, "new") for part, name in obtained if (part, name) not in published]
@@ -251,6 +264,31 @@ def compare_tables(
             yield from _compare_column(part, name, column, published, obtained, sampled)
 
 
+def _summary_of(table: pd.DataFrame) -> Callable[[pd.DataFrame], Iterator[Summary]] | None:
+    """How a figure is summarised whose bins or grid lie where the draws do; None for others."""
+    found = [rule for columns, rule in SUMMARISED.items() if columns <= set(table.columns)]
+    return found[0] if found else None
+
+
+def _words_of(table: pd.DataFrame) -> pd.DataFrame:
+    """What a figure says beside its numbers, once each."""
+    words = table.select_dtypes(exclude="number").drop_duplicates(ignore_index=True)
+    return words.astype(object)
+
+
+def compare_summaries(
+    part: Part, name: str, published: Iterable[Summary], obtained: Iterable[Summary]
+) -> Iterator[Comparison]:
+    """Figures by the numbers that stand for their histograms and curves."""
+    left, right = ({(s.row, s.column): s for s in side} for side in (published, obtained))
+    for (row, column), before in left.items():
+        now = right[row, column].value if (row, column) in right else np.nan
+        yield _number(part, name, row, column, before.value, now, before.tolerance)
+    for row, column in right.keys() - left.keys():
+        now = f"{right[row, column].value:.10g}"
+        yield Comparison(part, name, row, column, "", now, np.nan, np.nan, "new")
+
+
 def _sampled_rows(table: pd.DataFrame) -> pd.Series:
     """Rows whose words say that they come from draws."""
     words = table.select_dtypes(exclude="number").astype(object).fillna("").astype(str)
@@ -270,28 +308,50 @@ def _compare_column(
     numeric = all(_is_numeric(table[column]) for table in (published, obtained))
     drawn = any(column.startswith(word) for word in SAMPLED_COLUMNS)
     spread = float(np.ptp(published[column].dropna())) if numeric and len(published) else 0.0
+    checks = is_table_of_checks(published.columns)
     pairs = zip(published[column], obtained[column], sampled, strict=True)
     for at, (before, now, by_row) in enumerate(pairs):
         where = _place(published, at)
         if not numeric:
             yield _word(part, name, where, column, before, now)
-        elif not (pd.isna(before) and pd.isna(now)):
-            allowed = _allowed(before, spread, column, drawn or bool(by_row))
+        elif pd.isna(before) and pd.isna(now):
+            continue
+        elif checks:
+            yield _check(part, name, where, published, at, column, now)
+        else:
+            draws = drawn or by_row
+            row = published.iloc[at]
+            allowed = _allowed_of_draws(row, column) if draws else _allowed(before, spread, column)
             yield _number(part, name, where, column, before, now, allowed)
+
+
+def _check(
+    part: Part, name: str, where: str, published: pd.DataFrame, at: int, column: str, now: float
+) -> Comparison:
+    """A number of the table of checks; Bayes factors by their logarithm."""
+    before, allowed = published[column].iloc[at], allowed_in_check(published, at, column)
+    if not on_the_logarithm(published["check"].iloc[at], column):
+        return _number(part, name, where, column, before, now, allowed)
+    logs = np.log([before, now])
+    return _number(part, name, where, f"logarithm of {column}", logs[0], logs[1], allowed)
 
 
 def _is_numeric(values: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
 
 
-def _allowed(value: float, spread: float, column: str, sampled: bool) -> float:
+def _allowed_of_draws(row: pd.Series, column: str) -> float:
+    if column.startswith("n_"):
+        return 0.0
+    return OF_PROBABILITY if column in PROBABILITIES else allowed_in_row(row, column)
+
+
+def _allowed(value: float, spread: float, column: str) -> float:
     if column.startswith("n_"):
         return 0.0
     size = 0.0 if pd.isna(value) else abs(value)
     if column in PROBABILITIES:
         return OF_PROBABILITY
-    if sampled:
-        return max(OF_RANGE_SAMPLED * max(spread, size), FLOOR)
     return max(RELATIVE * size, RELATIVE * 1e-2 * spread, FLOOR)
 
 
