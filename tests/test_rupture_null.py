@@ -30,6 +30,7 @@ from alliance.rupture_null.null_model import (
 from alliance.rupture_null.null_tests import null_distributions, observed_terms, plan_tests
 from alliance.rupture_null.outcome_tests import (
     Term,
+    _mark_term,
     client_numbers,
     client_terms,
     session_pairs,
@@ -481,6 +482,18 @@ def test_a_planted_session_effect_is_found_and_its_size_is_right():
         assert abs(terms[name].estimate - 2.0) < 4 * terms[name].se
         assert terms[name].statistic > 10
     assert abs(terms["in_rupture"].statistic) < 3.5
+
+
+def test_clients_with_one_row_are_not_counted_as_used():
+    """An intercept of its own explains a single row, which the regression drops."""
+    rng = np.random.default_rng(5)
+    x, y = rng.standard_normal((21, 2)), rng.standard_normal(21)
+    client = np.array([*np.repeat(np.arange(5), 4), 5])
+    fit = within_least_squares(x, y, client)
+    assert (fit.n_obs, fit.n_clients) == (20, 5)
+    assert fit.df == fit.n_clients - 1
+    term = _mark_term("onset", ["onset", "in_rupture"], fit, {"onset": 12}, client, "")
+    assert (term.n_obs, term.n_clients) == (20, 5)
 
 
 def test_small_groups_are_refused(made):

@@ -45,7 +45,8 @@ GROUPS = {"none": NONE, "repaired": LABEL_REPAIRED, "unrepaired": LABEL_UNREPAIR
 
 @dataclass(frozen=True)
 class Term:
-    """One estimate of one test. ``n_clients``, ``n_obs`` are of the regression.
+    """One estimate of one test. ``n_clients``, ``n_obs`` are of the regression: within clients
+    without those who have a single row. Of a term without estimate, they are what was at hand.
 
     Attributes
     ----------
@@ -330,7 +331,7 @@ def _mark_term(
         return Term(n_obs=client.size, n_clients=n, cells=cells, reason=why)
     weights = np.zeros(fit.coefficients.size)
     weights[kept.index(name)] = 1.0
-    return Term(*fit.contrast(weights), fit.df, client.size, n, cells)
+    return Term(*fit.contrast(weights), fit.df, fit.n_obs, fit.n_clients, cells)
 
 
 def deviations(values: FloatArray, client: IntArray) -> FloatArray:

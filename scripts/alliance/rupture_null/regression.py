@@ -26,11 +26,16 @@ _NO_CLUSTERS = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True)
 class Regression:
-    """Coefficients (p,) and their covariance (p, p); ``df`` of t tests."""
+    """Coefficients (p,) and their covariance (p, p); ``df`` of t tests.
+
+    ``n_obs`` and, of regressions within clients, ``n_clients`` are those that were used.
+    """
 
     coefficients: FloatArray
     covariance: FloatArray
     df: float
+    n_obs: int = 0
+    n_clients: int = 0
 
     def contrast(self, weights: FloatArray) -> tuple[float, float]:
         """Estimate and standard error of a weighted sum of coefficients."""
@@ -54,7 +59,8 @@ def least_squares(
     independent, beta, covariance, groups = _ols(np.ascontiguousarray(design), outcome, codes)
     if not independent:
         return None
-    return Regression(beta, covariance, n - p if clusters is None else groups - 1)
+    df = n - p if clusters is None else groups - 1
+    return Regression(beta, covariance, df, n, 0 if clusters is None else groups)
 
 
 def within_least_squares(

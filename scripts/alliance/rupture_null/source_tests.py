@@ -122,7 +122,9 @@ def session_source_terms(
                 continue
             weights = np.zeros(fit.coefficients.size)
             weights[kept.index(name)] = 1.0
-            terms[name + ending] = Term(*fit.contrast(weights), fit.df, client.size, n, cells)
+            terms[name + ending] = Term(
+                *fit.contrast(weights), fit.df, fit.n_obs, fit.n_clients, cells
+            )
     return terms
 
 
