@@ -27,6 +27,10 @@ except ModuleNotFoundError as error:
 
 MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_hex(32))'"
 ROOT = Path(__file__).resolve().parents[1]
+DOES_NOT_LOAD = (
+    "The draft {file} was written but does not load; that is a mistake of this program, not of "
+    "your data. Mend these lines of it, or delete it and name fewer files:"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(text, encoding="utf-8")
-    load_study(target)  # a draft that does not load would be our own mistake
+    try:
+        load_study(target)
+    except StudyError as error:
+        print(f"{DOES_NOT_LOAD.format(file=target.relative_to(root))}\n{error}", file=sys.stderr)
+        return 1
     _tell(target.relative_to(root), text, tables)
     return 0
 

@@ -420,3 +420,13 @@ def test_no_file_takes_the_name_of_another(project):
         "wai": "wai.csv", "wai_3": "wai_3.csv", "wai_4": "later/wai.csv",
     }  # fmt: skip
     assert [raw.name for raw in tables.values()] == list(tables)
+
+
+def test_a_draft_that_does_not_load_is_told_and_is_no_stack_trace(project, capsys, monkeypatch):
+    (project / "x.csv").write_text("id,session,phq9\n1,1,3\n1,2,4\n")
+    monkeypatch.setattr(start_study, "study_text", lambda draft: "study: 1\nunknown: 2\n")
+    assert start_study.main(["--root", str(project), "--id", "mine", str(project / "x.csv")]) == 1
+    told = capsys.readouterr().err
+    assert "config/studies/mine.yaml was written but does not load" in told
+    assert "unknown" in told
+    assert "Traceback" not in told
