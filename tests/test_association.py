@@ -13,6 +13,7 @@ from scipy import stats
 from alliance.estimates import to_frame
 from alliance.estimation.association import (
     AssociationContext,
+    _version,
     association_frame,
     association_rows,
     partial_correlation,
@@ -268,3 +269,19 @@ def test_no_published_correlation_beside_something_that_is_no_alliance():
 def test_sessions_in_the_wrong_order_are_refused():
     with pytest.raises(ValueError, match="first, last"):
         spec(sessions=(5, 3))
+
+
+@pytest.mark.parametrize(("n", "status"), [(6, "not_estimated"), (7, "ok")])
+def test_too_few_clients_for_what_is_held_equal_are_refused(n, status):
+    """Fisher's standard error is 1 / sqrt(n - k - 3)."""
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({
+        "client": [f"c{i}" for i in range(n)], "therapist": None,
+        "alliance": rng.normal(size=n), "last": rng.normal(size=n),
+    })  # fmt: skip
+    rows = to_frame(_version(frame, rng.normal(size=(n, 3)), "r_baseline", spec(), CONTEXT))
+    assert set(rows["status"]) == {status}
+    if status == "ok":
+        assert rows["ci_low"].notna().all()
+    else:
+        assert rows["reason"].str.contains("too few clients to hold 3 variables").all()

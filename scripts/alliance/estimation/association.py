@@ -192,6 +192,8 @@ def partial_correlation(
 ) -> PartialCorrelation | None:
     """Partial correlation of x and y; None where the columns held equal leave nothing of either.
 
+    More than k + 3 clients are needed, of which Fisher's standard error is made.
+
     Parameters
     ----------
     x, y : (n,). held : (n, k). cluster : (n,) codes of therapists, None without.
@@ -251,6 +253,12 @@ def _version(
     """The correlation of one version, and its slope in raw points."""
     x, y = (frame[name].to_numpy(dtype=np.float64) for name in ("alliance", "last"))
     cluster = _clusters(frame)
+    n_held = int(np.linalg.matrix_rank(np.column_stack([np.ones(len(x)), held]))) - 1
+    if len(x) <= n_held + 3:
+        reason = f"too few clients to hold {n_held} variables equal"
+        advice = f"At least {n_held + 4} are needed: hold fewer variables equal."
+        yield _absent(context, term, spec, Refusal(reason, advice))
+        return
     found = partial_correlation(x, y, held, cluster)
     if found is None:
         reason = "what is held equal leaves no variation in the rating or the last outcome"
