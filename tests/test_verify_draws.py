@@ -180,3 +180,14 @@ def test_a_number_of_draws_is_measured_by_its_own_interval_not_by_its_column():
         wrong = wrong_of(key, truth, other)
         assert len(wrong) == n_wrong
     assert wrong.iloc[0]["row"] == "row 2 (within)"
+
+
+@pytest.mark.parametrize(("by", "n_wrong"), [(0.4, 0), (1.5, 1)])
+def test_limits_of_clients_in_order_may_be_those_of_another_client(by, n_wrong):
+    slopes = pd.DataFrame(
+        {"position": [1, 2], "median": [-5.0, -1.0], "low": [-9.0, -3.0], "high": [-2.0, 1.0]}
+    )
+    other = slopes.copy()
+    other.loc[1, "high"] += by * 4.0  # of the width of its interval
+    wrong = wrong_of(("figure", "client_slopes"), slopes, other)
+    assert wrong["column"].tolist() == ["high"] * n_wrong
