@@ -21,8 +21,8 @@ ROOMS = (
     "instruments", "readers", "validation",
     "deidentification", "cleaning", "scoring", "reliable_change", "reliability", "describe",
     "timing", "within_between", "stage_tables", "estimates", "ruptures", "likelihood", "estimation",
-    "rupture_null", "verification", "published_run", "simulation", "drafting", "figures", "tables",
-    "text", "report",
+    "rupture_null", "verification", "published_draws", "published_run", "simulation", "drafting",
+    "figures", "tables", "text", "report",
 )  # fmt: skip
 
 
