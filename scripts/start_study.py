@@ -81,7 +81,7 @@ def _read(files: list[Path], root: Path) -> dict[str, RawTable]:
             continue
         sheets, left = further_sheets(tables[name], root)
         if left:
-            tables[name].notes.append(f"sheets without the client column, not used: {_list(left)}")
+            tables[name].notes.append(f"without the client column, not used: {', '.join(left)}")
         for sheet in sheets:
             own = _free(slug(sheet.name), tables)
             tables[own] = replace(sheet, name=own)
@@ -93,10 +93,6 @@ def _read(files: list[Path], root: Path) -> dict[str, RawTable]:
 def _free(name: str, taken: dict[str, RawTable]) -> str:
     numbered = (f"{name}_{number}" for number in count(len(taken) + 1))
     return next(one for one in chain([name], numbered) if one not in taken)
-
-
-def _list(sheets: list[str]) -> str:
-    return ", ".join(f"'{sheet}'" for sheet in sheets)
 
 
 def _from_root(file: Path, root: Path) -> str:

@@ -23,11 +23,11 @@ from alliance.deidentification import (
     pseudonyms,
 )
 from alliance.instruments import load_instruments
+from alliance.personal_data import identifying_kind, name_looks_like
 from alliance.problems import StudyError
 from alliance.readers.raw import RawStudy
 from alliance.study import Study
 from alliance.validation import validate
-from alliance.validation.identifiers import identifying_kind, name_looks_like
 
 INSTRUMENTS = Path(__file__).parents[1] / "config" / "instruments"
 KEY = b"thirty-two bytes of secret, or so"

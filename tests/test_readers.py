@@ -306,6 +306,19 @@ def test_messages_name_the_sheet_where_a_workbook_has_several(tmp_path):
     assert read(tmp_path, "y.xlsx").file == "y.xlsx"
 
 
+def test_a_sheet_named_after_a_person_goes_by_its_number(tmp_path):
+    """A workbook may have a sheet for every client; titles stand in messages and the report."""
+    with pd.ExcelWriter(tmp_path / "x.xlsx") as book:
+        for title in ("Sitzungen", "Anna Muster"):
+            pd.DataFrame({"id": ["P1"], "a": [1]}).to_excel(book, sheet_name=title, index=False)
+    for sheet in ("Anna Muster", 2):
+        raw = read(tmp_path, "x.xlsx", sheet=sheet)
+        assert (raw.file, raw.notes[0]) == ("x.xlsx, sheet 2", "sheet 2")
+    problem = problem_of(read, tmp_path, "x.xlsx", sheet="Anna")
+    assert problem.expected == "one of 'Sitzungen', or a number from 1 to 2"
+    assert "Muster" not in problem.as_text()
+
+
 def test_unknown_sheet_suggests_the_likely_one(tmp_path):
     excel(tmp_path / "x.xlsx", [["id"], [1]])
     problem = problem_of(read, tmp_path, "x.xlsx", sheet="date")

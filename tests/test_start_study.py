@@ -309,6 +309,23 @@ def test_one_file_per_rater_session_variables_and_attention_checks(project):
     assert not raw.sessions[both[0]].equals(raw.sessions[both[1]])
 
 
+def test_sheets_named_after_clients_are_drafted_by_number(project, capsys):
+    rows = pd.DataFrame({"Klient-ID": [f"K{n}" for n in range(10)], "SRS 1": range(10)})
+    with pd.ExcelWriter(project / "praxis.xlsx") as book:
+        for n in range(1, 3):
+            more = pd.concat([rows] * (3 - n))
+            more.to_excel(book, sheet_name=f"{('Anna', 'Peter')[n - 1]} Muster", index=False)
+        pd.DataFrame({"a": [1], "b": [2]}).to_excel(book, sheet_name="Frau Muster", index=False)
+    study, text = draft(project, "praxis.xlsx")
+    assert {name: table.sheet for name, table in study.data.tables.items()} == {
+        "praxis": 1,
+        "sheet_2": 2,
+    }
+    shown = capsys.readouterr()
+    assert "without the client column, not used: sheet 3" in shown.out
+    assert "Muster" not in text + shown.out + shown.err
+
+
 def test_a_workbook_with_decimal_commas_as_text_and_a_sheet_of_clients(project, capsys):
     """Cells of text with a comma are answers; the clients' sheet is a file of its own."""
     rng, rows = np.random.default_rng(11), 80
@@ -331,7 +348,7 @@ def test_a_workbook_with_decimal_commas_as_text_and_a_sheet_of_clients(project, 
         "praxis": ("Sitzungen", "session"),
         "klienten": ("Klienten", "client"),
     }
-    assert "sheets without the client column, not used: 'Notizen'" in capsys.readouterr().out
+    assert "without the client column, not used: sheet 'Notizen'" in capsys.readouterr().out
     assert {(m.instrument, m.items, m.role) for m in study.measures.values()} == {
         ("srs_v3", "SRS {item}", "alliance"),
         ("ors", "ORS {item}", "outcome"),

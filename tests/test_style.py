@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "scripts/alliance"
 # The rooms of the package in the order of the flow: a room imports only rooms before it.
 ROOMS = (
-    "problems", "small_cells", "provenance", "machine_code", "running", "seeds", "study",
-    "instruments", "readers", "validation",
+    "problems", "personal_data", "small_cells", "provenance", "machine_code", "running", "seeds",
+    "study", "instruments", "readers", "validation",
     "deidentification", "cleaning", "scoring", "reliable_change", "reliability", "describe",
     "timing", "within_between", "stage_tables", "estimates", "ruptures", "likelihood", "estimation",
     "rupture_null", "verification", "published_draws", "published_run", "simulation", "drafting",

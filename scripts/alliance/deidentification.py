@@ -15,18 +15,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from alliance.personal_data import identifying_kind, looks_like_surname
 from alliance.problems import Problem, StudyError, list_rows
 from alliance.readers.raw import RawStudy
 from alliance.study import Study
 from alliance.study.rupture_sources import RUPTURE_REPORTS
 from alliance.validation.catalogue import tell
-from alliance.validation.identifiers import (
-    check_content,
-    identifying_kind,
-    looks_like_surname,
-    origin_of,
-    row_numbers,
-)
+from alliance.validation.identifiers import check_content, origin_of, row_numbers
 from alliance.validation.ranges import present_answers
 
 KEY_VARIABLE = "ALLIANCE_PSEUDONYM_KEY"

@@ -33,9 +33,9 @@ from alliance.drafting.scales import (
     session_groups,
 )
 from alliance.instruments import Instrument
+from alliance.personal_data import looks_like_free_text, name_looks_like
 from alliance.readers.patterns import fill_item
 from alliance.readers.raw import RawTable
-from alliance.validation.identifiers import looks_like_free_text, name_looks_like
 
 ROLE_OF_DOMAIN = {"alliance": "alliance", "outcome": "outcome", "satisfaction": "process"}
 QUASI_IDENTIFIERS = ("age", "alter", "sex", "gender", "geschlecht", "female", "male", "region",

@@ -12,6 +12,7 @@ import pandas as pd
 from alliance.drafting.roles import find_client
 from alliance.problems import StudyError
 from alliance.readers import RawTable, format_of, read_table
+from alliance.readers.excel import sheet_key, sheet_name
 from alliance.study import Table
 
 NUMBER = re.compile(r"[-+]?\d*[.,]?\d+( \(\d+\))?")
@@ -44,8 +45,8 @@ def read_undeclared(name: str, file: str, root: Path) -> RawTable:
 def further_sheets(main: RawTable, root: Path) -> tuple[list[RawTable], list[str]]:
     """The other sheets of a workbook that hold the client column, and the names of those without.
 
-    Each sheet is named after its tab. A sheet that cannot be read as a table counts as one
-    without.
+    Each sheet is named after its tab, or by its number where a person may be named there. A sheet
+    that cannot be read as a table counts as one without.
     """
     path = root / main.table.path
     if not path.is_file() or format_of(main.table, path) != "xlsx" or main.table.sheet is None:
@@ -53,18 +54,21 @@ def further_sheets(main: RawTable, root: Path) -> tuple[list[RawTable], list[str
     client = find_client(main).column
     read: list[RawTable] = []
     left: list[str] = []
-    for sheet in openpyxl.load_workbook(path, read_only=True).sheetnames:
-        if sheet == main.table.sheet:
+    book = openpyxl.load_workbook(path, read_only=True)
+    for title in (sheet.title for sheet in book.worksheets):
+        key, name = sheet_key(book, title), sheet_name(book, title)
+        if key == main.table.sheet:
             continue
+        table_name = title if key == title else name
         try:
-            raw = read_table(sheet, main.table.model_copy(update={"sheet": sheet}), root)
+            raw = read_table(table_name, main.table.model_copy(update={"sheet": key}), root)
         except StudyError:
-            left.append(sheet)
+            left.append(name)
             continue
         if client in raw.frame.columns:
             read.append(_with_numbers(raw))
         else:
-            left.append(sheet)
+            left.append(name)
     return read, left
 
 
@@ -100,4 +104,4 @@ def _with_largest_sheet(table: Table, path: Path) -> Table:
     if len(book.worksheets) == 1:
         return table
     largest = max(book.worksheets, key=lambda sheet: sheet.max_row * sheet.max_column)
-    return table.model_copy(update={"sheet": largest.title})
+    return table.model_copy(update={"sheet": sheet_key(book, largest.title)})

@@ -10,6 +10,7 @@ import openpyxl
 import pandas as pd
 from openpyxl.worksheet.worksheet import Worksheet
 
+from alliance.personal_data import identifying_kind
 from alliance.problems import Problem, StudyError, suggest
 from alliance.readers.broken import unreadable
 from alliance.readers.names import tidy_names
@@ -39,7 +40,7 @@ def read_excel(name: str, table: Table, path: Path) -> RawTable:
     rows = [list(row) for row in sheet.iter_rows(values_only=True)]
     filled = [number for number, row in enumerate(rows) if _is_filled(row)]
     if len(filled) < (2 if table.header else 1):
-        raise StudyError([_no_rows(table, sheet.title)])
+        raise StudyError([_no_rows(table, sheet_name(book, sheet.title))])
     first, last = filled[0], filled[-1]
     problems = _header_problems(table, sheet, rows, first) if table.header else []
     problems += _formulas_without_value(table, path, sheet)
@@ -51,7 +52,7 @@ def read_excel(name: str, table: Table, path: Path) -> RawTable:
     first_row = first + (2 if table.header else 1)
     # Row 7 is a different row on each sheet, so messages have to name the sheet.
     several = len(book.worksheets) > 1
-    file = f"{table.path}, sheet '{sheet.title}'" if several else table.path
+    file = f"{table.path}, {sheet_name(book, sheet.title)}" if several else table.path
     return RawTable(
         name, file, table, frame, first_row, notes=[*notes, *more, *marks],
         decimal=decimal, repeated=repeated,
@@ -68,15 +69,29 @@ def _is_blank(cell: object) -> bool:
 
 def _sheet(table: Table, book: openpyxl.Workbook) -> tuple[Worksheet, list[str]]:
     titles = [sheet.title for sheet in book.worksheets]
-    wanted = table.sheet
+    wanted = 1 if table.sheet is None else table.sheet
     if isinstance(wanted, int) and 1 <= wanted <= len(titles):
-        return book.worksheets[wanted - 1], [f"sheet '{titles[wanted - 1]}'"]
-    if isinstance(wanted, str) and wanted in titles:
-        return book[wanted], [f"sheet '{wanted}'"]
-    if wanted is not None:
-        raise StudyError([_unknown_sheet(table, titles)])
-    others = f", the first of {len(titles)}" if len(titles) > 1 else ""
-    return book.worksheets[0], [f"sheet '{titles[0]}'{others}"]
+        title = titles[wanted - 1]
+    elif isinstance(wanted, str) and wanted in titles:
+        title = wanted
+    else:
+        raise StudyError([_unknown_sheet(table, book)])
+    others = f", the first of {len(titles)}" if table.sheet is None and len(titles) > 1 else ""
+    return book[title], [f"{sheet_name(book, title)}{others}"]
+
+
+def sheet_key(book: openpyxl.Workbook, title: str) -> str | int:
+    """What to write under ``sheet:``: the title, or its number if a person may be named in it.
+
+    A workbook may have a sheet for every client, and titles go into messages and the report.
+    """
+    titles = [sheet.title for sheet in book.worksheets]
+    return titles.index(title) + 1 if identifying_kind(title) else title
+
+
+def sheet_name(book: openpyxl.Workbook, title: str) -> str:
+    """How messages name a sheet: ``sheet 'Sessions'``, or ``sheet 3``; see `sheet_key`."""
+    return f"sheet {sheet_key(book, title)!r}"
 
 
 def _split(table: Table, rows: list[list[Any]]) -> tuple[list[Any], list[list[Any]]]:
@@ -158,20 +173,23 @@ def _typed(cells: list[Any]) -> pd.Series:
     return series
 
 
-def _no_rows(table: Table, title: str) -> Problem:
+def _no_rows(table: Table, sheet: str) -> Problem:
     return Problem(
-        "NO_ROWS", "error", table.path, f"sheet '{title}'", "no rows of data",
+        "NO_ROWS", "error", table.path, sheet, "no rows of data",
         "a header row and rows of data",
         "Name the sheet that holds the data (sheet: ...), or save the workbook again.",
     )  # fmt: skip
 
 
-def _unknown_sheet(table: Table, titles: list[str]) -> Problem:
+def _unknown_sheet(table: Table, book: openpyxl.Workbook) -> Problem:
     wanted = str(table.sheet)
+    titles = [sheet.title for sheet in book.worksheets]
+    shown = [title for title in titles if sheet_key(book, title) == title]
+    listed = f"one of {', '.join(repr(title) for title in shown)}, or " if shown else ""
     return Problem(
         "UNKNOWN_SHEET", "error", table.path, "key sheet", f"'{wanted}'",
-        f"one of {', '.join(repr(title) for title in titles)}, or a number from 1 to {len(titles)}",
-        suggest(wanted, titles) or "Write the name as it stands on the sheet's tab.",
+        f"{listed}a number from 1 to {len(titles)}",
+        suggest(wanted, shown) or "Write the name as it stands on the sheet's tab.",
     )  # fmt: skip
 
 

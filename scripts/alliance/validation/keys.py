@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from alliance.personal_data import looks_like_date
 from alliance.problems import Problem
 from alliance.validation.catalogue import tell
-from alliance.validation.identifiers import looks_like_date, origin_of
+from alliance.validation.identifiers import origin_of
 from alliance.validation.showing import Look, show_entries, show_numbers
 
 LARGEST_SESSION = 1000

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from alliance.personal_data import identifying_kind, looks_like_surname
 from alliance.problems import list_rows
 from alliance.readers.raw import RawStudy
 from alliance.study import Study
-from alliance.validation.identifiers import (
-    identifying_kind,
-    looks_like_surname,
-    origin_of,
-    row_numbers,
-)
+from alliance.validation.identifiers import origin_of, row_numbers
 
 if TYPE_CHECKING:
     from alliance.instruments import Instrument

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from alliance.personal_data import looks_like_date
 from alliance.problems import Problem
 from alliance.readers.variables import check_columns_of
 from alliance.validation.catalogue import tell
 from alliance.validation.direction import FORMS_FOR_A_PATTERN, check_direction
-from alliance.validation.identifiers import looks_like_date, origin_of
+from alliance.validation.identifiers import origin_of
 from alliance.validation.ranges import AnswerColumn, answer_columns
 from alliance.validation.showing import Look, show_entries, show_numbers
 
