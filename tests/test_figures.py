@@ -274,7 +274,11 @@ def test_lines_of_almost_everybody_end_where_the_mean_does(n_clients):
     drawn = numbers[numbers["series"] != "mean"].groupby("measure")["series"].nunique()
     assert (drawn == min(n_clients, 30)).all()
     caption = trajectories.describe_trajectories(numbers).caption
-    words = "12 clients" if n_clients == 12 else "30 clients drawn at random (fixed seed)"
+    words = (
+        "12 clients"
+        if n_clients == 12
+        else ("30 clients (where there are more, drawn at random with a fixed seed)")
+    )
     assert f"Thin lines: {words}, for illustration" in caption
 
 

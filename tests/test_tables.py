@@ -159,6 +159,17 @@ def test_triangulation_in_standard_errors(inputs):
     assert record["nuts_difference_se"] == pytest.approx(0.01 / 0.22)
 
 
+def test_triangulation_has_columns_for_estimators_that_were_used(inputs):
+    estimates = inputs.estimates
+    plain = estimates[~estimates["estimator"].str.contains("NUTS")]
+    table = triangulation_table(plain, {"main": "Main"})
+    assert cells(table, "Within clients") == ("−1.21", "−1.21", "0.00")
+    assert "Two Estimators" in table.title
+    assert "NUTS" not in " ".join(table.notes) + " ".join(c.span for c in table.columns)
+    alone = plain[~plain["estimator"].str.contains("MixedLM")]
+    assert triangulation_table(alone, {"main": "Main"}) is None
+
+
 def test_truth_beside_estimates(inputs):
     table = truth_table(inputs.estimates, inputs.truth, {"main": "Main", "three_level": "Three"})
     assert cells(table, "Between clients") == (
@@ -287,6 +298,10 @@ def test_word_table_holds_the_same_cells_with_a_repeated_heading_and_three_rules
     for row, cells_ in zip(table.rows, body, strict=True):
         expected = list(row.cells) * len(table.columns) if row.section else list(row.cells)
         assert cells_ == expected
+    for row, cells_ in zip(table.rows, written.rows[2:], strict=True):
+        if not row.section:  # further lines of a long name stand further in than its first
+            name = cells_.cells[0].paragraphs[0].paragraph_format
+            assert name.left_indent == (2 if row.indent else 1) * -name.first_line_indent > 0
     xml = written._tbl.xml
     assert xml.count("<w:tblHeader") == 2
     assert 'w:top w:val="single"' in xml

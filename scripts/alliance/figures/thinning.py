@@ -55,5 +55,6 @@ def numbered(clients: list[str]) -> dict[str, str]:
 
 
 def chosen_clients(n: int) -> str:
-    """How many single clients a figure shows, and how they were chosen."""
-    return f"{n} clients drawn at random (fixed seed)" if n == MOST_CLIENTS else f"{n} clients"
+    """How many single clients a figure shows, and how they were chosen where there are more."""
+    how = " (where there are more, drawn at random with a fixed seed)" if n == MOST_CLIENTS else ""
+    return f"{n} clients{how}"

@@ -274,35 +274,49 @@ def _unit_notes(used: pd.DataFrame) -> list[str]:
 
 def triangulation_table(
     estimates: pd.DataFrame, models: dict[str, str], terms: Sequence[str] = ("within", "between")
-) -> ApaTable:
+) -> ApaTable | None:
     """The same coefficient by independent estimators, and how far apart they are.
 
-    Differences are from REML (or ML) in its standard errors.
+    Differences are from REML (or ML) in its standard errors. None where there is no second
+    estimator; one that no model was fitted by has no columns.
     """
+    shown = estimates[estimates["analysis"].isin(list(models)) & estimates["term"].isin(terms)]
+    others = _other_estimators(shown)
+    if not others:
+        return None
     rows, numbers = [], []
     for key, label in models.items():
-        own = estimates[(estimates["analysis"] == key) & estimates["term"].isin(terms)]
-        lines = [_triangle(own[own["term"] == term], label, term) for term in terms]
+        own = shown[shown["analysis"] == key]
+        lines = [_triangle(own[own["term"] == term], label, term, others) for term in terms]
         lines = [line for line in lines if line is not None]
         if lines:
             rows += [section(label), *(row for row, _ in lines)]
             numbers += [record for _, record in lines]
-    columns = (
-        Column("Term"), Column("REML"), Column("estimate", "MixedLM"),
-        Column("difference (SE)", "MixedLM"), Column("estimate", "NUTS"),
-        Column("difference (SE)", "NUTS"),
-    )  # fmt: skip
+    columns = [Column("Term"), Column("REML")]
+    for name in others:
+        columns += [Column("estimate", name), Column("difference (SE)", name)]
+    explained = ["REML: this project's own engine", *(_OTHER_ESTIMATORS[name] for name in others)]
     notes = (
-        "REML: this project's own engine; MixedLM: statsmodels, an independent fit of the same "
-        "model; NUTS: the Bayesian twin, drawn towards its prior where data are few. "
-        "Differences in standard errors of REML.",
+        f"{'; '.join(explained)}. Differences in standard errors of REML.",
         *_weighty_priors(estimates, models, terms),
     )
-    shown = estimates[estimates["analysis"].isin(list(models)) & estimates["term"].isin(terms)]
-    title = title_of("The Same Coefficients by Three Estimators", levels=shown["level"])
+    count = "Two" if len(others) == 1 else "Three"
+    title = title_of(f"The Same Coefficients by {count} Estimators", levels=shown["level"])
     return ApaTable(
-        "triangulation", title, columns, tuple(rows), notes, pd.DataFrame(numbers),
+        "triangulation", title, tuple(columns), tuple(rows), notes, pd.DataFrame(numbers),
     )  # fmt: skip
+
+
+_OTHER_ESTIMATORS = {
+    "MixedLM": "MixedLM: statsmodels, an independent fit of the same model",
+    "NUTS": "NUTS: the Bayesian twin, drawn towards its prior where data are few",
+}
+
+
+def _other_estimators(shown: pd.DataFrame) -> list[str]:
+    """Those besides REML that estimated anything."""
+    found = {family(name) for name in shown.loc[shown["estimate"].notna(), "estimator"]}
+    return [name for name in _OTHER_ESTIMATORS if name in found]
 
 
 def _weighty_priors(
@@ -317,7 +331,9 @@ def _weighty_priors(
     ]
 
 
-def _triangle(own: pd.DataFrame, label: str, term: str) -> tuple[Row, dict[str, object]] | None:
+def _triangle(
+    own: pd.DataFrame, label: str, term: str, others: Sequence[str]
+) -> tuple[Row, dict[str, object]] | None:
     usable = own[own["estimate"].notna()]
     by = {family(r.estimator): r for r in usable.itertuples()}
     base = by.get("REML") or by.get("ML")
@@ -326,7 +342,7 @@ def _triangle(own: pd.DataFrame, label: str, term: str) -> tuple[Row, dict[str, 
     digits = digits_for(base.se)
     record: dict[str, object] = {"model": label, "term": term, "reml": base.estimate}
     cells = [number(base.estimate, digits)]
-    for name in ("MixedLM", "NUTS"):
+    for name in others:
         other = by.get(name)
         value = other.estimate if other else float("nan")
         difference = (value - base.estimate) / base.se

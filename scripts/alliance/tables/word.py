@@ -27,7 +27,7 @@ _UPRIGHT = Cm(21.0) - 2 * _MARGIN
 _ON_ITS_SIDE = Cm(29.7) - 2 * _MARGIN
 _LONGEST = 36  # characters, before a cell is broken into lines
 _LONG_AGO = datetime(2000, 1, 1)
-_INDENT = "\u2003"
+_INDENT = Pt(9.5)  # of a row under a heading, and of the further lines of a long name
 
 
 def tables_document(tables: Iterable[ApaTable], title: str) -> WordDocument:
@@ -188,8 +188,10 @@ def _write_row(grid: Table, at: int, row: Row) -> None:
         _fill(cells[0].merge(cells[-1]), row.cells[0], WD_ALIGN_PARAGRAPH.LEFT, bold=True)
         return
     for place, (cell, text) in enumerate(zip(cells, row.cells, strict=True)):
-        indent = _INDENT if row.indent and place == 0 else ""
-        _fill(cell, indent + text, _alignment(place), statistics=place > 0)
+        _fill(cell, text, _alignment(place), statistics=place > 0)
+    name = cells[0].paragraphs[0].paragraph_format
+    name.left_indent = 2 * _INDENT if row.indent else _INDENT
+    name.first_line_indent = -_INDENT
 
 
 def _alignment(place: int) -> WD_ALIGN_PARAGRAPH:
