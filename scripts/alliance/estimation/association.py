@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from alliance.estimates import Estimate
+from alliance.estimation.cluster_robust import cr2
 from alliance.estimation.design import MIN_THERAPISTS, plain_design
 from alliance.estimation.design_groups import MIN_CLIENTS_PER_THERAPIST
 from alliance.estimation.refusal import Refusal
@@ -25,7 +26,9 @@ from alliance.within_between import orient
 
 FloatArray = NDArray[np.float64]
 MIN_CLIENTS = 20
-FEWEST_CLUSTERS = 10  # therapists, for errors that are robust by therapist
+# Therapists for errors that are robust by therapist. With 10 to 30 of very uneven panels and
+# intraclass correlations of 0 to .4, they reject 3.8 to 6.3 % of true null hypotheses at 5 %.
+FEWEST_CLUSTERS = 10
 PUBLISHED = "fluckiger2018"
 _ADJUSTMENTS: dict[str, str] = {
     "r": "not adjusted",
@@ -201,9 +204,10 @@ def partial_correlation(
     Notes
     -----
     Interval by Fisher's z. Without clusters its standard error is 1 / sqrt(n - k - 3). With
-    clusters it is the sum over clusters of the influence of each client on r, ``x y - r (x^2 +
-    y^2) / 2`` in standardised residuals, referred to t with (clusters - 1) degrees of freedom.
-    The slope has ordinary or cluster-robust (CR1) standard errors accordingly.
+    clusters it is made of the sums over clusters of each client's influence on r, ``x y - r (x^2
+    + y^2) / 2`` in standardised residuals, which for r = 0 are the scores of the slope; it is made
+    larger for few clusters as that of the slope is. The slope has ordinary or cluster-robust
+    errors (CR2, Satterthwaite degrees of freedom: `cluster_robust.cr2`) accordingly.
     """
     base = np.column_stack([np.ones(len(x)), held])
     a, b = (value - base @ np.linalg.lstsq(base, value, rcond=None)[0] for value in (x, y))
@@ -222,17 +226,22 @@ def partial_correlation(
         u, v = a / a.std(), b / b.std()
         moves = u * v - r * (u**2 + v**2) / 2
         clusters = int(cluster.max()) + 1
-        adjust = np.sqrt(clusters / (clusters - 1) * (n - 1) / (n - k - 2))
+        robust = cr2(a, _orthonormal(base), residual, cluster)
         total = np.bincount(cluster, moves)
-        z_se = float(np.sqrt(total @ total)) / n / (1 - r**2) * adjust
-        df = clusters - 1.0
+        z_se = float(np.sqrt(total @ total)) / n / (1 - r**2) * robust.inflation
+        df, se = robust.df, robust.se
         half = float(stats.t.ppf(0.975, df)) * z_se
-        scores = np.bincount(cluster, a * residual)
-        se = float(np.sqrt(scores @ scores) / (a @ a)) * adjust
     z = np.arctanh(r)
     p = float(2 * stats.t.sf(abs(slope) / se, df))
     low, high = float(np.tanh(z - half)), float(np.tanh(z + half))
     return PartialCorrelation(r, low, high, slope, se, df, p, k, clusters)
+
+
+def _orthonormal(columns: FloatArray) -> FloatArray:
+    """A basis of the columns, also where they depend on each other."""
+    lengths = np.linalg.norm(columns, axis=0)
+    u, size, _ = np.linalg.svd(columns / np.where(lengths > 0, lengths, 1), full_matrices=False)
+    return u[:, size > 1e-10 * size[0]]
 
 
 def _clusters(frame: pd.DataFrame) -> NDArray[np.int64] | None:

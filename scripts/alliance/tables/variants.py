@@ -13,6 +13,14 @@ from alliance.tables.format import ABSENT, counted, digits_for, number, p_value,
 from alliance.tables.titles import title_of, title_of_model
 
 _PARTS = (("within", "Within clients"), ("between", "Between clients"))
+_ROBUST = (
+    "Standard errors robust by therapist (CR2, Satterthwaite degrees of freedom); intervals of r "
+    "on Fisher's z scale."
+)
+_ORDINARY = (
+    "Ordinary standard errors, in which clients of one therapist count as independent: fewer than "
+    "10 therapists are known; intervals of r on Fisher's z scale."
+)
 _HIGHER = "Outcome oriented so that higher is worse."
 
 
@@ -349,9 +357,11 @@ def association_table(estimates: pd.DataFrame, key: str, label: str) -> ApaTable
         if raw is not None:
             rows.append(Row((words, ABSENT, _shown(raw), p_value(raw["p"]))))
     published = _pick(own, "r_published")
+    robust = own["interval"].str.contains("robust by therapist").any()
     notes = [
         "r: (partial) correlation; negative: a better early rating goes with a better last "
-        "outcome. Only clients still in treatment after the rating."
+        "outcome. Only clients still in treatment after the rating.",
+        _ROBUST if robust else _ORDINARY,
     ]
     if published is not None:
         rows.append(Row(("Published, pooled over studies", _shown(published, 3), ABSENT, ABSENT)))

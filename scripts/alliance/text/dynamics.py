@@ -119,6 +119,12 @@ def association_methods(x: TextInputs) -> Passage | None:
     if not specs:
         return None
     said = [_association(x, spec) for spec in specs.values()]
+    errors = x.estimates.loc[x.estimates["analysis"].isin(specs), "interval"]
+    if errors.str.contains("robust by therapist").any():
+        said.append(
+            "Standard errors are robust by therapist (CR2 with Satterthwaite degrees of freedom) "
+            "[@pustejovsky2018]."
+        )
     more = (
         "Correlations are given as they are, at equal baseline, and also at equal change up to the "
         "rating, because earlier improvement can precede the alliance; they stand beside the "

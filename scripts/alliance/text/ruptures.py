@@ -62,7 +62,7 @@ _TESTS = {
     "landmark": "So that long treatments have no more time for ruptures, this was repeated with "
     "ruptures up to given sessions and the outcome after them, among clients still in treatment.",
     "session": "Within clients, the outcome at the next session after a rupture was compared with "
-    "what is expected from the rating itself (fixed effects of clients, errors robust by cluster), "
+    "what is expected from the rating itself (fixed effects of clients, errors robust by client), "
     "by rules that use no later session.",
     "hazard": "Dropping out after a rupture was modelled as a discrete-time hazard (complementary "
     "log-log).",
@@ -72,8 +72,24 @@ _TESTS = {
 def _outcome_methods(x: TextInputs) -> Iterator[str]:
     """One sentence for each kind of test that left an estimate."""
     own = x.estimates[x.estimates["analysis"].isin(list(x.study.ruptures))]
-    made = set(own.loc[own["status"] == "ok", "kind"])
-    yield from (words for kind, words in _TESTS.items() if kind in made)
+    own = own[own["status"] == "ok"]
+    made = set(own["kind"])
+    for kind, words in _TESTS.items():
+        if kind in made:
+            yield words
+        if kind == "contrast" and kind in made:
+            yield from _errors(own.loc[own["kind"] == kind, "estimator"])
+
+
+def _errors(estimators: pd.Series) -> Iterator[str]:
+    """How standard errors of comparisons of clients were found."""
+    if estimators.str.contains("robust by therapist", regex=False).any():
+        yield "Standard errors are robust by therapist."
+    elif estimators.str.contains("HC3", regex=False).any():
+        yield (
+            "Standard errors are robust to unequal variances (HC3); with 20 therapists or more "
+            "they would also be robust by therapist."
+        )
 
 
 def _source(x: TextInputs, spec: RuptureSpec) -> str:

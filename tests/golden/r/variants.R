@@ -1,7 +1,7 @@
 # Golden values of variants of a model: a moderated model by lme4 (Wald F from its covariance matrix,
-# simple slopes), and a partial correlation by lm.
+# simple slopes), a partial correlation by lm, and errors robust by therapist by clubSandwich.
 # Run from the project's folder: Rscript tests/golden/r/variants.R
-suppressPackageStartupMessages({library(lme4); library(jsonlite)})
+suppressPackageStartupMessages({library(lme4); library(jsonlite); library(clubSandwich)})
 
 d <- read.csv("tests/golden/lmm/two_level.csv", stringsAsFactors = FALSE)
 m <- ave(d$predictor, d$client)
@@ -36,4 +36,23 @@ df <- nrow(one) - 3
 out$partial <- list(
   r = unname(t["t value"] / sqrt(t["t value"]^2 + df)), slope = unname(t["Estimate"]),
   se = unname(t["Std. Error"]), p = unname(t["Pr(>|t|)"]), n = nrow(one))
+
+# The same with therapists: CR2 errors and Satterthwaite degrees of freedom.
+three <- read.csv("tests/golden/lmm/three_level.csv", stringsAsFactors = FALSE)
+one <- do.call(rbind, lapply(split(three, three$client), function(x) {
+  x <- x[order(x$time), ]
+  data.frame(x = x$predictor[1], y = x$outcome[nrow(x)], z = mean(x$outcome[1:2]),
+             therapist = x$therapist[1])
+}))
+one <- one[!is.na(one$z), ]
+robust <- function(d) {
+  test <- coef_test(lm(y ~ x + z, d), vcov = "CR2", cluster = d$therapist, test = "Satterthwaite")
+  test <- as.data.frame(test)["x", ]
+  list(slope = test$beta, se = test$SE, df = test$df, p = test$p_Satt, n = nrow(d))
+}
+out$robust <- robust(one)
+# Few and uneven: clients of the first twelve therapists, half of them with one of these alone.
+few <- one[one$therapist %in% sprintf("T%02d", 0:11), ]
+few$therapist[few$therapist %in% sprintf("T%02d", 0:5)] <- "T00"
+out$robust_few <- robust(few)
 write(toJSON(out, digits = 12, auto_unbox = TRUE, pretty = TRUE), "tests/golden/lmm/variants.json")
