@@ -15,8 +15,6 @@ from alliance.instruments import Instrument
 from alliance.study import Measure, ModelSpec, Timing
 from alliance.timing import lag_rule, pair_with_outcome
 
-ID_COLUMNS: tuple[str, ...] = ("client", "therapist", "session", "outcome_session", "gap", "time")
-
 
 def direction(measure: Measure, instrument: Instrument | None) -> tuple[str, tuple[float, float]]:
     """Direction and possible range of a measure's total, declared or of its instrument.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -169,7 +170,7 @@ class _Profile:
 
     def _evaluate(self, phi: FloatArray) -> tuple[float, FloatArray]:
         absolute, own = phi[: self.n_random].copy(), phi[self.n_random : -1]
-        sigma = float(np.exp(phi[-1]))
+        sigma = math.exp(phi[-1])  # raises where it is too large, which NumPy would only warn of
         rho = phi[1] if self.kind == "correlation" else 0.0
         rest = np.sqrt(max(1 - rho**2, 0.0))
         if self.kind == "correlation":

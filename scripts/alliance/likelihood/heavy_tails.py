@@ -51,7 +51,6 @@ STARTS: dict[str, tuple[tuple[float, ...], ...]] = {  # unconstrained extra para
     "shifted": ((-1.6, -0.9), (-1.6, 0.0), (-0.5, -2.0)),
 }
 POINTS, REACH = 25, 6.7
-NEGLIGIBLE = -1e300
 
 
 @dataclass(frozen=True)

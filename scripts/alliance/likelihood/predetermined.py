@@ -121,14 +121,6 @@ class PanelLikelihood:
     information: FloatArray
 
 
-def panel_covariance(
-    structure: PanelStructure, coefficients: FloatArray, factor: FloatArray
-) -> FloatArray:
-    """(d, d) covariance of the scores in the order of ``structure.cells``."""
-    M = structure.carrier(coefficients)[0] @ factor
-    return M @ M.T
-
-
 def panel_likelihood(
     structure: PanelStructure,
     mean: FloatArray,
