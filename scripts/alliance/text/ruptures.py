@@ -69,7 +69,7 @@ _TESTS = {
     "landmark": "So that long treatments have no more time for ruptures, this was repeated with "
     "ruptures up to given sessions and the outcome after them, among clients still in treatment.",
     "session": "Within clients, the outcome at the next session after a rupture was compared with "
-    "what is expected from the rating itself (fixed effects of clients, errors robust by cluster), "
+    "what is expected from the rating itself (fixed effects of clients, errors robust by client), "
     "by rules that use no later session.",
     "hazard": "Dropping out after a rupture was modelled as a discrete-time hazard (complementary "
     "log-log).",
