@@ -299,6 +299,37 @@ def test_checklists_say_what_was_not_done():
     full = markdown(checklists_text(inputs(fixed_study())))
     assert "Pre-registration: *Not done*." in full
     assert "Sampler, version, seed: *Done*." in full
+    # Rules beside nothing but each other are no comparison with other sources.
+    assert "against other sources: *Partly*." in full
+    assert "no other source than ratings." in full
+
+
+def test_single_answers_are_named_only_where_there_are_any():
+    study = fixed_study()
+    assert "replacement of single answers" in markdown(methods_text(inputs(study)))
+    totals = {name: m.model_copy(update={"items": None}) for name, m in study.measures.items()}
+    text = markdown(methods_text(inputs(study.model_copy(update={"measures": totals}))))
+    assert "single answers" not in text
+    assert "No score was imputed." in text
+
+
+def test_sessions_that_did_not_take_place_are_told_apart():
+    """3,396 sessions of 232 clients beside 13.46 per client: a reader divides and stumbles."""
+    x = inputs(fixed_study())
+    sessions = x.sample.head(1).assign(variable="sessions", label="Attended sessions", n=2_500.0)
+    text = markdown(results_text(replace(x, sample=pd.concat([x.sample, sessions]))))
+    assert "were analysed; 2,500 sessions took place." in text
+    every = sessions.assign(n=9_999.0)
+    text = markdown(results_text(replace(x, sample=pd.concat([x.sample, every]))))
+    assert "took place" not in text
+
+
+def test_a_checklist_does_not_call_a_reliability_done_that_nobody_could_estimate():
+    x = inputs(fixed_study())
+    assert "of client means: *Done*. Reliability table." in markdown(checklists_text(x))
+    without = x.reliability.assign(status="not_estimated", estimate=np.nan)
+    text = markdown(checklists_text(replace(x, reliability=without)))
+    assert "of client means: *Not done*. Scores without items" in text
 
 
 def test_simulated_and_real_studies_are_called_what_they_are():
@@ -329,8 +360,44 @@ def test_a_known_bias_of_several_estimators_is_told_once():
     rows["known_bias"] = "no lagged outcome"
     rows.loc[rows["estimator"] == "REML", "known_bias"] = "no lagged outcome; short treatments"
     text = markdown(results_text(inputs(fixed_study(), estimates=rows)))
-    assert text.count("no lagged outcome") == 1
-    assert "- REML: short treatments." in text
+    assert text.lower().count("no lagged outcome") == 1
+    assert "- *REML.* Short treatments." in text
+
+
+def test_a_limit_that_only_adds_a_remark_goes_with_the_one_it_adds_to():
+    rows = synthetic.estimates()
+    rows["known_bias"] = ""
+    plain = "Nominal p can reject too often: see the null."
+    rows.loc[rows.index[0], ["estimator", "known_bias"]] = ["OLS (HC3)", plain]
+    rows.loc[rows.index[1], ["estimator", "known_bias"]] = [
+        "fixed effects of clients (cluster-robust)", f"{plain} This rule uses later sessions.",
+    ]  # fmt: skip
+    rows.loc[rows.index[2], ["estimator", "known_bias"]] = ["Pooled OLS", "levels are left in"]
+    text = markdown(results_text(inputs(fixed_study(), estimates=rows)))
+    assert f"- *OLS and fixed effects of clients.* {plain}" in text
+    assert "later sessions" not in text
+    assert "levels are left in" not in text  # of shortcuts the table of estimators tells it
+    assert "stands under their tables" in text
+
+
+def test_what_was_left_out_is_counted_by_reason_without_the_remedy():
+    rows = synthetic.estimates()
+    rows["known_bias"] = ""
+    reasons = (
+        "fewer than 10 clients: repaired (7)", "fewer than 10 clients: unrepaired",
+        "the days of sessions are not known. Name the column with the dates of sessions",
+        "would tell a number of fewer than 5 clients",
+    )  # fmt: skip
+    rows["status"], rows["reason"] = "ok", ""
+    for place, reason in zip(rows.index, reasons, strict=False):
+        rows.loc[place, ["status", "reason"]] = ["not_estimated", reason]
+    text = markdown(results_text(inputs(fixed_study(), estimates=rows)))
+    said = [line for line in text.splitlines() if line.startswith("- ") and "quantit" in line]
+    assert said == [
+        "- 2 quantities not estimated: fewer than 10 clients.",
+        "- 1 quantity not estimated: the days of sessions are not known.",
+        "- 1 quantity not shown, as this would tell a number of fewer than 5 clients.",
+    ]
 
 
 def test_methods_name_the_unit_in_which_repair_is_timed():

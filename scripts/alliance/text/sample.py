@@ -89,12 +89,13 @@ def preparation_methods(x: TextInputs) -> Passage | None:
 
 
 def _missing(x: TextInputs) -> str:
+    if not x.study.models:
+        return ""
+    of_items = any(measure.items is not None for measure in x.study.measures.values())
+    imputed = "Beyond the replacement of single answers no" if of_items else "No"
     return (
-        "Beyond the replacement of single answers no score was imputed. Models use all observed "
-        "pairs of predictor and outcome; likelihood estimates are valid if scores are missing at "
-        "random given what was observed."
-        if x.study.models
-        else ""
+        f"{imputed} score was imputed. Models use all observed pairs of predictor and outcome; "
+        "likelihood estimates are valid if scores are missing at random given what was observed."
     )
 
 
@@ -113,8 +114,19 @@ def _flow(x: TextInputs) -> str:
         read += f" of {counted(first['clients_in'], 'client')}"
     return (
         f"Of {read} read, {counted(last['sessions_out'], 'session')} of "
-        f"{counted(last['clients_out'], 'client')} were analysed."
+        f"{counted(last['clients_out'], 'client')} were analysed"
+        f"{_attended(x, last['sessions_out'])}."
     )
+
+
+def _attended(x: TextInputs, analysed: float) -> str:
+    """How many of the sessions took place, where some did not."""
+    if x.sample is None:
+        return ""
+    n = x.sample.loc[x.sample["variable"] == "sessions", "n"]
+    if n.empty or not np.isfinite(n.iloc[0]) or n.iloc[0] >= analysed:
+        return ""
+    return f"; {counted(n.iloc[0], 'session')} took place"
 
 
 def _composition(x: TextInputs) -> Iterator[str]:
