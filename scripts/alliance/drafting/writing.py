@@ -113,6 +113,8 @@ def _role(name: str, role: Role, draft: Draft) -> list[str]:
     mark = "" if role.sure else f"  {CHECK} is this the {name.replace('_', ' ')}?"
     if role.column not in columns:
         mark = f"  {CHECK} no such column was found; write its name"
+    if name in draft.names_in:
+        mark = f"  {CHECK} names or addresses stand in it: put codes (T01, ...) there instead"
     if not role.labels:
         return [f"  {name}: {quoted(role.column)}{mark}"]
     entries = ", ".join(

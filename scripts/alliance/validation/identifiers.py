@@ -6,7 +6,8 @@ Undeclared columns never pass ingest, so they are only named in a warning. No en
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,8 @@ IDENTIFIER_NAMES: dict[str, frozenset[str]] = {
         """
         address homeaddress postaladdress street streetname streetaddress housenumber
         zip zipcode postcode postalcode adresse anschrift wohnadresse strasse
-        strassenname hausnummer plz postleitzahl wohnort adres direccion indirizzo
+        strassenname hausnummer plz postleitzahl wohnort adres direccion domicilio
+        codigopostal indirizzo
         """
     ),
     "an insurance or registration number": frozen_words(
@@ -65,7 +67,8 @@ IDENTIFIER_NAMES: dict[str, frozenset[str]] = {
         versicherungsnummer versicherungsnr versnr krankenversicherungsnummer
         krankenkassennummer kvnr kvnummer rvnr svnr svnummer sozialversicherungsnummer
         rentenversicherungsnummer ahvnummer ahvnr ausweisnummer steuerid iban
-        kontonummer bsn
+        kontonummer bsn dni nif nuss numerodeseguridadsocial historiaclinica
+        numerodehistoria nhc
         """
     ),
     "free text": frozen_words(
@@ -74,7 +77,8 @@ IDENTIFIER_NAMES: dict[str, frozenset[str]] = {
         opentext openanswer remark remarks narrative transcript description notiz
         notizen kommentar kommentare bemerkung bemerkungen anmerkung anmerkungen
         freitext verlaufsnotiz verlaufsnotizen sitzungsnotizen beschreibung transkript
-        opmerkingen
+        opmerkingen notas observaciones comentario comentarios commentaire commentaires
+        remarques
         """
     ),
     "an account or network address": frozen_words(
@@ -88,10 +92,10 @@ ROLE_WORDS = frozen_words(
         client clients patient patients pat pt participant person subject klient
         klientin klienten patientin teilnehmer proband therapist therapists therapeut
         therapeutin behandler clinician counsellor counselor contact kontakt private
-        privat home work the of des der die das s
+        privat home work the of des der die das s paciente cliente terapeuta del de la el
         """
 )
-_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e"})
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 
 _PREFIX = re.compile(
     r"(?:client|patient(?:en|in)?|klient(?:en|in)?|therapist|therapeut(?:en)?)s?(\w+)"
@@ -123,14 +127,21 @@ Test = Callable[[str], bool]
 
 def name_looks_like(column: str) -> str:
     """What personal data a column's name announces (``a name``, ``free text``), else empty."""
-    spaced = re.sub(r"(?<=[a-zäöüß])(?=[A-ZÄÖÜ])", " ", column).lower().translate(_UMLAUTS)
-    words = [word for word in re.split(r"[^a-z]+", spaced) if word]
+    spaced = re.sub(r"(?<=[a-zäöüß])(?=[A-ZÄÖÜ])", " ", column)
+    words = [word for word in re.split(r"[^a-z]+", _without_accents(spaced)) if word]
     for drop in (frozenset(), ROLE_WORDS):
         joined = "".join(word for word in words if word not in drop)
         for kind, names in IDENTIFIER_NAMES.items():
             if joined in names:
                 return kind
     return _prefixed(words)
+
+
+def _without_accents(text: str) -> str:
+    """In lower case, umlauts written out, other accents dropped: ``Teléfono`` is telefono."""
+    written_out = unicodedata.normalize("NFC", text.lower()).translate(_UMLAUTS)
+    parted = unicodedata.normalize("NFKD", written_out)
+    return "".join(sign for sign in parted if not unicodedata.combining(sign))
 
 
 def _prefixed(words: list[str]) -> str:
@@ -174,7 +185,7 @@ def looks_like_free_text(text: str) -> bool:
 
 def looks_like_person(text: str) -> bool:
     """Whether a common given name, or a title with a name, stands in the text."""
-    words = [word.lower().translate(_UMLAUTS) for word in _WORD.findall(text)]
+    words = [_without_accents(word) for word in _WORD.findall(text)]
     if any(word in GIVEN_NAMES for word in words):
         return True
     return _TITLE.search(text) is not None and len(words) > 1
@@ -302,17 +313,27 @@ def _check_ids(study: Study, raw: RawStudy, role: str) -> list[Problem]:
     if role not in frame:
         return []
     texts = frame[role].dropna().astype("str").str.strip()
-    distinct = texts.unique()
-    keyed = study.privacy.pseudonyms == "keyed"
+    kinds = kinds_of_ids(texts.unique(), keyed=study.privacy.pseudonyms == "keyed")
+    return _tell_kinds(
+        raw, frame, role, texts.map(lambda text: kinds.get(text, "")), _advice(f"columns.{role}")
+    )
+
+
+def kinds_of_ids(distinct: Sequence[str], keyed: bool) -> dict[str, str]:
+    """The code of the personal data that each identifier looks like, else empty.
+
+    Parameters
+    ----------
+    distinct : identifiers of clients or therapists, each once.
+    keyed : whether they are replaced by keyed pseudonyms, which numbers of any kind may be.
+    """
     kinds = {text: identifying_kind(text) for text in distinct}
     if keyed:
         kinds = {text: k if k in REFUSED_AS_KEYED_ID else "" for text, k in kinds.items()}
     surnames = [text for text in distinct if looks_like_surname(text)]
     if len(surnames) > 0.5 * len(distinct):
         kinds |= {text: "NAMES_FOUND" for text in surnames if not kinds[text]}
-    return _tell_kinds(
-        raw, frame, role, texts.map(lambda text: kinds.get(text, "")), _advice(f"columns.{role}")
-    )
+    return kinds
 
 
 def _tell_kinds(
@@ -323,9 +344,12 @@ def _tell_kinds(
         at = kinds.index[kinds == code]
         if len(at):
             file, column = origin_of(raw, name)
-            rows = list_rows(row_numbers(frame, at))
-            found = f"{len(at)} {'entry' if len(at) == 1 else 'entries'}, not shown here"
-            problems.append(tell(code, file, f"column '{column}', {rows}", found, advice=advice))
+            rows = row_numbers(frame, at)
+            # A wide file's entry is in the frame once per session, and so once per row is counted.
+            count = len(rows) or len(at)
+            found = f"{count} {'entry' if count == 1 else 'entries'}, not shown here"
+            where = f"column '{column}', {list_rows(rows)}"
+            problems.append(tell(code, file, where, found, advice=advice))
     return problems
 
 
