@@ -1,7 +1,7 @@
 """Early alliance and the last outcome, between clients: the question of most published studies.
 
 The mean rating of a few early sessions is related to the client's last outcome score, as partial
-correlations at equal outcome before treatment, without and with the change up to the rating
+correlations at equal outcome at baseline, without and with the change up to the rating
 (methods 1.15), beside the pooled correlation of the field.
 """
 
@@ -29,8 +29,8 @@ FEWEST_CLUSTERS = 10  # therapists, for errors that are robust by therapist
 PUBLISHED = "fluckiger2018"
 _ADJUSTMENTS: dict[str, str] = {
     "r": "not adjusted",
-    "r_baseline": "at equal {outcome} before treatment",
-    "r_prior_change": "at equal {outcome} before treatment and equal change up to the rating",
+    "r_baseline": "at equal {baseline}",
+    "r_prior_change": "at equal {baseline} and equal change up to the rating",
 }
 
 
@@ -302,7 +302,7 @@ def _version(
 
 def _base(context: AssociationContext, term: str, spec: AssociationSpec) -> dict[str, object]:
     low, high = spec.sessions
-    adjusted = _ADJUSTMENTS[term].format(outcome=context.outcome_label)
+    adjusted = _ADJUSTMENTS[term].format(baseline=_baseline(context, spec))
     if spec.covariates and term != "r":
         adjusted += f" and {', '.join(spec.covariates)}"
     when = f"session {low}" if low == high else f"sessions {low} to {high}"
@@ -322,6 +322,12 @@ def _base(context: AssociationContext, term: str, spec: AssociationSpec) -> dict
         "known_bias": _bias(term),
         "code_hash": context.code_hash,
     }
+
+
+def _baseline(context: AssociationContext, spec: AssociationSpec) -> str:
+    """What is held equal; without a declared baseline the first score, which may come later."""
+    label = context.outcome_label
+    return f"{label} before treatment" if spec.baseline else f"first {label}"
 
 
 def _bias(term: str) -> str:
@@ -365,13 +371,12 @@ def _levels(
         "slope_within_therapist": (
             "between_client",
             f"Between clients of the same therapist: slope of the last {context.outcome_label} on "
-            f"early {context.predictor_label}, at equal {context.outcome_label} before treatment",
+            f"early {context.predictor_label}, at equal {_baseline(context, spec)}",
         ),
         "slope_between_therapists": (
             "between_therapist",
             f"Between therapists: slope of the last {context.outcome_label} on the therapist's "
-            f"mean early {context.predictor_label}, at equal {context.outcome_label} before "
-            "treatment",
+            f"mean early {context.predictor_label}, at equal {_baseline(context, spec)}",
         ),
     }
     if frame["therapist"].isna().all():
