@@ -227,7 +227,7 @@ def test_it_prints_the_next_command_and_no_record(project, capsys):
     sessions_like_clinic().to_csv(project / "sessions.csv", index=False)
     draft(project, "sessions.csv")
     told = capsys.readouterr().out
-    assert "snakemake results/mine/report.html" in told
+    assert "snakemake results/mine/report.html results/mine/manuscript/manuscript.docx" in told
     assert "ALLIANCE_PSEUDONYM_KEY" in told
     assert "C001" not in told
 
