@@ -260,6 +260,21 @@ def test_a_rating_that_the_baseline_explains_away():
     assert rows.loc["slope_within_therapist", "status"] == "not_estimated"
 
 
+def test_an_outcome_before_and_after_treatment_only():
+    """The design of most trials: nothing is known of the outcome while the alliance is rated."""
+    frame = made_up().assign(prior=np.nan)
+    rows = {
+        r.term: r for r in association_rows(frame, spec(baseline="intake"), COVARIATES, CONTEXT)
+    }
+    whole = {r.term: r for r in association_rows(made_up(), spec(), COVARIATES, CONTEXT)}
+    for term in ("r", "r_baseline", "slope_baseline"):
+        assert rows[term].estimate == pytest.approx(whole[term].estimate)
+    assert rows["r_prior_change"].status == "not_estimated"
+    assert "between the baseline and the rating" in rows["r_prior_change"].reason
+    without_baseline = association_rows(frame, spec(), COVARIATES, CONTEXT)
+    assert {r.status for r in without_baseline} == {"not_estimated"}
+
+
 @pytest.mark.parametrize(
     ("keys", "held"), [({}, "first {}"), ({"baseline": "intake"}, "{} before treatment")]
 )

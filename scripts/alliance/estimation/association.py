@@ -119,7 +119,9 @@ def association_rows(
 
     Notes
     -----
-    Every version uses the same clients: those with all variables of the fullest one.
+    Every version uses the same clients: those with all variables of the fullest one. Where the
+    outcome is known before and after treatment only, the fullest one holds the baseline equal, and
+    change up to the rating is refused.
     """
     complete = _complete(frame, spec, covariates)
     rows: list[Estimate] = []
@@ -128,14 +130,28 @@ def association_rows(
     else:
         for term, held in _held_equal(complete, spec, covariates).items():
             rows += _version(complete, held, term, spec, context)
+        if _pre_post_only(complete, spec):
+            rows.append(_absent(context, "r_prior_change", spec, _NO_CHANGE))
         rows += _levels(complete, spec, covariates, context)
     return rows + _published_rows(published, context)
+
+
+_NO_CHANGE = Refusal(
+    "no outcome is known between the baseline and the rating",
+    "Improvement before the rating cannot be taken out without one.",
+)
+
+
+def _pre_post_only(frame: pd.DataFrame, spec: AssociationSpec) -> bool:
+    """Whether the outcome stands before treatment and after it, and never between for anybody."""
+    return spec.baseline is not None and bool(frame["prior"].isna().all())
 
 
 def _complete(
     frame: pd.DataFrame, spec: AssociationSpec, covariates: Mapping[str, Covariate]
 ) -> pd.DataFrame | Refusal:
-    used = ["alliance", "baseline", "prior", "last", *spec.covariates]
+    prior = [] if _pre_post_only(frame, spec) else ["prior"]
+    used = ["alliance", "baseline", *prior, "last", *spec.covariates]
     kept = frame.dropna(subset=used).reset_index(drop=True)
     low, high = spec.sessions
     if len(kept) < MIN_CLIENTS:
@@ -161,12 +177,11 @@ def _held_equal(
         else:
             numbers.append(frame[[name]])
     adjusted = pd.concat(numbers, axis=1).to_numpy(dtype=np.float64)
+    versions = {"r": np.zeros((len(frame), 0)), "r_baseline": adjusted}
+    if _pre_post_only(frame, spec):
+        return versions
     change = (frame["baseline"] - frame["prior"]).to_numpy(dtype=np.float64)[:, None]
-    return {
-        "r": np.zeros((len(frame), 0)),
-        "r_baseline": adjusted,
-        "r_prior_change": np.hstack([adjusted, change]),
-    }
+    return versions | {"r_prior_change": np.hstack([adjusted, change])}
 
 
 @dataclass(frozen=True)
