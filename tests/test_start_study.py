@@ -442,6 +442,19 @@ def test_spanish_names_with_accents(project):
     assert "Teléfono (a telephone number)" in text
 
 
+def test_an_outcome_after_treatment_is_no_covariate_like_others(project):
+    sessions_like_clinic().to_csv(project / "sessions.csv", index=False)
+    people = pd.DataFrame({"client_id": [f"C{n:03d}" for n in range(10)],
+                           "BDI_vorher": range(20, 30), "BDI_nachher": range(10, 20)})  # fmt: skip
+    people.to_csv(project / "people.csv", index=False)
+    _, text = draft(project, "sessions.csv", "people.csv")
+    marked = [line for line in text.splitlines() if "an outcome after treatment?" in line]
+    assert len(marked) == 1
+    assert "bdi_nachher" in marked[0]
+    named = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    assert "## An outcome before and after treatment only" in named
+
+
 def test_therapists_by_name_are_marked_before_the_first_run(project):
     frame = sessions_like_clinic()
     frame["therapist_id"] = np.repeat(["Anna Schmidt", "Peter Vogel"], 30)
