@@ -109,7 +109,8 @@ def _tell(target: Path, text: str, tables: dict[str, RawTable]) -> None:
     print(f"Look at the {text.count(CHECK)} lines marked '{CHECK}', then run")
     if "pseudonyms: keyed" in text:
         print(f'\n    export {KEY_VARIABLE}="$({MAKE_KEY})"    # keep it, tell nobody', end="")
-    print(f"\n    {_snakemake()} results/{target.stem}/report.html\n")
+    results = f"results/{target.stem}"
+    print(f"\n    {_snakemake()} {results}/report.html {results}/manuscript/manuscript.docx\n")
 
 
 def _snakemake() -> str:

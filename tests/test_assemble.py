@@ -300,6 +300,11 @@ def test_clients_who_change_and_a_session_covariate_in_a_client_file(tmp_path):
         covariates={"age": {"column": "age", "level": "session", "type": "number"}},
     )  # fmt: skip
     assert problem.code == "WRONG_LEVEL"
+    (problem,) = problems_of(
+        tmp_path, {"x.csv": SESSIONS, "p.csv": "id,bdi_post\n1,30\n2,40\n"},
+        levels={"p.csv": "client"}, measures={"bdi": OUTCOME | {"column": "bdi_post"}},
+    )  # fmt: skip
+    assert "into each client's last row" in problem.fix
 
 
 def test_all_absent_columns_are_told_at_once_with_suggestions(tmp_path):
@@ -397,7 +402,7 @@ def test_codes_that_the_file_labels_as_missing_but_nobody_declared(tmp_path):
     raw = put_together(tmp_path, {}, study_of({"t": {"path": "x.sav"}}, measures={"y": OUTCOME}))
     (problem,) = raw.problems
     assert problem.code == "LIKELY_MISSING_CODE"
-    assert problem.where == "column 'y', row 3"
+    assert problem.where == "column 'y', row 2"
 
 
 def test_no_record_is_in_any_message(tmp_path):

@@ -296,6 +296,35 @@ def test_a_rating_that_the_baseline_explains_away():
     assert rows.loc["slope_within_therapist", "status"] == "not_estimated"
 
 
+def test_an_outcome_before_and_after_treatment_only():
+    """The design of most trials: nothing is known of the outcome while the alliance is rated."""
+    frame = made_up().assign(prior=np.nan)
+    rows = {
+        r.term: r for r in association_rows(frame, spec(baseline="intake"), COVARIATES, CONTEXT)
+    }
+    whole = {r.term: r for r in association_rows(made_up(), spec(), COVARIATES, CONTEXT)}
+    for term in ("r", "r_baseline", "slope_baseline"):
+        assert rows[term].estimate == pytest.approx(whole[term].estimate)
+    assert rows["r_prior_change"].status == "not_estimated"
+    assert "between the baseline and the rating" in rows["r_prior_change"].reason
+    without_baseline = association_rows(frame, spec(), COVARIATES, CONTEXT)
+    assert {r.status for r in without_baseline} == {"not_estimated"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "held"), [({}, "first {}"), ({"baseline": "intake"}, "{} before treatment")]
+)
+def test_a_first_score_is_not_called_before_treatment(keys, held):
+    """Without a declared baseline the first score is held equal, which may be of any session."""
+    rows = association_rows(made_up(), spec(**keys), COVARIATES, CONTEXT, PUBLISHED)
+    adjusted = [r.estimand for r in rows if r.term in ("r_baseline", "r_prior_change")]
+    assert len(adjusted) == 2
+    assert all(
+        f"at equal {held.format(CONTEXT.outcome_label)}" in estimand for estimand in adjusted
+    )
+    assert not any("before treatment" in e for e in adjusted if not keys)
+
+
 def test_no_published_correlation_beside_something_that_is_no_alliance():
     other = AssociationContext(**(vars(CONTEXT) | {"role": "process"}))
     rows = association_rows(made_up(), spec(), COVARIATES, other, PUBLISHED)

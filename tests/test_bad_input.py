@@ -75,7 +75,7 @@ STUDY = {
     "privacy": {"pseudonyms": "as_given", "smallest_cell": 5},
     "models": {
         "main": {"label": "Main", "outcome": "symptoms", "predictor": "alliance",
-                 "covariates": ["time", "arm"], "therapists": True},
+                 "covariates": ["time", "arm"]},
     },
 }  # fmt: skip
 
@@ -820,8 +820,9 @@ def term_without_variation(bad):
     bad.clients["arm"] = "c"
 
 
-@case("FEW_THERAPISTS", "3 therapists", "at least 10", severity="warning")
+@case("FEW_THERAPISTS", "3 therapists", "at least 20", "will not be estimated", severity="warning")
 def few_therapists(bad):
+    bad.study["models"]["main"]["therapists"] = True
     number = bad.sessions["id"].str[1:].astype(int)
     bad.sessions["therapist_id"] = "T0" + (number % 3).astype(str)
 

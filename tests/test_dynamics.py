@@ -12,7 +12,7 @@ import pytest
 import statsmodels.api as sm
 
 from alliance.estimates import to_frame
-from alliance.estimation import dynamics_descent
+from alliance.estimation import dynamics_descent, dynamics_tests
 from alliance.estimation.dynamics import fit_var
 from alliance.estimation.dynamics_comparators import compare
 from alliance.estimation.dynamics_descent import objective, observed_information
@@ -272,6 +272,17 @@ def test_likelihood_ratio_agrees_with_wald_and_grows_with_the_effect():
     both = likelihood_ratio(fit, without(fit, [(1, 0), (0, 1)]))
     assert both.df == 2
     assert both.chi2 >= test.chi2
+
+
+def test_a_smaller_model_that_does_not_converge_is_begun_afresh(monkeypatch):
+    fit = fit_var(sample(60, 6), RECURSIVE)
+
+    def dead_end(series, spec, *, start=None, more_starts=True):
+        made = fit_var(series, spec, start=start, more_starts=more_starts)
+        return made if more_starts else replace(made, converged=False)
+
+    monkeypatch.setattr(dynamics_tests, "fit_var", dead_end)
+    assert without(fit, [(1, 0)]).converged
 
 
 def test_phases_are_told_by_session_numbers_wherever_they_start():

@@ -76,6 +76,7 @@ def test_an_unknown_workbook_becomes_a_report(finished: Project, tmp_path: Path)
     project.study(lambda study: study["models"]["main"].update(bayes=False), "praxis")
     done = project.snakemake("results/praxis/report.html")
     assert done.returncode == 0, done.stdout
+    assert "Report: results/praxis/report.html" in done.stdout  # not listed in config.yaml
     page = (project.root / "results/praxis/report.html").read_text(encoding="utf-8")
     assert "answered from 1 to 7 (published form: 1 to 5)" in page
     assert "marked CHECK" not in page

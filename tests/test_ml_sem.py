@@ -110,6 +110,18 @@ def test_sessions_with_too_few_clients_are_not_used():
     assert "there are so many up to session 2" in refusal.reason
 
 
+def test_an_intake_with_one_series_only_is_left_out():
+    """Symptoms at session 0, alliance from session 1 on: the design of most clinics."""
+    series = sample(120, 6)
+    intake = np.full((120, 1, 2), np.nan)
+    intake[:, 0, 1] = series.scores[:, 0, 1] + 1.0
+    scores = np.concatenate([intake, series.scores], axis=1)
+    plain = fit_ml_sem(series, RECURSIVE, 1)
+    beside = fit_ml_sem(replace(series, scores=scores, first_session=0), RECURSIVE, 1)
+    assert isinstance(beside, PanelFit)
+    np.testing.assert_allclose(beside.coefficients, plain.coefficients, rtol=1e-8)
+
+
 def test_three_series():
     rng = np.random.default_rng(2)
     two = simulate(Truth(), 3000, 6, rng)

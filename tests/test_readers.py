@@ -170,7 +170,30 @@ def test_spss_value_labels_and_user_missing_codes(tmp_path):
     raw = read(tmp_path, "x.sav")
     assert raw.frame["q"].isna().tolist() == [False, True, True, True]
     assert raw.value_labels["q"][1.0] == "never"
-    assert "column 'q': 2 user-missing entries (-99, 9) read as empty" in raw.notes
+    assert "user-missing code -99: 1 entry in column 'q' read as empty" in raw.notes
+    assert "user-missing code 9: 1 entry in column 'q' read as empty" in raw.notes
+
+
+def test_user_missing_codes_of_many_columns_are_told_once_per_code(tmp_path):
+    items = [f"wai_{item}" for item in range(1, 41)]
+    frame = pd.DataFrame({"id": ["a", "b"]} | {item: [1.0, 99.0] for item in items})
+    ranges = {item: [99] for item in items}
+    pyreadstat.write_sav(frame, tmp_path / "x.sav", missing_ranges=ranges)
+    (note,) = [note for note in read(tmp_path, "x.sav").notes if "user-missing" in note]
+    assert note.startswith("user-missing code 99: 40 entries in columns 'wai_1', ")
+    assert note.endswith(", ... (40 columns) read as empty")
+
+
+def test_rows_are_numbered_as_the_program_of_the_file_shows_them(tmp_path):
+    """Names of columns are a row of a sheet or text file, none in SPSS, Stata and R."""
+    frame = pd.DataFrame({"id": ["a", "b"], "x": [1.5, 2.5]})
+    pyreadstat.write_sav(frame, tmp_path / "x.sav")
+    pyreadstat.write_dta(frame, tmp_path / "x.dta")
+    pyreadr.write_rds(tmp_path / "x.rds", frame)
+    frame.to_parquet(tmp_path / "x.parquet")
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    first = {e: read(tmp_path, f"x.{e}").first_row for e in ("sav", "dta", "rds", "parquet", "csv")}
+    assert first == {"sav": 1, "dta": 1, "rds": 1, "parquet": 1, "csv": 2}
 
 
 def test_stata_labels_and_extended_missing(tmp_path):
@@ -182,7 +205,7 @@ def test_stata_labels_and_extended_missing(tmp_path):
     raw = read(tmp_path, "x.dta")
     assert raw.frame["q"].isna().tolist() == [False, False, True]
     assert raw.frame["q"].dtype == "float64"
-    assert any("1 extended missing" in note for note in raw.notes)
+    assert any("extended missing code a: 1 entry" in note for note in raw.notes)
 
 
 def test_r_files(tmp_path):

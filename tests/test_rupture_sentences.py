@@ -8,6 +8,7 @@ import pytest
 
 from alliance.figures.drop_probabilities import describe_drop_probabilities
 from alliance.report.rupture_further import discrete_drop_sentences, repair_sentences
+from alliance.report.rupture_sentences import prevalence_sentences
 from alliance.report.validation_ruptures import LEVEL_HEADINGS, TEST_HEADINGS, rupture_designs
 from alliance.tables.ruptures import rule_definitions
 
@@ -134,3 +135,10 @@ def test_a_rule_is_defined_once_and_by_its_threshold_for_other_ratings():
         f"Other: {other}",
         "Calibrated (Bond): the same with at least 2.00 to 3.88 times the unit.",
     ]
+
+
+def test_a_share_that_is_kept_back_says_why():
+    few = "would tell a number of fewer than 5 clients"
+    own = pd.DataFrame([{"quantity": "prevalence", "status": "not_estimated", "reason": few}])
+    (sentence,) = prevalence_sentences(own, "Drop")
+    assert sentence.endswith(f"can be given ({few}).")

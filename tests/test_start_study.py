@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from alliance.drafting import CHECK, draft_study, study_text
+from alliance.drafting.draft import _short_label
 from alliance.drafting.files import read_undeclared
 from alliance.instruments import known_instruments, load_instruments
 from alliance.readers import assemble, read_tables
@@ -226,7 +227,7 @@ def test_it_prints_the_next_command_and_no_record(project, capsys):
     sessions_like_clinic().to_csv(project / "sessions.csv", index=False)
     draft(project, "sessions.csv")
     told = capsys.readouterr().out
-    assert "snakemake results/mine/report.html" in told
+    assert "snakemake results/mine/report.html results/mine/manuscript/manuscript.docx" in told
     assert "ALLIANCE_PSEUDONYM_KEY" in told
     assert "C001" not in told
 
@@ -412,6 +413,72 @@ def test_scandinavian_names(project):
     assert {name: c.quasi_identifier for name, c in study.covariates.items()} == {
         "koen": True, "alder": True,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("instrument", "label"),
+    [
+        ("waisr_client", "Alliance, client (WAI-SR)"),
+        ("wais_therapist", "Alliance, therapist (WAI-S)"),
+        ("waio", "Alliance, observer (WAI-O)"),
+        ("srs_v3", "Alliance, client (SRS)"),
+        ("phq9", "PHQ-9"),
+        ("core10", "CORE-10"),
+        ("oq45", "OQ-45.2"),
+        ("scl90r_gsi", "Symptom Checklist-90-Revised"),
+        ("wai36_client", "Alliance, client (Working Alliance Inventory)"),
+    ],
+)
+def test_labels_are_short_enough_for_a_sentence(instrument, label):
+    found = load_instruments(ROOT / "config" / "instruments", [instrument])[instrument]
+    role = "alliance" if found.domain == "alliance" else "outcome"
+    rater = next((r for r in ("therapist", "observer") if r in found.perspective), "client")
+    assert _short_label(found, role, rater) == label
+
+
+def test_spanish_names_with_accents(project):
+    n = 60
+    sessions = pd.DataFrame({"Código": np.repeat(range(500, 510), 6), "Sesión": [*range(1, 7)] * 10,
+                             "SRS total": answers(1, n, 1, 20, 40)[:, 0],
+                             "ORS total": answers(2, n, 1, 5, 35)[:, 0]})  # fmt: skip
+    clients = pd.DataFrame({"Código": range(500, 510), "Terapeuta": ["T1", "T2"] * 5,
+                            "Género": ["mujer", "varón"] * 5, "Edad": range(30, 40),
+                            "Motivo del alta": ["abandono", "alta regular"] * 5,
+                            "Teléfono": range(600100200, 600100210)})  # fmt: skip
+    for name, frame in {"sesiones": sessions, "clientes": clients}.items():
+        frame.to_csv(project / f"{name}.csv", sep=";", index=False, encoding="latin-1")
+    study, text = draft(project, "sesiones.csv", "clientes.csv")
+    columns = study.columns
+    assert (columns.client.column, columns.session.column) == ("Código", "Sesión")
+    assert columns.therapist.column == "Terapeuta"
+    assert columns.ending.labels == {"abandono": "dropout", "alta regular": "agreed"}
+    assert f"{CHECK} is this the" not in text
+    assert study.covariates["edad"].quasi_identifier
+    assert study.covariates["genero"].quasi_identifier
+    assert "telefono" not in study.covariates
+    assert "Teléfono (a telephone number)" in text
+
+
+def test_an_outcome_after_treatment_is_no_covariate_like_others(project):
+    sessions_like_clinic().to_csv(project / "sessions.csv", index=False)
+    people = pd.DataFrame({"client_id": [f"C{n:03d}" for n in range(10)],
+                           "BDI_vorher": range(20, 30), "BDI_nachher": range(10, 20)})  # fmt: skip
+    people.to_csv(project / "people.csv", index=False)
+    _, text = draft(project, "sessions.csv", "people.csv")
+    marked = [line for line in text.splitlines() if "an outcome after treatment?" in line]
+    assert len(marked) == 1
+    assert "bdi_nachher" in marked[0]
+    named = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    assert "## An outcome before and after treatment only" in named
+
+
+def test_therapists_by_name_are_marked_before_the_first_run(project):
+    frame = sessions_like_clinic()
+    frame["therapist_id"] = np.repeat(["Anna Schmidt", "Peter Vogel"], 30)
+    frame.to_csv(project / "sessions.csv", index=False)
+    _, text = draft(project, "sessions.csv")
+    assert f"  therapist: therapist_id  {CHECK} names or addresses stand in it" in text
+    assert "Anna" not in text
 
 
 def test_without_the_environment_one_sentence_says_what_to_type(tmp_path):

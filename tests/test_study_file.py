@@ -93,6 +93,42 @@ def test_each_mistake_is_one_problem(
     assert problem.file == "config/studies/clinic.yaml"
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("alliance_when: post", "alliance_when: later", "'pre' or 'post'"),
+        ("seed: 20261122", "seed: soon", "a whole number"),
+        ("  main:\n    label", "  Main Model:\n    label", "small letters a to z, digits and _"),
+    ],
+)
+def test_what_is_expected_is_said_without_the_words_of_programs(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    problems = problems_of(tmp_path, CLINIC.replace(old, new))
+    wrong = [p for p in problems if p.code == "WRONG_VALUE"]
+    assert wrong[0].expected.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("file", "given", "fix"),
+    [
+        ("my study.yaml", "my_study", "Rename the file to my_study.yaml."),
+        ("my_study.yaml", "my study", "Write id: my_study."),
+        ("my study.yaml", "My Study", "Give both one name of small letters"),
+        ("one.yaml", "two", "Write id: one, or rename the file to two.yaml."),
+    ],
+)
+def test_a_name_that_no_id_may_have_is_never_recommended(
+    tmp_path: Path, file: str, given: str, fix: str
+) -> None:
+    path = tmp_path / file
+    path.write_text(CLINIC.replace("id: clinic", f"id: {given}", 1), encoding="utf-8")
+    with pytest.raises(StudyError) as raised:
+        load_study(path)
+    (problem,) = [p for p in raised.value.problems if p.code == "STUDY_ID"]
+    assert problem.fix.startswith(fix)
+
+
 def test_all_mistakes_are_told_at_once_whatever_their_kind(tmp_path: Path) -> None:
     text = (
         CLINIC.replace("exact_duplicates:", "exact_duplicate:")

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alliance.estimation.design import MIN_THERAPISTS
+from alliance.estimation.design_groups import MIN_CLIENTS_PER_THERAPIST
 from alliance.instruments import load_instruments
 from alliance.readers.raw import RawStudy
 from alliance.study import Study, load_study
-from alliance.validation import CATALOGUE, check_study, validate
+from alliance.validation import CATALOGUE, check_study, size, validate
 from alliance.validation.catalogue import tell
 from alliance.validation.ranges import answer_columns, present_answers
 from alliance.validation.showing import Look, show_codes, show_entries, show_number, show_numbers
@@ -179,3 +181,9 @@ def test_real_studies_pass(name):
     wanted = [m.instrument for m in study.measures.values() if m.instrument]
     problems, raw = validate(study, _instruments(*wanted), ROOT, file.name, TODAY)
     assert raw is not None, [p.code for p in problems]
+
+
+def test_therapists_asked_for_are_as_many_as_the_model_needs():
+    """Validation may not import estimation; a number of its own must not part from the model's."""
+    assert size.FEW_THERAPISTS == MIN_THERAPISTS
+    assert size.CLIENTS_PER_THERAPIST == MIN_CLIENTS_PER_THERAPIST

@@ -79,16 +79,20 @@ def test_every_table_has_a_row_per_question(estimates):
     assert against == "Difference: new versus usual"  # the reference is named
     raters = raters_table(estimates, "main", "Main", {"alliance": "Client's view"})
     assert [row.cells[0] for row in raters.rows][-1] == "First minus second"
-    early = text_of(association_table(estimates, "early_alliance", "Early"))
+    early = text_of(association_table(estimates, "early_alliance", "Early", True))
     assert "−.278 [−.299, −.256]" in early
     assert "equal change up to the rating" in early
+    assert "At equal outcome before treatment" in early
+    first = text_of(association_table(estimates, "early_alliance", "Early", False))
+    assert "At equal first outcome" in first
+    assert "before treatment" not in first
 
 
 def test_nothing_asked_gives_no_table(estimates):
     for make in (trend_table, components_table, moderators_table):
         assert make(estimates, "other", "Other") is None
     assert raters_table(estimates, "other", "Other", {}) is None
-    assert association_table(estimates, "other", "Other") is None
+    assert association_table(estimates, "other", "Other", True) is None
 
 
 def test_refusals_are_told_under_the_table():

@@ -180,9 +180,14 @@ def is_running(process):
 
 
 def say_where_the_reports_are():
-    for name in runnable_studies():
-        if Path(f"results/{name}/report.html").is_file():
-            tell(f"Report: results/{name}/report.html")
+    """Of the studies that this run was about, which need not be listed in config.yaml."""
+    for name in STUDIES_OF_THIS_RUN or runnable_studies():
+        for what, file in (
+            ("Report", "report.html"),
+            ("Text", "manuscript/manuscript.docx"),
+        ):
+            if Path(f"results/{name}/{file}").is_file():
+                tell(f"{what}: results/{name}/{file}")
 
 
 def say_what_to_do():

@@ -36,13 +36,16 @@ from alliance.instruments import Instrument
 from alliance.personal_data import looks_like_free_text, name_looks_like
 from alliance.readers.patterns import fill_item
 from alliance.readers.raw import RawTable
+from alliance.validation.identifiers import kinds_of_ids
 
 ROLE_OF_DOMAIN = {"alliance": "alliance", "outcome": "outcome", "satisfaction": "process"}
 QUASI_IDENTIFIERS = ("age", "alter", "sex", "gender", "geschlecht", "female", "male", "region",
                      "country", "nationality", "job", "beruf", "education", "marital", "ålder",
                      "kön", "kjønn", "køn", "yrke", "utbildning", "familienstand", "bildung",
-                     "schulabschluss", "wohnort")  # fmt: skip
+                     "schulabschluss", "wohnort", "edad", "sexo", "género", "genero",
+                     "nacionalidad", "ocupación", "profesión", "región", "estudios")  # fmt: skip
 IN_ASCII = {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "å": "a", "ø": "o", "æ": "ae"}
+ABBREVIATION = re.compile(r"(?=.*[A-Z0-9].*[A-Z0-9])[A-Za-z0-9.-]+( [0-9.]+)?")
 FOLLOW_UP = ("fu", "followup", "follow", "katamnese", "post")
 
 
@@ -95,6 +98,7 @@ class Draft:
     covariates: list[DraftCovariate] = field(default_factory=list)
     missing_codes: list[int] = field(default_factory=list)
     identifying: dict[str, str] = field(default_factory=dict)
+    names_in: set[str] = field(default_factory=set)
     unused: list[str] = field(default_factory=list)
 
 
@@ -112,6 +116,7 @@ def draft_study(
     layout, drafted = _tables(tables)
     draft = Draft(study_id, layout, drafted)
     draft.roles = _roles(draft)
+    draft.names_in = {name for name in ("client", "therapist") if _has_names(draft, name)}
     if "session" in draft.roles:
         draft.unit = unit_of(draft.roles["session"].column)
     taken = _key_columns(draft)
@@ -179,6 +184,14 @@ def _roles(draft: Draft) -> dict[str, Role]:
     return {name: role for name, role in found.items() if role is not None}
 
 
+def _has_names(draft: Draft, name: str) -> bool:
+    """Whether the column of clients or therapists holds what no key replaces, as names are."""
+    column = draft.roles[name].column if name in draft.roles else None
+    holders = [t.raw.frame[column] for t in draft.tables if column in t.raw.frame.columns]
+    entries = [str(e).strip() for values in holders[:1] for e in values.dropna().unique()]
+    return any(kinds_of_ids(entries, keyed=True).values())
+
+
 def _key_columns(draft: Draft) -> set[str]:
     keys = {role.column for role in draft.roles.values()}
     keys |= {table.client.column for table in draft.tables}
@@ -217,7 +230,7 @@ def _measures(scales: list[Scale]) -> list[DraftMeasure]:
         instrument = scale.instrument
         if instrument is not None and instrument.domain in ROLE_OF_DOMAIN:
             role = ROLE_OF_DOMAIN[instrument.domain]
-            key, label = instrument.id, instrument.name
+            key, label = instrument.id, _short_label(instrument, role, _rater(scale))
         elif instrument is None and not scale.group.n_items:
             role = "process" if has_outcome else "outcome"
             stem = slug(re.sub(r"\{[^}]*\}", "", scale.group.pattern))
@@ -228,10 +241,22 @@ def _measures(scales: list[Scale]) -> list[DraftMeasure]:
         rater = _rater(scale)
         taken = {measure.key for measure in measures}
         if key in taken and rater == "therapist":
-            key, label = f"{key}_therapist", f"{label}, therapist"
+            key = f"{key}_therapist"
         unique = key if key not in taken else f"{key}_{len(measures) + 1}"
         measures.append(DraftMeasure(unique, role, rater, label, scale, _doubts(scale)))
     return [_with_twin(measure, measures) for measure in measures]
+
+
+def _short_label(instrument: Instrument, role: str, rater: str) -> str:
+    """What sentences of the report say: ``Alliance, client (WAI-SR)``, ``PHQ-9``.
+
+    The full name stands in the list of measures; in a sentence nobody could read it.
+    """
+    name = instrument.name
+    inside = [re.split(r" / |, ", part)[0] for part in re.findall(r"\(([^()]+)\)", name)]
+    short = next((part for part in inside if ABBREVIATION.fullmatch(part)), None)
+    short = short or re.split(r" \(|, ", name)[0]
+    return f"Alliance, {rater} ({short})" if role == "alliance" else short
 
 
 def _with_twin(measure: DraftMeasure, measures: list[DraftMeasure]) -> DraftMeasure:

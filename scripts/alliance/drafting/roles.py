@@ -14,22 +14,24 @@ from alliance.readers.raw import RawTable
 # Words of column names in the languages the authors read, most telling first.
 CLIENT = (
     *("client", "patient", "klient", "pasient", "participant", "deltagar", "deltaker", "proband"),
+    *("paciente", "consultante", "sujeto", "clave"),
     *("subject", "pseudonym", "chiffre", "patnr", "case", "pat", "vp", "pid", "tn"),
-    *("code", "id", "nr"),
+    *("code", "código", "codigo", "id", "nr"),
 )
 SESSION = (
     *("session", "sitzung", "sess", "sitz", "visit", "appointment", "termin", "occasion", "wave"),
-    *("samtal", "besök", "welle", "zeitpunkt", "week", "woche", "vecka", "month", "monat"),
-    *("månad", "måned", "time", "zeit", "t"),
+    *("samtal", "besök", "sesión", "sesion", "welle", "zeitpunkt", "week", "woche", "vecka"),
+    *("semana", "month", "monat", "månad", "måned", "time", "zeit", "t"),
 )
-DATE = ("date", "datum", "dato", "day", "tag", "when")
+DATE = ("date", "datum", "dato", "day", "tag", "fecha", "when")
 THERAPIST = ("therapist", "therapeut", "terapeut", "clinician", "counsellor", "counselor",
              "practitioner", "behandler", "behandlar", "provider", "ther", "thid",
              "beh")  # fmt: skip
 ATTENDANCE = ("attendance", "attended", "attend", "noshow", "dna", "anwesenheit", "erschienen",
               "teilnahme", "status")  # fmt: skip
 ENDING = ("ending", "termination", "dropout", "discharge", "completion", "completed", "abbruch",
-          "beendigung", "therapieende", "outcome_status")  # fmt: skip
+          "beendigung", "therapieende", "abschluss", "abandono", "alta",
+          "outcome_status")  # fmt: skip
 RUPTURE = ("rupture", "krise", "bruch", "tension")
 MEANINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "attendance": (
@@ -39,14 +41,14 @@ MEANINGS: dict[str, tuple[tuple[str, str], ...]] = {
         (r"attend|present|yes|ja|came|anwesend|erschienen|^1$", "attended"),
     ),
     "ending": (
-        (r"drop|abbruch|abgebrochen|premature|unilateral|quit", "dropout"),
+        (r"drop|abbruch|abgebrochen|abandon|premature|unilateral|quit", "dropout"),
         (r"transfer|referred|verlegt|moved|ueberwiesen", "transfer"),
         (r"ongoing|still|laufend|open|current|in treatment", "ongoing"),
         (r"agree|complet|planned|mutual|regular|regul|finished|einvernehm", "agreed"),
     ),
 }
 MOST_CATEGORIES = 12
-UNITS = (("week", r"week|woche|vecka"), ("month", r"month|monat|månad|måned"),
+UNITS = (("week", r"week|woche|vecka|semana"), ("month", r"month|monat|månad|måned"),
          ("day", r"^day|^tag"))  # fmt: skip
 
 
@@ -69,7 +71,7 @@ class Role:
 def words_of(column: str) -> list[str]:
     """The words of a column name: ``clientID_no`` is client, id, no."""
     parted = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", column)
-    return [word for word in re.split(r"[^a-zäöüßåøæ]+", parted.lower()) if word]
+    return [word for word in re.split(r"[\W\d_]+", parted.lower()) if word]
 
 
 def named_like(columns: Iterable[str], hints: Iterable[str]) -> list[str]:

@@ -7,13 +7,16 @@ import re
 from collections.abc import Iterable, Mapping
 
 from alliance.drafting.draft import Draft, DraftCovariate, DraftMeasure, DraftTable
-from alliance.drafting.roles import Role
+from alliance.drafting.roles import Role, named_like
 from alliance.drafting.scales import Scale
 from alliance.study import CHECK
 
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*")
 RESERVED = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
 RUPTURE_RULES = ("mean_prior_study", "previous_drop", "own_mean")
+AFTER_TREATMENT = ("post", "after", "nachher", "danach", "katamnese", "followup", "fu", "después",
+                   "despues")  # fmt: skip
+WHERE_TO_PUT_IT = "see 'before and after treatment only' in config/README.md"
 FURTHER = [
     "",
     "# What you can add, with an example of each in config/studies/clinic.yaml: dynamics (alliance",
@@ -113,6 +116,8 @@ def _role(name: str, role: Role, draft: Draft) -> list[str]:
     mark = "" if role.sure else f"  {CHECK} is this the {name.replace('_', ' ')}?"
     if role.column not in columns:
         mark = f"  {CHECK} no such column was found; write its name"
+    if name in draft.names_in:
+        mark = f"  {CHECK} names or addresses stand in it: put codes (T01, ...) there instead"
     if not role.labels:
         return [f"  {name}: {quoted(role.column)}{mark}"]
     entries = ", ".join(
@@ -211,8 +216,12 @@ def _covariates(covariates: Iterable[DraftCovariate]) -> list[str]:
         }
         if covariate.quasi_identifier:
             parts["quasi_identifier"] = True
-        mark = f"  {CHECK} does it vary between sessions?" if covariate.level == "session" else ""
-        lines.append(f"  {quoted(covariate.key)}: {_flow(parts)}{mark}")
+        doubt = ""
+        if covariate.level == "session":
+            doubt = f"  {CHECK} does it vary between sessions?"
+        elif covariate.kind == "number" and named_like([covariate.column], AFTER_TREATMENT):
+            doubt = f"  {CHECK} an outcome after treatment? {WHERE_TO_PUT_IT}"
+        lines.append(f"  {quoted(covariate.key)}: {_flow(parts)}{doubt}")
     if not lines:
         return ["# covariates: (none was found)"]
     return [f"covariates:  {CHECK} delete what you do not need", *lines]

@@ -1,7 +1,7 @@
 """Early alliance and the last outcome, between clients: the question of most published studies.
 
 The mean rating of a few early sessions is related to the client's last outcome score, as partial
-correlations at equal outcome before treatment, without and with the change up to the rating
+correlations at equal outcome at baseline, without and with the change up to the rating
 (methods 1.15), beside the pooled correlation of the field.
 """
 
@@ -32,8 +32,8 @@ FEWEST_CLUSTERS = 10
 PUBLISHED = "fluckiger2018"
 _ADJUSTMENTS: dict[str, str] = {
     "r": "not adjusted",
-    "r_baseline": "at equal {outcome} before treatment",
-    "r_prior_change": "at equal {outcome} before treatment and equal change up to the rating",
+    "r_baseline": "at equal {baseline}",
+    "r_prior_change": "at equal {baseline} and equal change up to the rating",
 }
 
 
@@ -122,7 +122,9 @@ def association_rows(
 
     Notes
     -----
-    Every version uses the same clients: those with all variables of the fullest one.
+    Every version uses the same clients: those with all variables of the fullest one. Where the
+    outcome is known before and after treatment only, the fullest one holds the baseline equal, and
+    change up to the rating is refused.
     """
     complete = _complete(frame, spec, covariates)
     rows: list[Estimate] = []
@@ -131,14 +133,28 @@ def association_rows(
     else:
         for term, held in _held_equal(complete, spec, covariates).items():
             rows += _version(complete, held, term, spec, context)
+        if _pre_post_only(complete, spec):
+            rows.append(_absent(context, "r_prior_change", spec, _NO_CHANGE))
         rows += _levels(complete, spec, covariates, context)
     return rows + _published_rows(published, context)
+
+
+_NO_CHANGE = Refusal(
+    "no outcome is known between the baseline and the rating",
+    "Improvement before the rating cannot be taken out without one.",
+)
+
+
+def _pre_post_only(frame: pd.DataFrame, spec: AssociationSpec) -> bool:
+    """Whether the outcome stands before treatment and after it, and never between for anybody."""
+    return spec.baseline is not None and bool(frame["prior"].isna().all())
 
 
 def _complete(
     frame: pd.DataFrame, spec: AssociationSpec, covariates: Mapping[str, Covariate]
 ) -> pd.DataFrame | Refusal:
-    used = ["alliance", "baseline", "prior", "last", *spec.covariates]
+    prior = [] if _pre_post_only(frame, spec) else ["prior"]
+    used = ["alliance", "baseline", *prior, "last", *spec.covariates]
     kept = frame.dropna(subset=used).reset_index(drop=True)
     low, high = spec.sessions
     if len(kept) < MIN_CLIENTS:
@@ -164,12 +180,11 @@ def _held_equal(
         else:
             numbers.append(frame[[name]])
     adjusted = pd.concat(numbers, axis=1).to_numpy(dtype=np.float64)
+    versions = {"r": np.zeros((len(frame), 0)), "r_baseline": adjusted}
+    if _pre_post_only(frame, spec):
+        return versions
     change = (frame["baseline"] - frame["prior"]).to_numpy(dtype=np.float64)[:, None]
-    return {
-        "r": np.zeros((len(frame), 0)),
-        "r_baseline": adjusted,
-        "r_prior_change": np.hstack([adjusted, change]),
-    }
+    return versions | {"r_prior_change": np.hstack([adjusted, change])}
 
 
 @dataclass(frozen=True)
@@ -311,7 +326,7 @@ def _version(
 
 def _base(context: AssociationContext, term: str, spec: AssociationSpec) -> dict[str, object]:
     low, high = spec.sessions
-    adjusted = _ADJUSTMENTS[term].format(outcome=context.outcome_label)
+    adjusted = _ADJUSTMENTS[term].format(baseline=_baseline(context, spec))
     if spec.covariates and term != "r":
         adjusted += f" and {', '.join(spec.covariates)}"
     when = f"session {low}" if low == high else f"sessions {low} to {high}"
@@ -331,6 +346,12 @@ def _base(context: AssociationContext, term: str, spec: AssociationSpec) -> dict
         "known_bias": _bias(term),
         "code_hash": context.code_hash,
     }
+
+
+def _baseline(context: AssociationContext, spec: AssociationSpec) -> str:
+    """What is held equal; without a declared baseline the first score, which may come later."""
+    label = context.outcome_label
+    return f"{label} before treatment" if spec.baseline else f"first {label}"
 
 
 def _bias(term: str) -> str:
@@ -374,13 +395,12 @@ def _levels(
         "slope_within_therapist": (
             "between_client",
             f"Between clients of the same therapist: slope of the last {context.outcome_label} on "
-            f"early {context.predictor_label}, at equal {context.outcome_label} before treatment",
+            f"early {context.predictor_label}, at equal {_baseline(context, spec)}",
         ),
         "slope_between_therapists": (
             "between_therapist",
             f"Between therapists: slope of the last {context.outcome_label} on the therapist's "
-            f"mean early {context.predictor_label}, at equal {context.outcome_label} before "
-            "treatment",
+            f"mean early {context.predictor_label}, at equal {_baseline(context, spec)}",
         ),
     }
     if frame["therapist"].isna().all():

@@ -318,7 +318,8 @@ def test_rows(fit: VarFit, context: VarContext) -> Iterator[Estimate]:
         if not fit.layout.free[target, source]:
             continue
         name = term_name(maker.names, target, source)
-        words = f"Likelihood-ratio test that this is zero: {name}"
+        to, by = maker.labels(target, source)
+        words = f"Likelihood-ratio test that the effect of {by.label} on {to.label} is zero"
         smaller = without(fit, [(target, source)])
         if isinstance(smaller, Refusal) or not smaller.converged:
             reason = "the model without the effect did not converge"

@@ -38,13 +38,20 @@ def likelihood_ratio(larger: VarFit, smaller: VarFit) -> LikelihoodRatio:
 
 
 def without(fit: VarFit, cells: Sequence[tuple[int, int]]) -> VarFit | Refusal:
-    """The fit with some coefficients (target, source) held at zero."""
+    """The fit with some coefficients (target, source) held at zero.
+
+    Begun at the larger model's estimates, and afresh where that does not converge: with a variance
+    near zero the way there can be a dead end.
+    """
     spec = replace(fit.spec, zero=tuple(dict.fromkeys([*fit.spec.zero, *cells])))
     layout = layout_of(fit.series, spec)
     _, coefficients, *factors = fit.parts
     course = fit.x[: fit.layout.n_mean].reshape(-1, fit.series.n_series)
     start = layout.pack(course, coefficients, *factors)
-    return fit_var(fit.series, spec, start=start, more_starts=False)
+    smaller = fit_var(fit.series, spec, start=start, more_starts=False)
+    if isinstance(smaller, Refusal) or smaller.converged:
+        return smaller
+    return fit_var(fit.series, spec)
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ def fit_ml_sem(
         error are not modelled.
     max_sessions : leading sessions used at most; fewer where few clients remain.
     """
+    series = _from_first_complete(series)
     window = _window(series, max_sessions)
     if window < MIN_SESSIONS:
         return Refusal(
@@ -113,6 +114,20 @@ def fit_ml_sem(
 
 def _reached(window: int) -> str:
     return f"session {window}" if window else "no session"
+
+
+def _from_first_complete(series: VarSeries) -> VarSeries:
+    """Without leading sessions at which hardly anybody has all scores, such as an intake.
+
+    The first session is left free in any case, so that the others are modelled as before.
+    """
+    complete = series.seen.all(axis=2).sum(axis=0) >= CLIENTS_PER_CELL * series.n_series
+    first = int(np.argmax(complete))
+    if first == 0:
+        return series
+    later = replace(series, scores=series.scores[:, first:])
+    moved = _first_sessions(later, later.n_sessions)
+    return replace(moved, first_session=series.first_session + first)
 
 
 def _window(series: VarSeries, max_sessions: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 
 from alliance.personal_data.given_names import GIVEN_NAMES, frozen_words
@@ -42,7 +43,8 @@ IDENTIFIER_NAMES: dict[str, frozenset[str]] = {
         """
         address homeaddress postaladdress street streetname streetaddress housenumber
         zip zipcode postcode postalcode adresse anschrift wohnadresse strasse
-        strassenname hausnummer plz postleitzahl wohnort adres direccion indirizzo
+        strassenname hausnummer plz postleitzahl wohnort adres direccion domicilio
+        codigopostal indirizzo
         """
     ),
     "an insurance or registration number": frozen_words(
@@ -53,7 +55,8 @@ IDENTIFIER_NAMES: dict[str, frozenset[str]] = {
         versicherungsnummer versicherungsnr versnr krankenversicherungsnummer
         krankenkassennummer kvnr kvnummer rvnr svnr svnummer sozialversicherungsnummer
         rentenversicherungsnummer ahvnummer ahvnr ausweisnummer steuerid iban
-        kontonummer bsn
+        kontonummer bsn dni nif nuss numerodeseguridadsocial historiaclinica
+        numerodehistoria nhc
         """
     ),
     "free text": frozen_words(
@@ -62,7 +65,8 @@ IDENTIFIER_NAMES: dict[str, frozenset[str]] = {
         opentext openanswer remark remarks narrative transcript description notiz
         notizen kommentar kommentare bemerkung bemerkungen anmerkung anmerkungen
         freitext verlaufsnotiz verlaufsnotizen sitzungsnotizen beschreibung transkript
-        opmerkingen
+        opmerkingen notas observaciones comentario comentarios commentaire commentaires
+        remarques
         """
     ),
     "an account or network address": frozen_words(
@@ -76,10 +80,10 @@ ROLE_WORDS = frozen_words(
         client clients patient patients pat pt participant person subject klient
         klientin klienten patientin teilnehmer proband therapist therapists therapeut
         therapeutin behandler clinician counsellor counselor contact kontakt private
-        privat home work the of des der die das s
+        privat home work the of des der die das s paciente cliente terapeuta del de la el
         """
 )
-_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e"})
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 
 _PREFIX = re.compile(
     r"(?:client|patient(?:en|in)?|klient(?:en|in)?|therapist|therapeut(?:en)?)s?(\w+)"
@@ -110,14 +114,21 @@ Sign = Callable[[str], bool]
 
 def name_looks_like(column: str) -> str:
     """What personal data a column's name announces (``a name``, ``free text``), else empty."""
-    spaced = re.sub(r"(?<=[a-zäöüß])(?=[A-ZÄÖÜ])", " ", column).lower().translate(_UMLAUTS)
-    words = [word for word in re.split(r"[^a-z]+", spaced) if word]
+    spaced = re.sub(r"(?<=[a-zäöüß])(?=[A-ZÄÖÜ])", " ", column)
+    words = [word for word in re.split(r"[^a-z]+", _without_accents(spaced)) if word]
     for drop in (frozenset(), ROLE_WORDS):
         joined = "".join(word for word in words if word not in drop)
         for kind, names in IDENTIFIER_NAMES.items():
             if joined in names:
                 return kind
     return _prefixed(words)
+
+
+def _without_accents(text: str) -> str:
+    """In lower case, umlauts written out, other accents dropped: ``Teléfono`` is telefono."""
+    written_out = unicodedata.normalize("NFC", text.lower()).translate(_UMLAUTS)
+    parted = unicodedata.normalize("NFKD", written_out)
+    return "".join(sign for sign in parted if not unicodedata.combining(sign))
 
 
 def _prefixed(words: list[str]) -> str:
@@ -161,7 +172,7 @@ def looks_like_free_text(text: str) -> bool:
 
 def looks_like_person(text: str) -> bool:
     """Whether a common given name, or a title with a name, stands in the text."""
-    words = [word.lower().translate(_UMLAUTS) for word in _WORD.findall(text)]
+    words = [_without_accents(word) for word in _WORD.findall(text)]
     if any(word in GIVEN_NAMES for word in words):
         return True
     return _TITLE.search(text) is not None and len(words) > 1

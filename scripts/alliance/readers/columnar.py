@@ -36,4 +36,4 @@ def read_parquet(name: str, table: Table, path: Path) -> RawTable:
         if isinstance(frame[column].dtype, pd.CategoricalDtype):
             frame[column] = frame[column].astype(frame[column].cat.categories.dtype)
     frame.columns = [str(column) for column in frame.columns]
-    return RawTable(name, table.path, table, frame)
+    return RawTable(name, table.path, table, frame, first_row=1)

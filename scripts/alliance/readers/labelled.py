@@ -25,13 +25,13 @@ def read_spss(name: str, table: Table, path: Path) -> RawTable:
         For a file that is no SPSS file, is damaged, or holds no rows.
     """
     frame, meta = _read(pyreadstat.read_sav, table, path, "sav", "an SPSS file (.sav)")
-    notes = []
+    emptied = {}
     for column, ranges in sorted(meta.missing_ranges.items()):
         is_missing = _in_ranges(frame[column], ranges)
         if is_missing.any():
-            notes.append(_note(column, frame.loc[is_missing, column], "user-missing"))
+            emptied[column] = frame.loc[is_missing, column]
             frame[column] = frame[column].mask(is_missing)
-    return _raw(name, table, frame, meta, notes)
+    return _raw(name, table, frame, meta, _notes(emptied, "user-missing"))
 
 
 def read_stata(name: str, table: Table, path: Path) -> RawTable:
@@ -43,13 +43,13 @@ def read_stata(name: str, table: Table, path: Path) -> RawTable:
         For a file that is no Stata file, is damaged, or holds no rows.
     """
     frame, meta = _read(pyreadstat.read_dta, table, path, "dta", "a Stata file (.dta)")
-    notes = []
+    emptied = {}
     for column, letters in sorted(meta.missing_user_values.items()):
         is_missing = frame[column].isin(letters)
         if is_missing.any():
-            notes.append(_note(column, frame.loc[is_missing, column], "extended missing"))
+            emptied[column] = frame.loc[is_missing, column]
             frame[column] = pd.to_numeric(frame[column].mask(is_missing))
-    return _raw(name, table, frame, meta, notes)
+    return _raw(name, table, frame, meta, _notes(emptied, "extended missing"))
 
 
 def _read(
@@ -79,11 +79,32 @@ def _in_ranges(values: pd.Series, ranges: list[dict[str, Any]]) -> pd.Series:
     return found
 
 
-def _note(column: str, entries: pd.Series, kind: str) -> str:
-    shown = sorted({f"{e:g}" if isinstance(e, int | float) else str(e) for e in entries})
-    return (
-        f"column '{column}': {len(entries)} {kind} entries ({', '.join(shown[:5])}) read as empty"
-    )
+def _notes(emptied: dict[str, pd.Series], kind: str) -> list[str]:
+    """One note per code, not per column: items of a wide file make hundreds of columns."""
+    counts: dict[str, dict[str, int]] = {}
+    for column, entries in emptied.items():
+        for entry, count in entries.map(_as_text).value_counts(sort=False).items():
+            counts.setdefault(str(entry), {})[column] = int(count)
+    return [
+        f"{kind} code {code}: {_entries(sum(of.values()))} in {_columns(list(of))} read as empty"
+        for code, of in sorted(counts.items())
+    ]
+
+
+def _entries(count: int) -> str:
+    return f"{count} {'entry' if count == 1 else 'entries'}"
+
+
+def _as_text(entry: object) -> str:
+    return f"{entry:g}" if isinstance(entry, int | float) else str(entry)
+
+
+def _columns(columns: list[str], shown: int = 3) -> str:
+    listed = ", ".join(f"'{column}'" for column in columns[:shown])
+    if len(columns) == 1:
+        return f"column {listed}"
+    more = f", ... ({len(columns)} columns)" if len(columns) > shown else ""
+    return f"columns {listed}{more}"
 
 
 def _raw(name: str, table: Table, frame: pd.DataFrame, meta: Any, notes: list[str]) -> RawTable:
@@ -96,7 +117,7 @@ def _raw(name: str, table: Table, frame: pd.DataFrame, meta: Any, notes: list[st
             frame[column] = _blank_to_empty(frame[column])
     encoding = meta.file_encoding or "not stated"
     return RawTable(
-        name, table.path, table, frame, value_labels=labels,
+        name, table.path, table, frame, first_row=1, value_labels=labels,
         notes=[f"encoding {encoding}", *notes],
     )  # fmt: skip
 

@@ -37,7 +37,7 @@ def read_r(name: str, table: Table, path: Path) -> RawTable:
         if isinstance(frame[column].dtype, pd.CategoricalDtype):
             frame[column] = frame[column].astype("str")
     frame.columns = [str(column) for column in frame.columns]
-    return RawTable(name, table.path, table, frame, notes=_notes(chosen, frames))
+    return RawTable(name, table.path, table, frame, first_row=1, notes=_notes(chosen, frames))
 
 
 def _choose(table: Table, frames: dict[str, pd.DataFrame]) -> str:

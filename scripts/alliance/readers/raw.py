@@ -22,8 +22,9 @@ class RawTable:
     table : the section of the study file that describes it.
     frame : one row per row of the file, columns as named there, empty cells NA. Rows that are
         empty throughout are kept, so that row numbers stay right.
-    first_row : row number, as a spreadsheet shows it, of the first row of ``frame``; row ``n`` of
-        the frame is row ``first_row + n`` of the file.
+    first_row : row number of the first row of ``frame``, as the program shows it that the file
+        is opened with: 2 below the header of a text file or sheet, 1 in SPSS, Stata and R, where
+        names of columns are no row. Row ``n`` of the frame is row ``first_row + n`` of the file.
     value_labels : ``{column: {code: label}}`` of SPSS and Stata files; codes stay in ``frame``.
     notes : what was worked out or assumed, in plain words.
     decimal : decimal mark of numbers that stand as text in ``frame``.

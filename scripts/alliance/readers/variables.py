@@ -317,7 +317,10 @@ def _wrong_level(variable: Variable, found: list[Place], tables: Mapping[str, Ra
     fix = (
         "Declare level: client for it."
         if variable.key.startswith("covariates")
-        else "Declare level: session for this file, if it has one row per session."
+        else "Declare level: session for this file, if it has one row per session. A score that "
+        "each client has once: before treatment, make it a covariate (the baseline of an "
+        "association); after treatment, move it into the file of sessions, into each client's "
+        "last row, other rows empty."
     )
     return Problem(
         "WRONG_LEVEL", "error", file, f"key {variable.key}",

@@ -42,7 +42,9 @@ def prevalence_sentences(own: pd.DataFrame, rule: str) -> Iterable[str]:
     shares = {r["quantity"]: r for _, r in own[own["status"] == "ok"].iterrows()}
     had, repaired = shares.get("prevalence"), shares.get("repaired_share")
     if had is None:
-        yield f"Under the rule '{rule}' no share of clients with a rupture could be given."
+        reasons = own.loc[own["quantity"] == "prevalence", "reason"].dropna()
+        why = f" ({reasons.iloc[0]})" if len(reasons) else ""
+        yield f"Under the rule '{rule}' no share of clients with a rupture can be given{why}."
         return
     yield (
         f"Under the rule '{rule}', {_share(had)} of {counted(had['n_clients'], 'client')} who "

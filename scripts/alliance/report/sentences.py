@@ -176,8 +176,9 @@ def association_answer(estimates: pd.DataFrame, study: Study, key: str) -> Answe
     main = own.loc["r_baseline"] if "r_baseline" in own.index else None
     if main is None or main["status"] == "not_estimated":
         return Answer(question, "Not estimated.", (_why_not(estimates, key, main),))
+    held = f"{outcome} before treatment" if spec.baseline else f"first {outcome}"
     sentences = [
-        f"At equal {outcome} before treatment the correlation is {_correlation(main)}; "
+        f"At equal {held} the correlation is {_correlation(main)}; "
         f"{counted(main['n_clients'], 'client')} still in treatment after the rating."
     ]
     change = own.loc["r_prior_change"] if "r_prior_change" in own.index else None

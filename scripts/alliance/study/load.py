@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from alliance.problems import Problem, StudyError
 from alliance.study.model import Study
 from alliance.study.references import check_references
+from alliance.study.section import NAME_PATTERN
 from alliance.study.wrong_keys import problem_from
 from alliance.study.yaml_lines import KeyPath, load_yaml_with_lines, where_in
 
@@ -53,9 +55,21 @@ def _check_name(
     if isinstance(given, str) and given != stem:
         yield Problem(
             "STUDY_ID", "error", name, where_in(("id",), lines), f"'{given}'",
-            f"'{stem}', the name of the file",
-            f"Write id: {stem}, or rename the file to {given}.yaml.",
+            f"'{stem}', the name of the file", _same_name(given, stem),
         )  # fmt: skip
+
+
+def _same_name(given: str, stem: str) -> str:
+    """How to make id and file agree, on a name that an id may have."""
+    ways = []
+    if re.fullmatch(NAME_PATTERN, stem):
+        ways.append(f"write id: {stem}")
+    if re.fullmatch(NAME_PATTERN, given):
+        ways.append(f"rename the file to {given}.yaml")
+    if not ways:
+        ways = ["give both one name of small letters a to z, digits and _"]
+    text = ", or ".join(ways)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _not_a_mapping(name: str) -> Problem:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from alliance.problems import Problem, suggest
 from alliance.study.model import Study
+from alliance.study.section import NAME_PATTERN
 from alliance.study.yaml_lines import KeyPath, where_in
 
 
@@ -37,13 +38,38 @@ def problem_from(
     found = error.get("input")
     shown = repr(found) if isinstance(found, str | int | float | bool | None) else "a section"
     fix = _description_of(location, root) or "config/README.md explains every key."
-    message = error["msg"].removeprefix("Value error, ")
+    message = _in_plain_words(error)
     if kind == "literal_error" and isinstance(found, str):
         hint = suggest(
             found, error["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         )
         fix = f"{hint} {fix}".strip()
     return Problem("WRONG_VALUE", "error", name, where, shown, message, fix)
+
+
+# What the checking library says of a wrong value, in words of people who do not program.
+_PLAIN: dict[str, str] = {
+    "string_pattern_mismatch": "small letters a to z, digits and _, beginning with a letter",
+    "string_type": "text",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "list_type": "a list, in brackets: [one, another]",
+    "tuple_type": "a list, in brackets: [one, another]",
+    "dict_type": "a section of keys",
+    "mapping_type": "a section of keys",
+}
+
+
+def _in_plain_words(error: Mapping[str, Any]) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] != NAME_PATTERN:
+        return message
+    return _PLAIN.get(str(error["type"]), message.removeprefix("Input should be "))
 
 
 # What a user may paste for a section that is absent.

@@ -79,7 +79,7 @@ def _notes(measures: pd.DataFrame) -> tuple[str, ...]:
         "sessions, in points of the scale as published. ICC: share of the variance that lies "
         "between clients. Lag-1 r: correlation of a session with the next within clients.",
         "Correlations above the diagonal are within clients, below it between clients. Missing: "
-        "share of attended sessions without a score.",
+        "share of attended sessions without a score, also where the form was not handed out.",
     )
 
 

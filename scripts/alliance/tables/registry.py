@@ -196,7 +196,7 @@ def _model_tables(x: TableInputs) -> list[ApaTable | None]:
     both = models | {name: dynamic.label for name, dynamic in x.study.dynamics.items()}
     tables.append(diagnostics_table(x.estimates, both))
     tables += [
-        association_table(x.estimates, name, spec.label)
+        association_table(x.estimates, name, spec.label, spec.baseline is not None)
         for name, spec in x.study.associations.items()
     ]
     if _present(x.bayes_checks):

@@ -329,26 +329,34 @@ def raters_table(
 
 _VERSIONS = (
     ("r", "slope", "Not adjusted"),
-    ("r_baseline", "slope_baseline", "At equal outcome before treatment"),
+    ("r_baseline", "slope_baseline", "At equal {baseline}"),
     (
         "r_prior_change",
         "slope_prior_change",
-        "At equal outcome before treatment and equal change up to the rating",
+        "At equal {baseline} and equal change up to the rating",
     ),
 )
 
 
-def association_table(estimates: pd.DataFrame, key: str, label: str) -> ApaTable | None:
-    """Correlations and slopes of early ratings and the last outcome, beside the field."""
+def association_table(
+    estimates: pd.DataFrame, key: str, label: str, before_treatment: bool
+) -> ApaTable | None:
+    """Correlations and slopes of early ratings and the last outcome, beside the field.
+
+    Parameters
+    ----------
+    before_treatment : whether the baseline was taken before treatment, not the first score.
+    """
     own = estimates[estimates["analysis"] == key]
     if own.empty:
         return None
     rows = []
+    baseline = "outcome before treatment" if before_treatment else "first outcome"
     for r, slope, words in _VERSIONS:
         found, raw = _pick(own, r), _pick(own, slope)
         if found is not None:
             cells = (_shown(found, 2), ABSENT if raw is None else _shown(raw), p_value(found["p"]))
-            rows.append(Row((words, *cells)))
+            rows.append(Row((words.format(baseline=baseline), *cells)))
     for term, words in (
         ("slope_within_therapist", "Between clients of the same therapist, baseline equal"),
         ("slope_between_therapists", "Between therapists, baseline equal"),

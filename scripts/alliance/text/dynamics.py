@@ -153,9 +153,10 @@ def association_methods(x: TextInputs) -> Passage | None:
 def _association(x: TextInputs, spec: AssociationSpec) -> str:
     low, high = spec.sessions
     when = f"session {low}" if low == high else f"sessions {low} to {high}"
+    baseline = "" if spec.baseline else " Baseline is the client's first score up to the rating."
     return (
         f"*{spec.label}.* The mean of {x.label(spec.predictor)} over {when} was correlated with "
-        f"the last later score of {x.label(spec.outcome)}."
+        f"the last later score of {x.label(spec.outcome)}.{baseline}"
     )
 
 

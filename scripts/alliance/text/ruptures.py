@@ -64,7 +64,7 @@ def _horizons(x: TextInputs) -> str:
 
 _TESTS = {
     "contrast": "Clients with repaired, with unrepaired and without ruptures were compared in "
-    "their last outcome by linear regression at equal outcome before treatment, number of sessions "
+    "their last outcome by linear regression at equal first outcome, number of sessions "
     "and mean and slope of the rating.",
     "landmark": "So that long treatments have no more time for ruptures, this was repeated with "
     "ruptures up to given sessions and the outcome after them, among clients still in treatment.",

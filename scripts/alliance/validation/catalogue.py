@@ -503,9 +503,9 @@ STUDY_SIZE_ISSUES: dict[str, Issue] = {
     ),
     "FEW_THERAPISTS": _warning(
         "Too few therapists for a three-level model.",
-        "at least {wanted} therapists, most with several clients",
-        "The variance between therapists will hardly be known; report it with caution or set "
-        "therapists: false.",
+        "at least {wanted} therapists with {each} or more clients each",
+        "Models with therapists: true ({models}) will not be estimated. Set therapists: false "
+        "there; the two-level model is estimated.",
     ),
 }
 

@@ -6,7 +6,7 @@ Undeclared columns never pass ingest, so they are only named in a warning. No en
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -125,17 +125,27 @@ def _check_ids(study: Study, raw: RawStudy, role: str) -> list[Problem]:
     if role not in frame:
         return []
     texts = frame[role].dropna().astype("str").str.strip()
-    distinct = texts.unique()
-    keyed = study.privacy.pseudonyms == "keyed"
+    kinds = kinds_of_ids(texts.unique(), keyed=study.privacy.pseudonyms == "keyed")
+    return _tell_kinds(
+        raw, frame, role, texts.map(lambda text: kinds.get(text, "")), _advice(f"columns.{role}")
+    )
+
+
+def kinds_of_ids(distinct: Sequence[str], keyed: bool) -> dict[str, str]:
+    """The code of the personal data that each identifier looks like, else empty.
+
+    Parameters
+    ----------
+    distinct : identifiers of clients or therapists, each once.
+    keyed : whether they are replaced by keyed pseudonyms, which numbers of any kind may be.
+    """
     kinds = {text: identifying_kind(text) for text in distinct}
     if keyed:
         kinds = {text: k if k in REFUSED_AS_KEYED_ID else "" for text, k in kinds.items()}
     surnames = [text for text in distinct if looks_like_surname(text)]
     if len(surnames) > 0.5 * len(distinct):
         kinds |= {text: "NAMES_FOUND" for text in surnames if not kinds[text]}
-    return _tell_kinds(
-        raw, frame, role, texts.map(lambda text: kinds.get(text, "")), _advice(f"columns.{role}")
-    )
+    return kinds
 
 
 def _tell_kinds(
@@ -146,9 +156,12 @@ def _tell_kinds(
         at = kinds.index[kinds == code]
         if len(at):
             file, column = origin_of(raw, name)
-            rows = list_rows(row_numbers(frame, at))
-            found = f"{len(at)} {'entry' if len(at) == 1 else 'entries'}, not shown here"
-            problems.append(tell(code, file, f"column '{column}', {rows}", found, advice=advice))
+            rows = row_numbers(frame, at)
+            # A wide file's entry is in the frame once per session, and so once per row is counted.
+            count = len(rows) or len(at)
+            found = f"{count} {'entry' if count == 1 else 'entries'}, not shown here"
+            where = f"column '{column}', {list_rows(rows)}"
+            problems.append(tell(code, file, where, found, advice=advice))
     return problems
 
 

@@ -15,7 +15,8 @@ from alliance.validation.ranges import present_answers
 from alliance.validation.showing import Look
 
 FEW_CLIENTS = 20
-FEW_THERAPISTS = 10
+# What a model with therapists needs to be fitted at all; a test holds these to the model's own.
+FEW_THERAPISTS, CLIENTS_PER_THERAPIST = 20, 3
 
 
 def check_size(look: Look) -> list[Problem]:
@@ -113,8 +114,12 @@ def _occasions(look: Look, measure: str) -> pd.DataFrame:
 def _check_therapists(look: Look) -> Iterable[Problem]:
     known = look.raw.sessions[["client", "therapist"]].dropna().drop_duplicates("client")
     counts = known.groupby("therapist").size()
-    file, column = origin_of(look.raw, "therapist")
-    several = int((counts > 1).sum())
-    if len(counts) and (len(counts) < FEW_THERAPISTS or several < len(counts) / 2):
-        found = f"{len(counts)} therapists, {several} of them with several clients"
-        yield tell("FEW_THERAPISTS", file, f"column '{column}'", found, wanted=FEW_THERAPISTS)
+    able = int((counts >= CLIENTS_PER_THERAPIST).sum())
+    if len(counts) and able < FEW_THERAPISTS:
+        file, column = origin_of(look.raw, "therapist")
+        asked = [f"'{name}'" for name, model in look.study.models.items() if model.therapists]
+        found = f"{able} therapists with {CLIENTS_PER_THERAPIST} or more clients each"
+        yield tell(
+            "FEW_THERAPISTS", file, f"column '{column}'", found, wanted=FEW_THERAPISTS,
+            each=CLIENTS_PER_THERAPIST, models=", ".join(asked),
+        )  # fmt: skip
