@@ -142,6 +142,9 @@ def test_effects_are_found_in_the_direction_higher_is_worse():
     least = own.loc["detectable_cross_lag_alliance_outcome", "estimate"]
     assert least == pytest.approx(2.8016 * forward["se"], rel=0.15)  # SDs are close to one
     assert own.loc["lr_cross_lag_alliance_outcome", "predictor"] == "alliance"
+    tested = own.loc["lr_cross_lag_alliance_outcome", "estimand"]
+    assert "cross_lag" not in tested  # measures are named, no keys of the program
+    assert "no path from" in tested
     assert table["estimator"].nunique() >= 5
 
 

@@ -319,7 +319,7 @@ def test_rows(fit: VarFit, context: VarContext) -> Iterator[Estimate]:
             continue
         name = term_name(maker.names, target, source)
         to, by = maker.labels(target, source)
-        words = f"Likelihood-ratio test that the effect of {by.label} on {to.label} is zero"
+        words = f"Likelihood-ratio test of no path from {by.label} to {to.label}"
         smaller = without(fit, [(target, source)])
         if isinstance(smaller, Refusal) or not smaller.converged:
             reason = "the model without the effect did not converge"
