@@ -31,6 +31,7 @@ from alliance.tables.format import (
     counted,
     digits_for,
     direction,
+    inside_sentence,
     interval,
     number,
     p_text,
@@ -553,7 +554,7 @@ def _refused(bad: pd.DataFrame, name: str, rows: pd.DataFrame) -> Iterable[str]:
     for (estimator, status, reason), own in bad.groupby(
         ["estimator", "status", "reason"], sort=False
     ):
-        words = (_inside(term_words(r.term, r.estimand)) for r in own.itertuples())
+        words = (inside_sentence(term_words(r.term, r.estimand)) for r in own.itertuples())
         terms = _the_first(list(dict.fromkeys(words)))
         if len(own) > MOST_TERMS and len(own) == n_rows[estimator]:
             terms = f"all {len(own)} estimates"
@@ -570,11 +571,6 @@ def _the_first(terms: list[str]) -> str:
         return ", ".join(terms)
     further = counted(len(terms) - MOST_TERMS, "further quantity", "further quantities")
     return f"{', '.join(terms[:MOST_TERMS])} and {further}, which estimates.csv names"
-
-
-def _inside(words: str) -> str:
-    """Words that begin a line, as they stand inside a sentence; ``SD`` and ``WAI-SR`` stay."""
-    return words if words[:2].isupper() else words[:1].lower() + words[1:]
 
 
 def absent_bayes(study: Study, estimates: pd.DataFrame) -> list[str]:

@@ -11,6 +11,7 @@ import math
 ABSENT = "–"
 MINUS = "−"
 MOST_DIGITS = 4
+_FINE_SHARE = 0.01  # standard error of a share or correlation below which a third decimal tells
 
 
 def number(value: float, digits: int = 2, bounded: bool = False) -> str:
@@ -24,10 +25,15 @@ def number(value: float, digits: int = 2, bounded: bool = False) -> str:
     return text if value >= 0 or is_zero else MINUS + text
 
 
-def digits_for(se: float, fewest: int = 2) -> int:
-    """Decimals that show two significant digits of the standard error, at most four."""
+def digits_for(se: float, fewest: int = 2, bounded: bool = False) -> int:
+    """Decimals that show two significant digits of the standard error, at most four.
+
+    Of shares and correlations (``bounded``) one significant digit is shown, at most three decimals.
+    """
     if se is None or not math.isfinite(se) or se <= 0:
         return fewest
+    if bounded:
+        return fewest if se >= _FINE_SHARE else fewest + 1
     return min(MOST_DIGITS, max(fewest, 1 - math.floor(math.log10(se))))
 
 
@@ -102,3 +108,8 @@ def counted(value: float, noun: str, plural: str = "") -> str:
     if value is None or not math.isfinite(value):
         return f"an unknown number of {plural or noun + 's'}"
     return f"{count(value)} {noun if round(value) == 1 else plural or noun + 's'}"
+
+
+def inside_sentence(words: str) -> str:
+    """Words that begin a line, as they stand inside a sentence; ``SD`` and ``WAI-SR`` stay."""
+    return words if words[:2].isupper() else words[:1].lower() + words[1:]

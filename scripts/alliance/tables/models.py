@@ -13,6 +13,7 @@ from alliance.tables.format import (
     counted,
     digits_for,
     direction,
+    inside_sentence,
     number,
     p_value,
     with_interval,
@@ -55,13 +56,13 @@ TERM_WORDS: dict[str, str] = {
     "sd_therapist_time": "SD of therapists' slopes over time",
     "sd_residual": "Residual SD",
     "residual_correlation": "Correlation of neighbouring residuals",
-    "lr_sd_within": "Clients differ in their within slopes (chi-square)",
-    "lr_sd_time": "Clients differ in their slopes over time (chi-square)",
-    "lr_sd_therapist": "Therapists differ in the outcome (chi-square)",
-    "lr_sd_therapist_within": "Therapists differ in within slopes (chi-square)",
-    "lr_sd_therapist_between": "Therapists differ in between slopes (chi-square)",
-    "lr_sd_therapist_time": "Therapists differ in slopes over time (chi-square)",
-    "lr_residuals": "Residuals have the structure assumed (chi-square)",
+    "lr_sd_within": "Clients differ in their within slopes (χ²)",
+    "lr_sd_time": "Clients differ in their slopes over time (χ²)",
+    "lr_sd_therapist": "Therapists differ in the outcome (χ²)",
+    "lr_sd_therapist_within": "Therapists differ in within slopes (χ²)",
+    "lr_sd_therapist_between": "Therapists differ in between slopes (χ²)",
+    "lr_sd_therapist_time": "Therapists differ in slopes over time (χ²)",
+    "lr_residuals": "Residuals have the structure assumed (χ²)",
     "pct_same_sign": "Clients whose slope has the average sign (%)",
     "icc": "Intraclass correlation, clients",
     "icc_therapist": "Intraclass correlation, therapists",
@@ -96,6 +97,7 @@ _SECTIONS = (
 
 
 _FIRST = _SECTIONS[0]
+_BOUNDED = ("proportion", "correlation")
 _SECTION_OF = {  # how the name of a term begins -> where it stands; the first that fits
     "boot_": "Resampling whole clients or therapists",
     "lr_": "Likelihood-ratio tests",
@@ -175,10 +177,13 @@ def _term_rows(both: pd.DataFrame, sides: list[pd.DataFrame]) -> list[Row]:
     named = estimated.assign(section=estimated["term"].map(_section_of))
     for heading in _SECTIONS:
         own = named[named["section"] == heading].drop_duplicates("term")
+        own = own[~own["term"].isin(_said_twice(both))]
         if len(own):
             rows.append(section(heading))
         for r in own.itertuples():
-            cells = [cell for side in sides for cell in _cells(side, r.term)]
+            found = [_found(side, r.term) for side in sides]
+            digits = max((_decimals(one) for one in found if one is not None), default=2)
+            cells = [cell for one in found for cell in _cells(one, digits)]
             rows.append(Row((term_words(r.term, r.estimand), *cells), indent=True))
     if not rows:
         rows.append(Row(("Not estimated", *[""] * (3 * len(sides)))))
@@ -191,13 +196,33 @@ def _section_of(term: str) -> str:
     return next((words for begin, words in _SECTION_OF.items() if term.startswith(begin)), _FIRST)
 
 
-def _cells(side: pd.DataFrame, term: str) -> tuple[str, str, str]:
+def _said_twice(both: pd.DataFrame) -> tuple[str, ...]:
+    """The share with a better outcome, where that is the average sign and so the same share."""
+    shares = [
+        both.loc[(both["term"] == term) & both["estimate"].notna(), "estimate"].head(1)
+        for term in ("pct_same_sign", "pct_expected_sign")
+    ]
+    if any(one.empty for one in shares) or shares[0].iloc[0] != shares[1].iloc[0]:
+        return ()
+    return ("pct_expected_sign",)
+
+
+def _found(side: pd.DataFrame, term: str) -> pd.Series | None:
     own = side[(side["term"] == term) & (side["status"] != "not_estimated")]
-    if own.empty:
+    return own.iloc[0] if len(own) else None
+
+
+def _decimals(r: pd.Series) -> int:
+    """Decimals of an estimate; of a row all estimators get the most that one of them needs."""
+    if r["units"] == "%" or r["term"] == "deviance":
+        return 1
+    return digits_for(r["se"], bounded=r["units"] in _BOUNDED)
+
+
+def _cells(r: pd.Series | None, digits: int) -> tuple[str, str, str]:
+    if r is None:
         return (ABSENT,) * 3
-    r = own.iloc[0]
-    bounded = r["units"] in ("proportion", "correlation")
-    digits = 1 if term == "deviance" else digits_for(r["se"])
+    bounded = r["units"] in _BOUNDED
     probability = direction(r["pd"]) if family(r["estimator"]) in BAYESIAN else p_value(r["p"])
     mark = "*" if r["status"] == "diagnostics_failed" else ""
     value = with_interval(r["estimate"], r["ci_low"], r["ci_high"], digits, bounded)
@@ -231,11 +256,7 @@ def _notes(both: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> tuple
         timing = [text for text in used["timing_order"].unique() if text]
         notes += [f"Order in time: {text}." for text in timing[:1]]
         notes += _unit_notes(used)
-    intervals = [
-        f"{name}: {side['interval'].replace('', np.nan).dropna().iloc[0]} intervals."
-        for name, side in (("Frequentist", left), ("Bayesian", right))
-        if side["interval"].ne("").any()
-    ]
+    intervals = [*_interval_notes(left, "Frequentist"), *_interval_notes(right, "Bayesian")]
     if len(right):
         intervals.append("CrI: credible interval; pd: posterior probability of the sign.")
     failed = both.loc[both["status"] == "diagnostics_failed", "reason"].unique()
@@ -243,9 +264,56 @@ def _notes(both: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame) -> tuple
     return (
         *notes,
         *intervals,
+        *_test_notes(left),
+        *_explained_notes(left),
         *(f"* Diagnostics failed: {reason}." for reason in failed),
         *(f"Not estimated: {reason.rstrip('.')}." for reason in refused),
     )
+
+
+_INTERVALS_OF = {  # how the name of a term begins -> whose intervals these are; the first that fits
+    "attenuation": "reliability of client means",
+    "between_corrected": "corrected coefficients",
+    "icc": "intraclass correlation",
+    "within_person_sd": "in each client's own SDs",
+    "boot_": "resampled",
+    **dict.fromkeys(("sd_", "cor_", "residual_correlation"), "SDs and correlations"),
+}
+
+
+def _interval_notes(side: pd.DataFrame, name: str) -> list[str]:
+    """How the intervals were made: those of the coefficients first, then what differs from them."""
+    own = side[side["interval"].ne("") & side["ci_low"].notna()]
+    if own.empty:
+        return []
+    first = own["interval"].iloc[0]
+    others: dict[str, list[str]] = {}
+    for r in own[own["interval"] != first].itertuples():
+        whose = next((w for start, w in _INTERVALS_OF.items() if r.term.startswith(start)), "")
+        of_kind = others.setdefault(str(r.interval).removeprefix("95% "), [])
+        if whose and whose not in of_kind:
+            of_kind.append(whose)
+    more = [f"; {', '.join(whose)}: {kind}" for kind, whose in others.items() if whose]
+    return [f"{name}: {first} intervals{''.join(more)}."]
+
+
+def _test_notes(left: pd.DataFrame) -> list[str]:
+    """Against which distribution a variance was tested, as its lowest value is the one tested."""
+    found = left[left["term"].str.startswith("lr_sd_") & left["p"].notna()]
+    used = [str(words).rpartition("(mixture of ")[2].rstrip(")") for words in found["estimand"]]
+    used = list(dict.fromkeys(words.replace("chi2", "χ²") for words in used if "chi2" in words))
+    if not used:
+        return []
+    return [
+        f"Likelihood-ratio tests of variances: p from equal mixtures of {'; '.join(used)}, because "
+        "zero is the smallest value that a variance can have."
+    ]
+
+
+def _explained_notes(left: pd.DataFrame) -> list[str]:
+    if not left["term"].str.startswith("r2_").any():
+        return []
+    return ["R²: fixed effects are those of the predictor and of all covariates, such as time."]
 
 
 def sample_words(row: pd.Series) -> str:
@@ -294,10 +362,11 @@ def triangulation_table(
             numbers += [record for _, record in lines]
     columns = [Column("Term"), Column("REML")]
     for name in others:
-        columns += [Column("estimate", name), Column("difference (SE)", name)]
+        columns += [Column("estimate", name), Column("difference ÷ SE", name)]
     explained = ["REML: this project's own engine", *(_OTHER_ESTIMATORS[name] for name in others)]
     notes = (
-        f"{'; '.join(explained)}. Differences in standard errors of REML.",
+        f"{'; '.join(explained)}. Differences from REML, divided by its standard error.",
+        *_other_models(estimates, models, terms),
         *_weighty_priors(estimates, models, terms),
     )
     count = "Two" if len(others) == 1 else "Three"
@@ -317,6 +386,7 @@ def _other_estimators(shown: pd.DataFrame) -> list[str]:
     """Those besides REML that estimated anything."""
     found = {family(name) for name in shown.loc[shown["estimate"].notna(), "estimator"]}
     return [name for name in _OTHER_ESTIMATORS if name in found]
+        *_other_models(estimates, models, terms),
 
 
 def _weighty_priors(
@@ -421,14 +491,14 @@ def _misses(numbers: pd.DataFrame) -> tuple[str, ...]:
             continue
         own = numbers[numbers[f"{name}_low"].notna() & numbers[f"{name}_high"].notna()]
         lost = own[~own["true"].between(own[f"{name}_low"], own[f"{name}_high"])]
-        terms = list(dict.fromkeys(term_words(term).lower() for term in lost["term"]))
-        of_what = f" ({', '.join(terms)})" if terms else ""
+        terms = list(dict.fromkeys(inside_sentence(term_words(term)) for term in lost["term"]))
+        of_what = f" ({'; '.join(terms)})" if terms else ""
         said.append(f"{len(lost)} of {len(own)} {words}{of_what}")
     if not said:
         return ()
     return (
-        f"Without their true value: {'; '.join(said)}. Of intervals from separate samples it would "
-        "be about one in twenty. These come from one sample: models of the same clients and "
+        f"Without their true value: {', and '.join(said)}. Of intervals from separate samples it "
+        "would be about one in twenty. These come from one sample: models of the same clients and "
         "outcome share what is unusual about it, so that misses come together and say less than "
         "as many separate ones.",
     )
@@ -439,15 +509,15 @@ def _truth_cells(
 ) -> tuple[list[str], dict[str, object]]:
     record: dict[str, object] = {"analysis": analysis, "term": true.term, "true": true.value}
     cells: list[str] = []
-    digits = 2
-    for families, name in ((FREQUENTIST, "reml"), (BAYESIAN, "nuts")):
-        own = rows_of(estimates, analysis, families)
-        own = own[(own["term"] == true.term) & own["estimate"].notna()]
-        if own.empty:
+    sides = {
+        name: _found_estimate(rows_of(estimates, analysis, families), true.term)
+        for families, name in ((FREQUENTIST, "reml"), (BAYESIAN, "nuts"))
+    }
+    digits = max((digits_for(r["se"]) for r in sides.values() if r is not None), default=2)
+    for name, r in sides.items():
+        if r is None:
             cells += ["not estimated", ABSENT]
             continue
-        r = own.iloc[0]
-        digits = digits_for(r["se"])
         known = bool(np.isfinite(r["ci_low"]) and np.isfinite(r["ci_high"]))
         holds = bool(r["ci_low"] <= true.value <= r["ci_high"])
         cells += [
@@ -456,6 +526,11 @@ def _truth_cells(
         ]
         record |= {name: r["estimate"], f"{name}_low": r["ci_low"], f"{name}_high": r["ci_high"]}
     return [number(true.value, digits), *cells], record
+
+
+def _found_estimate(rows: pd.DataFrame, term: str) -> pd.Series | None:
+    own = rows[(rows["term"] == term) & rows["estimate"].notna()]
+    return own.iloc[0] if len(own) else None
 
 
 def truth_frame(estimands: dict[str, dict[str, dict[str, float]]]) -> pd.DataFrame:

@@ -26,7 +26,8 @@ def sentence(text: str) -> str:
 
 def statistics(row: pd.Series, symbol: str = "b") -> str:
     """``*b* = −2.08, 95% CI [−2.60, −1.57], *p* < .001`` of one row of the estimates."""
-    digits, bounded = digits_for(row["se"]), row["units"] in ("proportion", "correlation")
+    bounded = row["units"] in ("proportion", "correlation")
+    digits = digits_for(row["se"], bounded=bounded)
     bayes = family(row["estimator"]) in BAYESIAN
     parts = [f"*{symbol}* = {number(row['estimate'], digits, bounded)}"]
     limits = interval(row["ci_low"], row["ci_high"], digits, bounded)
