@@ -31,6 +31,7 @@ from alliance.figures import (
     variance,
 )
 from alliance.figures import flow as flow_family
+from alliance.figures.saving import MOST_ALT, spoken
 from alliance.figures.style import (
     FULL_WIDTH_MM,
     LEVEL_COLOUR,
@@ -65,12 +66,52 @@ def test_every_figure_is_drawn_with_numbers_and_words(drawn, name):
     assert "nan" not in (figure.text.caption + figure.text.alt).lower().split()
 
 
-MOST_CHARACTERS = 1700  # of a text that is read aloud: about two minutes
-
-
 @pytest.mark.parametrize("name", FIGURES)
 def test_alternative_texts_can_be_listened_to(drawn, name):
-    assert len(drawn[name].text.alt) <= MOST_CHARACTERS
+    assert len(drawn[name].text.alt) <= MOST_ALT
+
+
+def test_an_alternative_text_says_how_much_it_leaves_to_the_numbers():
+    parts = [f"Rule {n}: {'x' * 90}." for n in range(20)]
+    alt = spoken("Points.", parts)
+    assert len(alt) <= MOST_ALT
+    assert alt.startswith("Points. Rule 0: ")
+    told = alt.count("Rule ")
+    assert alt.endswith(f" {20 - told} more in the numbers of the figure (CSV).")
+    assert spoken("Points.", parts[:2]) == " ".join(["Points.", *parts[:2]])
+    assert spoken("", ["y" * 900]) == "y" * 900  # one thing is never told by half
+
+
+def test_the_text_of_repairs_tells_the_first_rule_the_range_and_the_field(drawn):
+    figure = drawn["rupture_repair"]
+    own = figure.numbers[figure.numbers["rule"] != "published"]
+    apart = int(((own["ci_low"] > 0) | (own["ci_high"] < 0)).sum())
+    assert f"All {len(own)} estimates under" in figure.text.alt
+    low, high = own["estimate"].min(), own["estimate"].max()
+    assert f"{low:.2f} to {high:.2f}; {apart or 'none'} with an interval" in figure.text.alt
+    assert "Published, " in figure.text.alt
+
+
+def test_measures_with_the_same_share_missing_do_not_hide_each_other():
+    table = synthetic.missingness()
+    labels = {name: name for name in table["measure"].unique()}
+    numbers = missingness.numbers_missingness(table, labels).assign(pct_missing=4.0)
+    above = missingness.draw_missingness(numbers).axes[0]
+    marks = [tuple(line.get_xdata()) for line in above.get_lines() if line.get_marker() != "None"]
+    assert len(set(marks)) == len(marks) == len(labels)
+
+
+def test_every_column_of_examples_has_its_sessions_named(drawn):
+    """Five clients are two rows, of which the second has one panel."""
+    numbers = drawn["rupture_timelines"].numbers
+    first = numbers[numbers["panel"] == numbers["panel"].iloc[0]]
+    five = pd.concat([first.assign(panel=name, rating="One") for name in "ABCDE"])
+    figure = ruptures.draw_rupture_timelines(five)
+    panels = [axes for axes in figure.axes if axes.axison]
+    assert len(panels) == 5
+    named = {axes.get_subplotspec().colspan.start for axes in panels
+             if axes.xaxis.get_tick_params()["labelbottom"]}  # fmt: skip
+    assert named == {0, 1, 2, 3}
 
 
 def test_long_alternative_texts_tell_the_range():

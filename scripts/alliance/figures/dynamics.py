@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.saving import FigureText, NotDrawn, spoken
 from alliance.figures.style import (
     BAND_ALPHA,
     BETWEEN,
@@ -256,13 +256,17 @@ def describe_dynamics_paths(numbers: pd.DataFrame) -> FigureText:
         "outcome is oriented so that higher is worse. "
         f"{_samples(numbers)} Arrows say what predicts what, not what brings what about."
     )
-    parts = [
-        f"{words}{r.source} to {r.target}, {'same' if r.lag == 0 else 'next'} session: {r.std:.2f} "
-        f"({r.std_low:.2f} to {r.std_high:.2f})."
-        for words, own in _of_models(numbers)
-        for r in own.itertuples()
-    ]
-    return FigureText(title, caption, "Path diagram. " + " ".join(parts))
+    crossing, carried = [], []  # the paths between the two series are told first
+    for words, own in _of_models(numbers):
+        for at, r in enumerate(own.itertuples()):
+            path = (
+                f"{r.source} to {r.target}, {'same' if r.lag == 0 else 'next'} session: "
+                f"{r.std:.2f} ({r.std_low:.2f} to {r.std_high:.2f})."
+            )
+            named = f"{words if at == 0 or r.source == r.target else ''}{path}"
+            (carried if r.source == r.target else crossing).append(named)
+    parts = [*crossing, *carried]
+    return FigureText(title, caption, spoken("Path diagram.", parts))
 
 
 def _samples(numbers: pd.DataFrame) -> str:
@@ -353,7 +357,7 @@ def describe_impulse_responses(numbers: pd.DataFrame) -> FigureText:
         for words, own in _of_models(numbers)
         for (source, target), rows in own.groupby(["source", "target"], sort=False)
     ]
-    return FigureText(title, caption, "Line chart. " + " ".join(parts))
+    return FigureText(title, caption, spoken("Line chart.", parts))
 
 
 def _first_and_last(rows: pd.DataFrame) -> str:
@@ -463,7 +467,7 @@ def describe_dynamics_estimators(numbers: pd.DataFrame) -> FigureText:
         for words, own in _of_models(numbers)
         for ends, rows in own.groupby(["source", "target"], sort=False)
     ]
-    return FigureText(title, caption, "Forest plot. " + " ".join(parts))
+    return FigureText(title, caption, spoken("Forest plot.", parts))
 
 
 def _first_and_others(rows: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.saving import FigureText, NotDrawn, spoken
 from alliance.figures.style import (
     FULL_WIDTH_MM,
     INK,
@@ -313,7 +313,7 @@ def _legend(axes: Axes, study: pd.DataFrame) -> None:
 
 def describe_forest(numbers: pd.DataFrame) -> FigureText:
     """Caption and alt text: every standardised effect."""
-    title = "Effects of all models"
+    title = "Effects within clients, all models"
     caption = (
         "Points: estimates in pooled within-client SDs of the outcome per within-client SD of the "
         "predictor; whiskers: 95% intervals. The outcome is oriented so that higher is worse."
@@ -321,7 +321,8 @@ def describe_forest(numbers: pd.DataFrame) -> FigureText:
     if (numbers["panel"] == PUBLISHED).any():
         caption += (
             " The published correlations are between clients, pooled over studies, and in another "
-            "metric: they are drawn apart and must not be compared point by point."
+            "metric: they are drawn apart and must not be compared point by point; where there is "
+            "no whisker, no interval was read."
         )
     caption += _lagged_words(numbers[numbers["panel"] == LAGGED])
     within = numbers[(numbers["panel"] == PUBLISHED) & (numbers["level"] == "within_client")]
@@ -335,7 +336,7 @@ def describe_forest(numbers: pd.DataFrame) -> FigureText:
         f"({r.ci_low:.2f} to {r.ci_high:.2f})."
         for r in shown.itertuples()
     ]
-    return FigureText(title, caption, "Forest plot. " + " ".join(parts))
+    return FigureText(title, caption, spoken("Forest plot.", parts))
 
 
 def _cited(rows: pd.DataFrame) -> str:

@@ -39,6 +39,9 @@ def numbers_missingness(missingness: pd.DataFrame, labels: dict[str, str]) -> pd
     ]
 
 
+_ASIDE = 0.14  # sessions between the marks of neighbouring measures
+
+
 def draw_missingness(numbers: pd.DataFrame, time_unit: str = "session") -> Figure | NotDrawn:
     """Above, the share of attended sessions without a score; below, the clients with one."""
     if numbers.empty:
@@ -64,12 +67,15 @@ def _shares(axes: Axes, numbers: pd.DataFrame) -> None:
         axes.text(0.5, 0.5, "too few clients lack a score at any session to say how many",
                   transform=axes.transAxes, ha="center", color=MUTED)  # fmt: skip
     sessions = range(int(numbers["session"].min()), int(numbers["session"].max()) + 1)
+    measures = numbers["measure"].nunique()
     for index, (_, own) in enumerate(numbers.groupby("measure", sort=False)):
+        # Beside each other: two measures of one share would hide one another.
+        aside = _ASIDE * (index - (measures - 1) / 2)
         # A session without a number breaks the line: nothing is drawn across what is hidden.
         rows = own.set_index("session").reindex(sessions).reset_index()
         colour, line, marker = SERIES[index % len(SERIES)]
         axes.plot(
-            rows["session"], rows["pct_missing"].astype(float), color=colour, ls=line,
+            rows["session"] + aside, rows["pct_missing"].astype(float), color=colour, ls=line,
             marker=marker, ms=3.5, label=wrap(own["label"].iloc[0], 60), clip_on=False,
         )  # fmt: skip
     axes.set_ylabel("Score missing (% of attended)")

@@ -8,7 +8,7 @@ import scipy
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.saving import FigureText, NotDrawn, spoken
 from alliance.figures.style import (
     BAND_ALPHA,
     FULL_WIDTH_MM,
@@ -120,7 +120,9 @@ def _panel(axes: Axes, rows: pd.DataFrame, width: int) -> None:
 def describe_posterior(numbers: pd.DataFrame, estimates: pd.DataFrame) -> FigureText:
     """Caption and alt text: estimate, interval and probability of direction."""
     title = "What the Bayesian models say"
-    caption = (
+    models = list(dict.fromkeys(numbers["label"])) if len(numbers) else []
+    caption = f"{'; '.join(models)}. " if models else ""
+    caption += (
         "Posterior density of each coefficient (solid) and its prior (dashed). The outcome is "
         "oriented so that higher is worse."
     )
@@ -132,4 +134,4 @@ def describe_posterior(numbers: pd.DataFrame, estimates: pd.DataFrame) -> Figure
                 f"{own.label}, {TERM_NAME[own.term].lower()}: {row['estimate']:.2f} "
                 f"({row['ci_low']:.2f} to {row['ci_high']:.2f})."
             )
-    return FigureText(title, caption, "Density curves. " + " ".join(parts))
+    return FigureText(title, caption, spoken("Density curves.", parts))

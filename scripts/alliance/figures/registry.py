@@ -348,8 +348,8 @@ _SPECS: tuple[FigureSpec, ...] = (
         "no model was fitted", _slopes, ("frame",),
     ),
     FigureSpec(
-        "forest", "Effects of all models", "models", ("estimates",), "no model was fitted",
-        _forest, ("published",),
+        "forest", "Effects within clients, all models", "models", ("estimates",),
+        "no model was fitted", _forest, ("published",),
     ),
     FigureSpec(
         "trend_sensitivity", "Sensitivity to trend", "variants", ("estimates",),

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.saving import FigureText, NotDrawn, spoken
 from alliance.figures.style import (
     FULL_WIDTH_MM,
     MUTED,
@@ -116,7 +116,7 @@ def describe_reliability(numbers: pd.DataFrame) -> FigureText:
     ]
     n = len(set(shown["row"]))
     scales = f"{n} scale{'s' if n > 1 else ''}"
-    return FigureText(title, caption, f"Dot plot of {scales}. {' '.join(parts)}")
+    return FigureText(title, caption, spoken(f"Dot plot of {scales}.", parts))
 
 
 def _ranges(own: pd.DataFrame) -> str:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.saving import MOST_ALT, FigureText, NotDrawn
 from alliance.figures.style import (
     BETWEEN,
     FULL_WIDTH_MM,
@@ -146,15 +146,21 @@ def describe_rupture_agreement(numbers: pd.DataFrame, n_marks: int) -> FigureTex
     return FigureText(title, caption, f"Square of agreements, by session. {_highest(told)}")
 
 
-_MOST_PAIRS = 5  # named one by one in the alternative text; the CSV has all
+_MOST_PAIRS = 5  # at most named one by one in the alternative text; the CSV has all
 
 
 def _highest(told: pd.DataFrame) -> str:
     """The pairs that agree most, and what the others come to."""
     ranked = told.sort_values("kappa", ascending=False, kind="stable")
-    first, others = ranked.iloc[:_MOST_PAIRS], ranked.iloc[_MOST_PAIRS:]
+    said = [_pairs(ranked, n) for n in range(min(_MOST_PAIRS, len(ranked)), 0, -1)]
+    return next((text for text in said if len(text) <= MOST_ALT - 40), said[-1] if said else "")
+
+
+def _pairs(ranked: pd.DataFrame, n: int) -> str:
+    first, others = ranked.iloc[:n], ranked.iloc[n:]
     parts = [f"{r.column_label} and {r.row_label}: {r.kappa:.2f}." for r in first.itertuples()]
     if len(others):
         low, high = others["kappa"].agg(["min", "max"])
-        parts.append(f"{len(others)} further pairs: {low:.2f} to {high:.2f}.")
+        noun = f"further pair{'' if len(others) == 1 else 's'}"
+        parts.append(f"{len(others)} {noun}: {low:.2f} to {high:.2f}.")
     return " ".join(parts)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from alliance.figures.rule_lines import rule_lines
-from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.saving import FigureText, NotDrawn, spoken
 from alliance.figures.style import (
     BETWEEN,
     FULL_WIDTH_MM,
@@ -107,7 +107,8 @@ def describe_rupture_noise(numbers: pd.DataFrame) -> FigureText:
         "Points: observed share of clients. Bands: what the same rule finds in null data sets "
         "drawn from the study's own dynamic model, in which no session is a rupture. A point "
         "inside its band is no evidence of ruptures. Right: the same rules turned upside down; "
-        "noise gives surges as it gives drops."
+        "noise gives surges as it gives drops. Numbers that would tell of few clients are not "
+        "drawn."
     )
     parts = [
         f"{row.rating + ', ' if row.rating else ''}{row.label}: {row.observed:.0f}% observed, "
@@ -115,4 +116,4 @@ def describe_rupture_noise(numbers: pd.DataFrame) -> FigureText:
         f"({row.null_low:.0f} to {row.null_high:.0f}%)."
         for row in numbers[numbers["panel"] == "prevalence"].itertuples()
     ]
-    return FigureText(title, caption, "Points and bands per rule. " + " ".join(parts))
+    return FigureText(title, caption, spoken("Points and bands per rule.", parts))

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.saving import FigureText, NotDrawn, spoken
 from alliance.figures.style import (
     BETWEEN,
     FULL_WIDTH_MM,
@@ -122,7 +122,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 def describe_rupture_repair(numbers: pd.DataFrame) -> FigureText:
-    """Caption and alt text: every estimate with its interval."""
+    """Caption and alt text: the first rule, the range of all, the field; the CSV has every one."""
     title = "Repair and last outcome, beside the field"
     caption = (
         "Clients whose ruptures were repaired against those whose ruptures were not: partial "
@@ -132,9 +132,29 @@ def describe_rupture_repair(numbers: pd.DataFrame) -> FigureText:
         "without any effect of ruptures, see the p (null) in the table of last outcomes. Rules "
         "with too few repaired or unrepaired clients have no line."
     )
+    return FigureText(title, caption, spoken("Points with intervals per rule.", _told(numbers)))
+
+
+def _told(numbers: pd.DataFrame) -> list[str]:
+    """The first rule and the field, and what all estimates of the study come to."""
+    if numbers.empty:
+        return []
+    own = numbers[numbers["rule"] != "published"]
+    first = own[(own["rating"] == own["rating"].iloc[0]) & (own["rule"] == own["rule"].iloc[0])]
+    apart = int(((own["ci_low"] > 0) | (own["ci_high"] < 0)).sum())
+    low, high = own["estimate"].agg(["min", "max"])
     parts = [
-        f"{r.rating}, {r.label}{', ' + r.held_equal.lower() if r.held_equal else ''}: "
-        f"{r.estimate:.2f} ({r.ci_low:.2f} to {r.ci_high:.2f})."
-        for r in numbers.itertuples()
+        f"{r.rating}, {r.label}, {r.held_equal[:1].lower()}{r.held_equal[1:]}: {_size(r)}."
+        for r in first.itertuples()
     ]
-    return FigureText(title, caption, "Points with intervals per rule. " + " ".join(parts))
+    rules = len(own.drop_duplicates(["rating", "rule"]))
+    parts.append(
+        f"All {len(own)} estimates under {rules} rule{'' if rules == 1 else 's'}: {low:.2f} to "
+        f"{high:.2f}; {apart or 'none'} with an interval that leaves out zero."
+    )
+    published = numbers[numbers["rule"] == "published"]
+    return [*parts, *(f"Published, {r.label}: {_size(r)}." for r in published.itertuples())]
+
+
+def _size(row: object) -> str:
+    return f"{row.estimate:.2f} ({row.ci_low:.2f} to {row.ci_high:.2f})"

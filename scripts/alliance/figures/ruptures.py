@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from alliance.figures.rule_lines import rule_lines
-from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.saving import FigureText, NotDrawn, spoken
 from alliance.figures.style import (
     BETWEEN,
     FULL_WIDTH_MM,
@@ -137,6 +137,9 @@ def draw_rupture_timelines(numbers: pd.DataFrame) -> Figure | NotDrawn:
             room = 0.06 * max(float(np.ptp(scores)), 0.1)
             row[0].set_ylim(scores.min() - room, scores.max() + room)
             row[0].set_ylabel(wrap(f"{rating} (points)", 26))
+        for column in grid.T:  # below the last panel of each column, whatever the last row has
+            shown = [axes for axes in column if axes.axison]
+            shown[-1].tick_params(axis="x", labelbottom=True)
         figure.supxlabel("Session", fontsize=7.5)
         _timeline_legend(figure, grid[0, 0])
         return figure
@@ -246,8 +249,10 @@ def draw_rupture_rules(numbers: pd.DataFrame) -> Figure | NotDrawn:
 def describe_rupture_rules(numbers: pd.DataFrame) -> FigureText:
     """Caption and alt text: the share with a rupture under every rule."""
     title = "Ruptures under different rules"
+    ratings = [str(rating) for rating in dict.fromkeys(numbers["rating"]) if rating]
     caption = (
-        "Share of clients (those with enough ratings to be evaluated) by rule. A client with "
+        f"{ratings[0] + ': share' if len(ratings) == 1 else 'Share'} of clients (those with enough "
+        "ratings to be evaluated) by rule. A client with "
         "several ruptures counts once. Rules marked 'looks ahead' use later sessions of the "
         "client to call a rupture (given the SDs of the sample, which pool all sessions) and are "
         "not used to predict. A rule that could not be applied, or whose counts "
@@ -262,4 +267,4 @@ def describe_rupture_rules(numbers: pd.DataFrame) -> FigureText:
             f"rupture, {share['repaired']:.0f}% repaired and "
             f"{share['unrepaired']:.0f}% not repaired, of {n_clients} clients."
         )
-    return FigureText(title, caption, "Stacked bars. " + " ".join(parts))
+    return FigureText(title, caption, spoken("Stacked bars.", parts))

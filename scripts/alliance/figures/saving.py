@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -34,12 +35,33 @@ class FigureText:
     Attributes
     ----------
     title : what the figure is about. caption : how to read it, level, units and n.
-    alt : what it shows, for people who do not see it; states the finding.
+    alt : what it shows, for people who do not see it; states the finding, in about
+        ``MOST_ALT`` characters at most (:func:`spoken`).
     """
 
     title: str
     caption: str
     alt: str
+
+
+MOST_ALT = 500  # characters; screen readers read an alternative text in one go
+
+
+def spoken(start: str, parts: Sequence[str]) -> str:
+    """Alternative text: ``start``, as many of the parts as are heard out, and how many follow.
+
+    Parameters
+    ----------
+    parts : whole sentences, the most important first.
+    """
+    said = start
+    for at, part in enumerate(parts):
+        left = len(parts) - at
+        more = f" {left} more in the numbers of the figure (CSV)."
+        if at and len(said) + 1 + len(part) + (len(more) if left > 1 else 0) > MOST_ALT:
+            return said + more
+        said = f"{said} {part}".strip()
+    return said
 
 
 @dataclass(frozen=True)

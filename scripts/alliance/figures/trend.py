@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alliance.figures.saving import FigureText, NotDrawn
+from alliance.figures.saving import FigureText, NotDrawn, spoken
 from alliance.figures.style import (
     FULL_WIDTH_MM,
     INK,
@@ -103,4 +103,4 @@ def describe_trend_sensitivity(numbers: pd.DataFrame) -> FigureText:
         f"({r.ci_low:.2f} to {r.ci_high:.2f})."
         for r in shown[np.isfinite(shown["estimate"])].itertuples()
     ]
-    return FigureText("Sensitivity to trend", caption, " ".join(parts))
+    return FigureText("Sensitivity to trend", caption, spoken("", parts))
