@@ -53,7 +53,7 @@ with stage("dynamics, Bayes", snakemake.log[0]) as say:
         say(f"{name}: not estimated")
         Path(out.posterior).write_bytes(b"")
     else:
-        say(f"{name}: {fitted.pct_stationary:.0f} % of the draws stationary")
+        say(f"{name}: {fitted.pct_stationary:.0f}% of the draws stationary")
         fitted.tree.to_netcdf(out.posterior, engine="h5netcdf")
     draws_table(fitted, name).to_parquet(out.draws, index=False)
     priors_table(fitted, priors, name).to_csv(

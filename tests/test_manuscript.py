@@ -329,8 +329,44 @@ def test_a_known_bias_of_several_estimators_is_told_once():
     rows["known_bias"] = "no lagged outcome"
     rows.loc[rows["estimator"] == "REML", "known_bias"] = "no lagged outcome; short treatments"
     text = markdown(results_text(inputs(fixed_study(), estimates=rows)))
-    assert text.count("no lagged outcome") == 1
-    assert "- REML: short treatments." in text
+    assert text.lower().count("no lagged outcome") == 1
+    assert "- *REML.* Short treatments." in text
+
+
+def test_a_limit_that_only_adds_a_remark_goes_with_the_one_it_adds_to():
+    rows = synthetic.estimates()
+    rows["known_bias"] = ""
+    plain = "Nominal p can reject too often: see the null."
+    rows.loc[rows.index[0], ["estimator", "known_bias"]] = ["OLS (HC3)", plain]
+    rows.loc[rows.index[1], ["estimator", "known_bias"]] = [
+        "fixed effects of clients (cluster-robust)", f"{plain} This rule uses later sessions.",
+    ]  # fmt: skip
+    rows.loc[rows.index[2], ["estimator", "known_bias"]] = ["Pooled OLS", "levels are left in"]
+    text = markdown(results_text(inputs(fixed_study(), estimates=rows)))
+    assert f"- *OLS and fixed effects of clients.* {plain}" in text
+    assert "later sessions" not in text
+    assert "levels are left in" not in text  # of shortcuts the table of estimators tells it
+    assert "stands under their tables" in text
+
+
+def test_what_was_left_out_is_counted_by_reason_without_the_remedy():
+    rows = synthetic.estimates()
+    rows["known_bias"] = ""
+    reasons = (
+        "fewer than 10 clients: repaired (7)", "fewer than 10 clients: unrepaired",
+        "the days of sessions are not known. Name the column with the dates of sessions",
+        "would tell a number of fewer than 5 clients",
+    )  # fmt: skip
+    rows["status"], rows["reason"] = "ok", ""
+    for place, reason in zip(rows.index, reasons, strict=False):
+        rows.loc[place, ["status", "reason"]] = ["not_estimated", reason]
+    text = markdown(results_text(inputs(fixed_study(), estimates=rows)))
+    said = [line for line in text.splitlines() if line.startswith("- ") and "quantit" in line]
+    assert said == [
+        "- 2 quantities not estimated: fewer than 10 clients.",
+        "- 1 quantity not estimated: the days of sessions are not known.",
+        "- 1 quantity not shown, as this would tell a number of fewer than 5 clients.",
+    ]
 
 
 def test_methods_name_the_unit_in_which_repair_is_timed():

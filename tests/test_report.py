@@ -138,9 +138,21 @@ def test_spread_of_clients_is_told(estimates, study):
     table = change(estimates, "main", "within", sd_random_slope=0.8, pct_clients_same_sign=93.4)
     last = sentences.model_answer(table, study, "main", "within").sentences[-1]
     assert last == (
-        "Clients differ: the SD of their slopes is 0.80; 93% of clients are estimated to have a "
-        "slope of the same sign."
+        "The SD of clients' slopes is 0.80 (95% CI [0.56, 1.04]); 93% of clients are estimated to "
+        "have a slope of the average sign."
     )
+
+
+def test_clients_are_not_said_to_differ_where_the_test_leaves_it_open(estimates, study):
+    """An SD near zero goes with a share near one hundred percent, which is not known at all."""
+    table = change(estimates, "main", "within", sd_random_slope=0.02, pct_clients_same_sign=99.8)
+    test = table[(table["analysis"] == "main") & (table["term"] == "within")].head(1)
+    for p, begin in ((0.73, "Whether clients differ is not clear: the SD"), (0.01, "The SD of")):
+        tested = pd.concat([table, test.assign(term="lr_sd_within", kind="test", p=p)])
+        last = sentences.model_answer(tested, study, "main", "within").sentences[-1]
+        assert last.startswith(begin)
+        assert ("of clients are estimated" in last) == (p < 0.05)
+        assert "of their slopes is 0.02" in last or "of clients' slopes is 0.02" in last
 
 
 def test_an_estimated_share_is_never_all_or_none(estimates, study):

@@ -8,8 +8,8 @@ import pytest
 
 from alliance.figures.drop_probabilities import describe_drop_probabilities
 from alliance.report.rupture_further import discrete_drop_sentences, repair_sentences
-from alliance.report.sentences import rule_definitions
 from alliance.report.validation_ruptures import LEVEL_HEADINGS, TEST_HEADINGS, rupture_designs
+from alliance.tables.ruptures import rule_definitions
 
 
 def rows(*entries: dict[str, object]) -> pd.DataFrame:
@@ -77,10 +77,10 @@ def test_the_validation_page_tells_level_and_power_of_the_rupture_tests():
     assert told.sentence.startswith("200 studies without ruptures. 1 of 3 tests")
     assert "null, 2 by randomised ranks, 2 by the nominal p" in told.sentence
     assert "by 1.5 points (standard error). None is further" in told.sentence  # sqrt(.05x.95/200)
-    (far,) = rupture_designs({"no_ruptures": rejections(1000)})  # 7 % is 2.9 errors of .69 off
+    (far,) = rupture_designs({"no_ruptures": rejections(1000)})  # 7% is 2.9 errors of .69 off
     assert (
-        "twice that: a, landmark_6 repaired_vs_none: 7.0 % of 1,000 (attainable 5.0 %, randomised "
-        "ranks 6.9 %); a, landmark_8"
+        "twice that: a, landmark_6 repaired_vs_none: 7.0% of 1,000 (attainable 5.0%, randomised "
+        "ranks 6.9%); a, landmark_8"
     ) in far.sentence
     assert told.levels[0] == [
         "Last outcome, clients by label", "200", "9.0", "5.0", "5.0", "5.2", "5.0 to 5.0",
@@ -95,7 +95,7 @@ def test_the_validation_page_tells_level_and_power_of_the_rupture_tests():
     older = rejections(1000).drop(columns=["pct_attainable", "pct_null_randomised"])
     (old,) = rupture_designs({"no_ruptures": older})
     assert "null, 2 by the nominal p" in old.sentence
-    assert "landmark_6 repaired_vs_none: 7.0 % of 1,000; a," in old.sentence
+    assert "landmark_6 repaired_vs_none: 7.0% of 1,000; a," in old.sentence
     assert old.tests[2][-2:] == ["", ""]
     (few,) = rupture_designs({"no_ruptures": rejections(4)})
     assert "Too few studies" in few.sentence

@@ -112,6 +112,69 @@ def test_model_table_has_both_estimators_side_by_side(tables):
     assert "higher is worse" in note
 
 
+def _with_rows(estimates, *rows):
+    """The estimates of model ``main`` and further rows of it, by REML unless said otherwise."""
+    base = estimates[(estimates["analysis"] == "main") & (estimates["term"] == "intercept")]
+    made = [
+        base[base["estimator"].str.startswith(row.get("estimator", "REML"))]
+        .head(1)
+        .assign(**({"ci_low": np.nan, "ci_high": np.nan, "p": np.nan, "interval": ""} | row))
+        for row in rows
+    ]
+    assert all(len(one) == 1 for one in made)
+    return pd.concat([estimates, *made], ignore_index=True)
+
+
+def test_a_row_of_the_model_table_has_as_many_decimals_for_every_estimator(inputs):
+    """REML gives a variance no standard error, its twin does: 3.46 beside 3.469 was the result."""
+    sd = {"term": "sd_residual", "kind": "standard_deviation", "estimate": 3.4633}
+    share = {"term": "icc", "kind": "proportion", "units": "proportion", "estimate": 0.6146}
+    rows = [
+        sd | {"se": np.nan}, sd | {"se": 0.054, "estimator": "NUTS (PyMC, nutpie)"},
+        share | {"se": np.nan}, share | {"se": 0.025, "estimator": "NUTS (PyMC, nutpie)"},
+        {"term": "pct_same_sign", "units": "%", "estimate": 84.15, "se": np.nan},
+        {"term": "pct_expected_sign", "units": "%", "estimate": 84.15, "se": np.nan},
+        {"term": "attenuation", "units": "proportion", "estimate": 0.9593, "se": 0.0050},
+    ]  # fmt: skip
+    own = inputs.estimates[~inputs.estimates["term"].isin({row["term"] for row in rows})]
+    table = make_tables(TableInputs(inputs.study, _with_rows(own, *rows)))["model_main"]
+    residual = cells(table, "Residual SD")
+    assert (residual[0], residual[3]) == ("3.463", "3.463")
+    shown = cells(table, "Intraclass correlation, clients")
+    assert (shown[0], shown[3]) == (".61", ".61")
+    assert cells(table, "Clients whose slope has the average sign (%)")[0] == "84.2"
+    assert cells(table, "Reliability of the client means")[:2] == (".959", ".005")
+    named = [row.cells[0] for row in table.rows]
+    assert not [name for name in named if "higher predictor goes" in name]  # the same share
+
+
+def test_a_share_that_is_not_that_of_the_average_sign_is_shown(inputs):
+    rows = [
+        {"term": "pct_same_sign", "units": "%", "estimate": 84.15, "se": np.nan},
+        {"term": "pct_expected_sign", "units": "%", "estimate": 15.85, "se": np.nan},
+    ]
+    estimates = _with_rows(inputs.estimates, *rows)
+    table = make_tables(TableInputs(inputs.study, estimates))["model_main"]
+    name = "Clients in whom a higher predictor goes with a better outcome (%)"
+    assert cells(table, name)[0] == "15.8"
+
+
+def test_the_note_of_a_model_table_says_how_intervals_and_tests_were_made(inputs):
+    rows = [
+        {"term": "sd_within", "ci_low": 0.1, "ci_high": 0.9, "interval": "95% profile likelihood"},
+        {"term": "icc", "ci_low": 0.5, "ci_high": 0.7, "interval": "95% Wald on the logit scale"},
+        {"term": "lr_sd_within", "p": 0.01, "kind": "test",
+         "estimand": "Likelihood-ratio test (mixture of chi2(1) and chi2(2))"},
+        {"term": "r2_f1", "units": "proportion", "estimate": 0.1},
+    ]  # fmt: skip
+    own = inputs.estimates[~inputs.estimates["term"].isin({row["term"] for row in rows})]
+    table = make_tables(TableInputs(inputs.study, _with_rows(own, *rows)))["model_main"]
+    note = " ".join(table.notes)
+    assert "; SDs and correlations: profile likelihood; intraclass correlation: Wald on the" in note
+    assert "equal mixtures of χ²(1) and χ²(2), because zero is the smallest" in note
+    assert "R²: fixed effects are those of the predictor and of all covariates" in note
+
+
 def test_random_effects_are_named_in_words():
     assert term_words("cor_intercept_within") == "Correlation of clients' levels and within slopes"
     assert term_words("cor_therapist_intercept_time") == (
@@ -159,6 +222,17 @@ def test_triangulation_in_standard_errors(inputs):
     assert record["nuts_difference_se"] == pytest.approx(0.01 / 0.22)
 
 
+def test_a_simpler_form_that_mixedlm_fitted_is_named(inputs):
+    estimates = inputs.estimates.copy()
+    check = (estimates["analysis"] == "main") & estimates["estimator"].str.startswith("MixedLM")
+    assert check.any()
+    estimates["known_bias"] = "no lagged outcome"
+    assert "MixedLM, Main:" not in " ".join(triangulation_table(estimates, {"main": "Main"}).notes)
+    estimates.loc[check, "known_bias"] = "no lagged outcome; level and slope taken as uncorrelated"
+    notes = " ".join(triangulation_table(estimates, {"main": "Main"}).notes)
+    assert "MixedLM, Main: level and slope taken as uncorrelated." in notes
+
+
 def test_triangulation_has_columns_for_estimators_that_were_used(inputs):
     estimates = inputs.estimates
     plain = estimates[~estimates["estimator"].str.contains("NUTS")]
@@ -178,7 +252,7 @@ def test_truth_beside_estimates(inputs):
     assert table.rows[-1].cells == (
         "Within clients", "−1.15", "not estimated", "–", "not estimated", "–",
     )  # fmt: skip
-    assert "value: 0 of 4 intervals by REML or ML; 0 of 4 Bayesian intervals." in table.notes[1]
+    assert "value: 0 of 4 intervals by REML or ML, and 0 of 4 Bayesian intervals." in table.notes[1]
     off = inputs.truth.copy()
     off.loc[off["term"] == "between", "value"] = 9.0
     table = truth_table(inputs.estimates, off, {"main": "Main", "three_level": "Three"})

@@ -138,7 +138,7 @@ def test_the_opening_words_name_this_study_and_how_it_was_fitted():
     both = pd.concat([estimates, other.assign(analysis="next_session_therapist")])
     (words, *_) = section_words(both, study)
     label = study.dynamics["next_session"].label
-    assert words.endswith(f"By a Bayesian twin, the same model with priors, too: {label}.")
+    assert words.endswith(f"A Bayesian twin, the same model with priors, stands beside: {label}.")
     (words, *_) = section_words(estimates[~estimates["estimator"].str.contains("NUTS")], study)
     assert "maximum likelihood" in words
     assert "Bayesian" not in words

@@ -370,7 +370,8 @@ def sample_table(clients: pd.DataFrame, sessions: pd.DataFrame, study: Study) ->
         rows.append(_count_row("therapists", "Therapists", n_therapists, 1))
     rows.append(_count_row("sessions", "Attended sessions", len(attended), 1))
     per_client = attended.groupby("client").size().reindex(clients["client"], fill_value=0)
-    rows.append(_number_row("sessions_per_client", "Sessions per client", per_client, smallest))
+    label = "Attended sessions per client"
+    rows.append(_number_row("sessions_per_client", label, per_client, smallest))
     for name, covariate in study.covariates.items():
         rows += _covariate_rows(name, covariate, clients, attended, smallest)
     if "ending" in clients and clients["ending"].notna().any():

@@ -93,7 +93,7 @@ def change_limit(
         points,
         "sample",
         f"1.96 × √2 × SD × √(1 − r), with SD = {sd_before:.2f} of first scores and reliability "
-        f"r = {reliability:.2f}",
+        f"r = {reliability:.3f}".replace(" 0.", " ."),
     )
 
 

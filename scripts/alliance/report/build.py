@@ -17,6 +17,7 @@ from alliance.study import Measure
 from alliance.tables import ApaTable, TableInputs, make_tables, table_html
 from alliance.tables.format import counted
 from alliance.tables.models import BAYESIAN, family
+from alliance.tables.ruptures import rule_definitions
 from alliance.text.bayes_words import bayes_sentences
 from alliance.text.sudden_gains import gain_sentences
 from alliance.timing import occasions_in_words
@@ -197,10 +198,9 @@ def _variants(place: _Numbering) -> list[Section]:
     items = place.tables("trend_", "components_", "moderators_", "raters_")
     if not items:
         return []
-    items = drawn + items
-    return [
-        Section("variants", "Sensitivity and further questions", (_VARIANTS_EXPLAINED,), (), items)
-    ]
+    asked = [words for start, words in _VARIANTS_ASKED.items() if place.tables(start)]
+    words = " ".join([*asked, _VARIANTS_EXPLAINED])
+    return [Section("variants", "Sensitivity and further questions", (words,), (), drawn + items)]
 
 
 def _associations(x: ReportInputs, place: _Numbering) -> list[Section]:
@@ -222,7 +222,9 @@ def _bayes(x: ReportInputs, place: _Numbering) -> Section:
         items += place.figures("predictive_checks", "client_slopes")
         items += place.tables(f"bayes_checks_{key}")
         bullets = bayes_sentences(x.bayes_checks, key, x.study.models[key].label)
-    return Section("bayes", "Bayesian models", (_BAYES_EXPLAINED,), tuple(bullets), items)
+    others = _OTHER_CHECKS if key in checked and len(checked) > 1 else ""
+    words = f"{_BAYES_EXPLAINED}{others}"
+    return Section("bayes", "Bayesian models", (words,), tuple(bullets), items)
 
 
 def _dynamics(x: ReportInputs, place: _Numbering) -> Section:
@@ -249,7 +251,7 @@ def _ruptures(x: ReportInputs, place: _Numbering) -> Section:
     items += place.figures("rupture_agreement") + place.tables("rupture_agreement")
     words = _RUPTURES_EXPLAINED if x.study.ruptures else _NO_RUPTURES
     labels = {name: x.study.rupture_label(name) for name in x.study.ruptures}
-    defined = tuple(sentences.rule_definitions(x.ruptures, labels))
+    defined = tuple(rule_definitions(x.ruptures, labels))
     return Section("ruptures", "Ruptures and repairs", (words,), defined, items=items)
 
 
@@ -278,11 +280,13 @@ _COURSE_EXPLAINED = (
     "from session to session, so nothing is divided into within and between clients. All outcomes "
     "are oriented so that higher is worse; a negative coefficient goes with a better outcome."
 )
-_VARIANTS_EXPLAINED = (
-    "Does the finding depend on how the course of treatment is taken out? Which component of the "
-    "rating goes with the outcome? Does it differ between kinds of clients, and between raters? "
-    "Each of these is the main model with one thing changed."
-)
+_VARIANTS_ASKED = {  # how the name of a table begins -> the question it answers
+    "trend_": "Does the finding depend on how the course of treatment is taken out?",
+    "components_": "Which component of the rating goes with the outcome?",
+    "moderators_": "Does it differ between kinds of clients?",
+    "raters_": "Does it differ between raters?",
+}
+_VARIANTS_EXPLAINED = "Each answer is a model above with one thing changed."
 _EARLY_EXPLAINED = (
     "The classic question, one row per client: do clients with higher ratings in early sessions "
     "have better last scores? Improvement before the rating can raise both, so the association is "
@@ -290,9 +294,9 @@ _EARLY_EXPLAINED = (
 )
 _BAYES_EXPLAINED = (
     "The same models, fitted with priors and with random effects integrated out. Estimates beside "
-    "REML stand in the model tables above; their intervals are equal-tailed. The checks below are "
-    "of the main model; tables/ holds those of the others."
+    "REML stand in the model tables above; their intervals are equal-tailed."
 )
+_OTHER_CHECKS = " The checks below are of the main model; tables/ holds those of the others."
 _RUPTURES_EXPLAINED = (
     "A rupture is called by a declared rule on the ratings; different rules call different "
     "sessions. Shares are of clients with enough ratings."

@@ -235,10 +235,10 @@ def _can_show(estimates: pd.DataFrame, key: str, term: str) -> str:
     )
     found = share_words(share["estimate"])
     if share["estimate"] >= ENOUGH_POWER:
-        return f"{text}; one of .10, as often published, in {found} of them."
+        return f"{text}; one of 0.10 (published ones are 0.05 to 0.21) in {found} of them."
     return (
-        f"{text}. What they cannot show: a slope of .10, as often published, is found in only "
-        f"{found} of such studies, so that not finding one says little about it."
+        f"{text}. What they cannot show: a slope of 0.10 (published ones are 0.05 to 0.21) is "
+        f"found in only {found} of such studies, so that not finding one says little about it."
     )
 
 
@@ -273,7 +273,8 @@ def _explained(estimates: pd.DataFrame, study: Study) -> str:
         "hand with a lagged outcome does not arise."
     )
     if twins and len(twins) < len(by_ml):
-        return f"{text} By a Bayesian twin, the same model with priors, too: {'; '.join(twins)}."
+        beside = "; ".join(twins)
+        return f"{text} A Bayesian twin, the same model with priors, stands beside: {beside}."
     return f"{text} The Bayesian twin is the same model with priors." if twins else text
 
 

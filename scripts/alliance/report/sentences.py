@@ -36,13 +36,12 @@ from alliance.tables.format import (
     number,
     p_text,
     percent,
-    share_words,
 )
 from alliance.tables.models import BAYESIAN, FREQUENTIST, family, rows_of, term_words
 from alliance.tables.rupture_source_outcomes import ANALYSIS as SOURCES
 from alliance.tables.ruptures import split_term
 from alliance.tables.variants import analysis_words
-from alliance.text.models import FEW_DF
+from alliance.text.models import FEW_DF, slope_spread
 from alliance.timing import lag_rule
 
 MOST_TERMS = 3  # quantities left out for one reason that are named one by one
@@ -146,7 +145,12 @@ def model_answer(estimates: pd.DataFrame, study: Study, key: str, term: str) -> 
     if first is not None and twin is not None:
         sentences.append(twin_sentence(twin))
     if term == "within":
-        sentences += [spread_sentence(main), exploratory_sentence(main)]
+        of_model = estimates[estimates["analysis"] == key]
+        families = FREQUENTIST if first is not None else BAYESIAN
+        sentences += [
+            spread_sentence(rows_of(of_model, key, families)),
+            exploratory_sentence(main),
+        ]
     predictor = study.measures.get(study.models[key].predictor or "")
     rated = predictor is None or predictor.rater != "none"
     sentences.insert(1, precision_sentence(main))
@@ -350,15 +354,22 @@ def twin_sentence(row: pd.Series) -> str:
     return f"{text}."
 
 
-def spread_sentence(row: pd.Series) -> str:
-    """How much clients differ in their within-client slope; empty without random slopes."""
-    if not np.isfinite(row["sd_random_slope"]):
+def spread_sentence(rows: pd.DataFrame) -> str:
+    """How much clients differ in their within-client slope; empty without random slopes.
+
+    Parameters
+    ----------
+    rows : of one model, by one kind of estimator.
+    """
+    found = slope_spread(rows)
+    if found is None:
         return ""
-    text = f"Clients differ: the SD of their slopes is {number(row['sd_random_slope'])}"
-    if np.isfinite(row["pct_clients_same_sign"]):
-        share = share_words(row["pct_clients_same_sign"] / 100)
-        text += f"; {share} of clients are estimated to have a slope of the same sign"
-    return f"{text}."
+    known = ", ".join(filter(None, [found.limits, p_text(found.p)]))
+    size = f"{found.sd}{f' ({known})' if known else ''}"
+    if found.unclear:
+        return f"Whether clients differ is not clear: the SD of their slopes is {size}."
+    share = f"; {found.share} of clients are estimated to have a slope of the average sign"
+    return f"The SD of clients' slopes is {size}{share if found.share else ''}."
 
 
 def exploratory_sentence(row: pd.Series) -> str:
@@ -465,38 +476,6 @@ def rules_in_brief(summaries: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     return {
         str(row.rule): str(row.brief) for rows in told for row in rows.itertuples() if row.brief
     }
-
-
-def rule_definitions(
-    summaries: Mapping[str, pd.DataFrame], labels: Mapping[str, str]
-) -> Iterable[str]:
-    """What each rule of the study calls a rupture and a repair.
-
-    A rule is told once, or once per rating that is searched where its thresholds differ.
-
-    Parameters
-    ----------
-    summaries, labels : key of each rupture analysis -> its summary, its name for readers.
-    """
-    told: dict[tuple[str, str], list[str]] = {}
-    for name, summary in summaries.items():
-        known = summary[summary["definition"].notna()] if "definition" in summary else summary[:0]
-        for row in known.itertuples():
-            said = told.setdefault((str(row.label), str(row.definition)), [])
-            said.append(labels.get(name, name))
-    of_rule = [label for label, _ in told]
-    full: set[str] = set()
-    for (label, definition), ratings in told.items():
-        several = f" ({'; '.join(ratings)})" if of_rule.count(label) > 1 else ""
-        size = _SIZE_OF_DROP.search(definition)
-        if label in full and size:
-            yield f"{label}{several}: the same with {size[1]} times the unit."
-        else:
-            yield f"{label}{several}: {definition}"
-        full.add(label)
-
-
-_SIZE_OF_DROP = re.compile(r"lies (at least [^;]*?) times the ")
 
 
 def reading_sentences(notes: str) -> tuple[str, ...]:

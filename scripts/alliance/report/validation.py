@@ -66,15 +66,15 @@ def _sbc(x: ValidationInputs, figure: str) -> Iterable[str]:
         "dynamic model 500 and every 10th of 990). If all is "
         "right the rank of the true value among the 99 draws is uniform. ECDF p: of the largest "
         "deviation of the ranks' ECDF (simultaneous over ranks); mean rank z: positive where true "
-        "values lie above the posterior; coverage: of central 50, 80 and 94 % intervals. Units "
+        "values lie above the posterior; coverage: of central 50, 80 and 94% intervals. Units "
         "and predictors are those of one fixed design; fits with divergences are kept.\n"
     )
-    yield f"![ECDF of the ranks minus the uniform one, 95 % band for one quantity]({figure})\n"
+    yield f"![ECDF of the ranks minus the uniform one, 95% band for one quantity]({figure})\n"
     for model, own in x.sbc.groupby("model", sort=False):
         yield f"### {_capital(x.models[str(model)])}: {_whole(own['fits'].iloc[0])} fits\n"
         yield _sbc_sentence(own)
         yield _table(
-            ("Quantity", "ECDF p", "Chi-square p", "Mean rank z", "50 %", "80 %", "94 %"),
+            ("Quantity", "ECDF p", "Chi-square p", "Mean rank z", "50%", "80%", "94%"),
             [
                 (
                     f"`{r.quantity}`", _fixed(r.ecdf_p, 3), _fixed(r.chi2_p, 3),
@@ -103,8 +103,8 @@ def _what_fits_show(n_fits: int) -> str:
         return ""
     known = [200.0 * np.sqrt(p * (1 - p) / n_fits) for p in (0.5, 0.94)]
     return (
-        f" {_whole(n_fits)} fits show only larger deviations: a coverage of 50 % is known to "
-        f"{known[0]:.0f} points, one of 94 % to {known[1]:.0f}."
+        f" {_whole(n_fits)} fits show only larger deviations: a coverage of 50% is known to "
+        f"{known[0]:.0f} points, one of 94% to {known[1]:.0f}."
     )
 
 
@@ -123,7 +123,7 @@ def _reml(x: ValidationInputs) -> Iterable[str]:
         "The outcome is drawn from the fitted model (Gaussian) with new predictors in each study; "
         "intervals are Satterthwaite t intervals for fixed effects and profile-likelihood "
         "intervals for standard deviations. In residual SDs; predictors vary by 1 within clients. "
-        "Coverage is of nominal 95 % intervals; type-I error is the share of studies without any "
+        "Coverage is of nominal 95% intervals; type-I error is the share of studies without any "
         "effect in which p < .05. Fits that did not converge are counted and left out.\n"
     )
     yield _reml_sentence(x.reml)
@@ -156,7 +156,7 @@ def _reml_sentence(reml: pd.DataFrame) -> str:
     null = fixed[fixed["truth"] == "no_effects"]
     errors = null["rejected"].between(*TYPE_ONE)
     missed = [
-        f"{_NAMES.get(r.term, r.term).lower()} ({r.size}, {r.truth}), {what} {value:.2f} %"
+        f"{_NAMES.get(r.term, r.term).lower()} ({r.size}, {r.truth}), {what} {value:.2f}%"
         for rows, what, column in (
             (fixed[~inside], "coverage", "coverage"),
             (null[~errors & inside[null.index]], "type-I error", "rejected"),
@@ -165,10 +165,10 @@ def _reml_sentence(reml: pd.DataFrame) -> str:
     ]
     text = (
         f"Fixed effects: coverage between {fixed['coverage'].min():.1f} and "
-        f"{fixed['coverage'].max():.1f} %, {int(inside.sum())} of {len(fixed)} within "
-        f"{COVERAGE[0]} to {COVERAGE[1]} %; type-I error between {null['rejected'].min():.1f} and "
-        f"{null['rejected'].max():.1f} %, {int(errors.sum())} of {len(null)} within {TYPE_ONE[0]} "
-        f"to {TYPE_ONE[1]} %."
+        f"{fixed['coverage'].max():.1f}%, {int(inside.sum())} of {len(fixed)} within "
+        f"{COVERAGE[0]} to {COVERAGE[1]}%; type-I error between {null['rejected'].min():.1f} and "
+        f"{null['rejected'].max():.1f}%, {int(errors.sum())} of {len(null)} within {TYPE_ONE[0]} "
+        f"to {TYPE_ONE[1]}%."
     )
     return text + (f" Outside: {'; '.join(missed)}.\n" if missed else "\n")
 

@@ -51,8 +51,8 @@ EXPLAINED = (
     "sessions, therapists, trends, drop-out), not from the null model. Each is tested against null "
     "data sets of its own; shares of tests with p at most .05, over rules and comparisons. The p "
     "against the null has as many values as there are null data sets in which a test was possible: "
-    "with 119 it can reject 5 % of the time, with 100 to 118 only 3.4 to 4.0 % (attainable), with "
-    "the 1,000 of a real study 5.0 %. Randomised ranks are without these steps and tell the size "
+    "with 119 it can reject 5% of the time, with 100 to 118 only 3.4 to 4.0% (attainable), with "
+    "the 1,000 of a real study 5.0%. Randomised ranks are without these steps and tell the size "
     "of the test itself. Lowest and highest, p against the null: of single tests that were "
     "possible in 100 studies.\n"
 )
@@ -112,15 +112,15 @@ def _verdict(design: str, table: pd.DataFrame, n: int) -> str:
     if design != SIZE_DESIGN:
         return MEANING.get(design, "Shares are power.")
     if n < ENOUGH:
-        return "Too few studies to say whether the tests keep 5 %."
+        return "Too few studies to say whether the tests keep 5%."
     tested = table[(table["n_studies"] >= ENOUGH) & (table["test"] != "noise")]
     inside = {p: int(tested[p].round(1).between(*TYPE_ONE).sum()) for p in SHARES}
     known = tested["pct_null_randomised"].notna().any()
     randomised = f"{inside['pct_null_randomised']} by randomised ranks, " if known else ""
-    error = 100 * np.sqrt(0.05 * 0.95 / tested["n_studies"])  # of a test that keeps 5 %
+    error = 100 * np.sqrt(0.05 * 0.95 / tested["n_studies"])  # of a test that keeps 5%
     said = (
         f"{inside['pct_null']} of {len(tested)} tests that were possible in at least "
-        f"{ENOUGH} studies reject {TYPE_ONE[0]} to {TYPE_ONE[1]} % by the p against the null, "
+        f"{ENOUGH} studies reject {TYPE_ONE[0]} to {TYPE_ONE[1]}% by the p against the null, "
         f"{randomised}{inside['pct_nominal']} by the nominal p; chance alone moves a single share "
         f"by {error.median():.1f} points (standard error)."
     )
@@ -128,20 +128,20 @@ def _verdict(design: str, table: pd.DataFrame, n: int) -> str:
 
 
 def _far(tested: pd.DataFrame, error: pd.Series) -> str:
-    """Tests whose size differs from 5 % by more than chance."""
+    """Tests whose size differs from 5% by more than chance."""
     outside = [
-        f"{r.rule}, {r.test} {r.term}: {r.pct_null:.1f} % of {r.n_studies:,.0f}"
+        f"{r.rule}, {r.test} {r.term}: {r.pct_null:.1f}% of {r.n_studies:,.0f}"
         + (
-            f" (attainable {r.pct_attainable:.1f} %, randomised ranks "
-            f"{r.pct_null_randomised:.1f} %)"
+            f" (attainable {r.pct_attainable:.1f}%, randomised ranks "
+            f"{r.pct_null_randomised:.1f}%)"
             if np.isfinite(r.pct_null_randomised)
             else ""
         )
         for r in tested[(tested["pct_null"] - 5).abs() > 2 * error].itertuples()
     ]
     if not outside:
-        return "None is further from 5 % than twice that."
-    return f"Further from 5 % than twice that: {'; '.join(outside)}."
+        return "None is further from 5% than twice that."
+    return f"Further from 5% than twice that: {'; '.join(outside)}."
 
 
 def _pooled(own: pd.DataFrame, column: str) -> str:

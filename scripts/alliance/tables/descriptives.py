@@ -114,8 +114,8 @@ def reliability_table(reliability: pd.DataFrame, labels: dict[str, str]) -> ApaT
     columns = [Column("Scale")] + [Column(_words(c), LEVEL_SPAN[level]) for level, c in keys]
     first = (
         "Estimates with 95% bootstrap intervals, approximate with few clients. Rcn: reliability of "
-        "change within clients; RkRn: of a client's mean over sessions. Up to "
-        f"{count(reliability['n_clients'].max())} clients and "
+        "change within clients; RkRn: of a client's mean over sessions. From forms without a "
+        f"missing answer, up to {count(reliability['n_clients'].max())} clients and "
         f"{count(reliability['n_sessions'].max())} sessions."
     )
     return ApaTable(

@@ -366,7 +366,7 @@ def reliability_grid_table(
     for _, row in grid.iterrows():
         given = str(row["estimand"]).partition("reliabilities taken as ")[2] or "assumed"
         plain, _, which = str(row["term"]).partition("_reliability")
-        given += _OWN_RELIABILITY.get(which, "")
+        given = given.replace(" 0.", " .") + _OWN_RELIABILITY.get(which, "")
         lines.setdefault(given, {})[plain] = row
     rows = []
     for given, cells in lines.items():
@@ -374,7 +374,7 @@ def reliability_grid_table(
     columns = [Column("Within-client reliability")]
     columns += [Column(arrow(row, labels)) for _, row in base.iterrows()]
     notes = [
-        "Error variances are (1 - reliability) times the squared pooled within-client SD. "
+        "Error variances are (1 − reliability) times the squared pooled within-client SD. "
         "Estimates with [95% CI] in raw points per point."
     ]
     if grid["term"].str.endswith(tuple(_OWN_RELIABILITY)).any():

@@ -386,7 +386,27 @@ def _other_estimators(shown: pd.DataFrame) -> list[str]:
     """Those besides REML that estimated anything."""
     found = {family(name) for name in shown.loc[shown["estimate"].notna(), "estimator"]}
     return [name for name in _OTHER_ESTIMATORS if name in found]
-        *_other_models(estimates, models, terms),
+
+
+def _other_models(
+    estimates: pd.DataFrame, models: dict[str, str], terms: Sequence[str]
+) -> list[str]:
+    """One sentence per model of which MixedLM could fit only a simpler form."""
+    said = []
+    shown = estimates[estimates["term"].isin(terms)]
+    for key, label in models.items():
+        check, engine = (
+            {
+                remark
+                for text in rows_of(shown, key, names)["known_bias"]
+                for remark in text.split("; ")
+            }
+            for names in (CHECK, FREQUENTIST)
+        )
+        only = sorted(check - engine - {""})
+        if only and engine:
+            said.append(f"MixedLM, {label}: {'; '.join(only)}.")
+    return said
 
 
 def _weighty_priors(

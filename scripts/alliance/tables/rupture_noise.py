@@ -11,6 +11,7 @@ from alliance.tables.apa import ApaTable, Column, Row
 from alliance.tables.format import (
     ABSENT,
     count,
+    counted,
     digits_for,
     interval,
     number,
@@ -22,6 +23,7 @@ from alliance.tables.ruptures import (
     LOOKS_AHEAD_EXPLAINED,
     NULL_LEAVES_OUT,
     VERIFIED_WORDS,
+    errors_in_words,
     rows_by_rule,
     term_in_words,
     with_rules,
@@ -57,14 +59,19 @@ def rupture_noise_table(noise: pd.DataFrame, name: str, label: str) -> ApaTable 
         "own dynamic model, in which no session is a rupture; clients, sessions, gaps and the "
         "distribution of scores are those of the study. p: two-sided, of the observed value in "
         "them. Surges: the rule applied upside down; half a client is added to both counts. A "
-        "p above .05 means that noise alone gives as many ruptures, or as many repairs. Ruptures "
-        "in the study also widen its model, which makes the comparison cautious. "
-        f"{NULL_LEAVES_OUT} Here it has {run['null_model'].iloc[0]}. {LOOKS_AHEAD_EXPLAINED}",
+        "p above .05 is no evidence of more or fewer ruptures, or repairs, than noise alone gives. "
+        "Ruptures in the study also widen its model, which makes the comparison cautious. "
+        f"{NULL_LEAVES_OUT} Here: {_model_in_words(run)}. {LOOKS_AHEAD_EXPLAINED}",
         *(("A dash: the number is of too few clients to be shown.",) if hidden else ()),
     )
     columns = tuple(Column(*heading) for heading in _NOISE_HEADINGS)
     title = title_of("Ruptures and Noise Alone, by Rule", label)
     return ApaTable(f"rupture_noise_{name}", title, columns, rows, notes, noise)
+
+
+def _model_in_words(run: pd.DataFrame) -> str:
+    """``no error of measurement; trends of the clients' own``: what is in the null model."""
+    return str(run["null_model"].iloc[0]).replace(", ", "; ")
 
 
 def _noise_row(own: pd.DataFrame) -> Row:
@@ -125,9 +132,12 @@ def rupture_test_table(
     what, words = _TESTS[kind]
     title = title_of(what, label, shown["level"])
     left_out = len(own) - len(shown)
-    said = f" {left_out} further comparisons were not possible; the report says why."
+    further = counted(left_out, "further comparison")
+    was = "was" if left_out == 1 else "were"
+    said = f" {further} {was} not possible; the report says why."
+    errors = "".join(f" {text}" for text in errors_in_words(shown))
     notes = (
-        f"Measure: {label}. {words} {P_EXPLAINED}{said if left_out else ''}",
+        f"Measure: {label}. {words}{errors} {P_EXPLAINED}{said if left_out else ''}",
     )  # fmt: skip
     columns = (
         Column("Comparison"), Column("Estimate [95% CI]"), Column("SE"), Column("p"),

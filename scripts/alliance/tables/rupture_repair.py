@@ -76,7 +76,8 @@ def _notes(own: pd.DataFrame, published: pd.DataFrame) -> tuple[str, ...]:
         "ruptures were not) and the last outcome; higher outcomes are worse, so below zero clients "
         "with repair ended better. p is nominal; whether a difference goes beyond noise is told by "
         "the p (null) of the same comparison in points.",
-        *(f"Not estimated: {reason}." for reason in reasons),
+        "Intervals follow from those of the difference in points and its robust errors.",
+        *([f"Not estimated: {'; '.join(reasons)}."] if reasons else []),
         *(
             f"{r.estimand} ({str(r.estimator).removeprefix('meta-analysis: ')}): {r.known_bias}."
             for r in published.itertuples()

@@ -80,11 +80,11 @@ def _shown(row: pd.Series | None) -> str:
 def _notes(own: pd.DataFrame, labels: Mapping[str, str]) -> Iterator[str]:
     units = own["units"].iloc[0]
     yield (
-        f"{units}; higher is worse. Next outcome: after a marked session, beside a linear or "
-        "curved effect of the rating, the outcome before and time, within clients. Last outcome: "
-        "clients with at least one marked session minus clients without any, at equal baseline, "
-        "number of sessions that the source tells of, mean and slope of the rating. A dash for n: "
-        "the number would tell of few clients."
+        f"Units: {units}; higher is worse. Next outcome: after a marked session, beside a linear "
+        "or curved effect of the rating, the outcome before and time, within clients. Last "
+        "outcome: clients with at least one marked session minus clients without any, at equal "
+        "baseline, number of sessions that the source tells of, mean and slope of the rating. A "
+        "dash for n: the number would tell of few clients."
     )
     yield (
         "p is nominal: reports, codes and absences cannot be drawn from the study's dynamic model, "

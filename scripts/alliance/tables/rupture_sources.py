@@ -144,7 +144,7 @@ def _coefficient(row: pd.Series, part: str) -> str:
         return ABSENT
     if pd.isna(row[f"{part}_low"]):
         return number(row[part])
-    return with_interval(row[part], row[f"{part}_low"], row[f"{part}_high"], 2)
+    return with_interval(row[part], row[f"{part}_low"], row[f"{part}_high"], 2, bounded=True)
 
 
 def fallen_components_table(components: pd.DataFrame, labels: dict[str, str]) -> ApaTable | None:

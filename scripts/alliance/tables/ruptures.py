@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pandas as pd
 
@@ -57,6 +58,38 @@ LOOKS_AHEAD_EXPLAINED = (
     "Looks ahead: whether a session is called a rupture depends on later sessions of the client, "
     "given the SDs of the sample (which pool all sessions of the study)."
 )
+
+
+def rule_definitions(
+    summaries: Mapping[str, pd.DataFrame], labels: Mapping[str, str]
+) -> Iterable[str]:
+    """What each rule of the study calls a rupture and a repair.
+
+    A rule is told once, or once per rating that is searched where its thresholds differ.
+
+    Parameters
+    ----------
+    summaries, labels : key of each rupture analysis -> its summary, its name for readers.
+    """
+    told: dict[tuple[str, str], list[str]] = {}
+    for name, summary in summaries.items():
+        known = summary[summary["definition"].notna()] if "definition" in summary else summary[:0]
+        for row in known.itertuples():
+            said = told.setdefault((str(row.label), str(row.definition)), [])
+            said.append(labels.get(name, name))
+    of_rule = [label for label, _ in told]
+    full: set[str] = set()
+    for (label, definition), ratings in told.items():
+        several = f" ({'; '.join(ratings)})" if of_rule.count(label) > 1 else ""
+        size = _SIZE_OF_DROP.search(definition)
+        if label in full and size:
+            yield f"{label}{several}: the same with {size[1]} times the unit."
+        else:
+            yield f"{label}{several}: {definition}"
+        full.add(label)
+
+
+_SIZE_OF_DROP = re.compile(r"lies (at least [^;]*?) times the ")
 
 
 def term_in_words(quantity: str) -> str:
@@ -169,12 +202,9 @@ def rupture_outcome_table(
         f"worse, {own['units'].iloc[0]}) at equal baseline, number of sessions, and mean and slope "
         "of the rating.",
         *(f"{text.rstrip('.')}." for text in sorted(bias, key=len)[:1]),  # without remarks on rules
+        *errors_in_words(own),
         *([_NULL_EXPLAINED] if calibrated else []),
-        *(
-            f"Not estimated, {rule_labels.get(r.rule, r.rule)}, "
-            f"{CONTRAST_WORDS.get(r.quantity, r.quantity).lower()}: {r.reason}."
-            for r in refused.itertuples()
-        ),
+        *_not_estimated(refused, rule_labels),
     ]
     columns = (
         Column("Contrast"), Column("Difference [95% CI]"), Column("SE"), Column("p"),
@@ -184,6 +214,29 @@ def rupture_outcome_table(
     return ApaTable(
         f"rupture_outcome_{name}", title, columns, tuple(rows), tuple(notes), own,
     )  # fmt: skip
+
+
+def _not_estimated(refused: pd.DataFrame, rule_labels: Mapping[str, str]) -> Iterator[str]:
+    """One sentence per rule and reason."""
+    for (rule, reason), own in refused.groupby(["rule", "reason"], sort=False):
+        words = [CONTRAST_WORDS.get(name, name).lower() for name in own["quantity"]]
+        yield f"Not estimated, {rule_labels.get(rule, rule)}, {', '.join(words)}: {reason}."
+
+
+_ERRORS = {  # part of the name of an estimator -> how its intervals were made
+    "robust by therapist": "95% t, errors robust by therapist, on therapists less one degrees of "
+    "freedom",
+    "HC3": "95% t, errors robust to unequal variances (HC3)",
+    "fixed effects of clients": "95% t, fixed effects of clients, errors robust by client",
+    "discrete-time hazard": "95% z",
+}
+
+
+def errors_in_words(own: pd.DataFrame) -> list[str]:
+    """How the intervals of tests of ruptures were made, one sentence; empty where unknown."""
+    names = own.loc[own["status"] == "ok", "estimator"].unique()
+    used = [words for part, words in _ERRORS.items() if any(part in name for name in names)]
+    return [f"Intervals: {'; '.join(used)}."] if used else []
 
 
 _NULL_EXPLAINED = (

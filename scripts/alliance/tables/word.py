@@ -25,6 +25,7 @@ _THICK, _THIN = "12", "6"  # eighths of a point
 _CHARACTER, _MARGIN = Cm(0.19), Cm(2.2)  # about one digit at the size of the tables
 _UPRIGHT = Cm(21.0) - 2 * _MARGIN
 _ON_ITS_SIDE = Cm(29.7) - 2 * _MARGIN
+_SHORT = 6  # characters of a cell that is never broken
 _LONGEST = 36  # characters, before a cell is broken into lines
 _LONG_AGO = datetime(2000, 1, 1)
 _INDENT = Pt(9.5)  # of a row under a heading, and of the further lines of a long name
@@ -149,14 +150,37 @@ def _wanted(table: ApaTable) -> list[int]:
 
 def _set_widths(grid: Table, table: ApaTable) -> None:
     """Wide enough for the longest entry; together not wider than the page."""
-    wanted = _wanted(table)
-    page = _ON_ITS_SIDE if is_wide(table) else _UPRIGHT
-    share = min(1.0, page / sum(wanted))
     grid.autofit = False
-    for column, width in zip(grid.columns, wanted, strict=True):
-        column.width = int(share * width)
+    for column, width in zip(grid.columns, _widths(table), strict=True):
+        column.width = width
         for cell in column.cells:
-            cell.width = int(share * width)
+            cell.width = width
+
+
+def _widths(table: ApaTable) -> list[int]:
+    """What each column wants; where the page is too narrow, text gives way before numbers do."""
+    wanted, least = _wanted(table), _least(table)
+    page = _ON_ITS_SIDE if is_wide(table) else _UPRIGHT
+    if sum(wanted) <= page:
+        return wanted
+    if sum(least) >= page:
+        return [int(page / sum(wanted) * width) for width in wanted]
+    left, room = page - sum(least), sum(wanted) - sum(least)
+    return [
+        small + int(left / room * (wish - small)) for wish, small in zip(wanted, least, strict=True)
+    ]
+
+
+def _least(table: ApaTable) -> list[int]:
+    """The width in which nothing of a column is broken inside a word or a short number."""
+    cells = [row.cells for row in table.rows if not row.section]
+    columns = zip(*cells, [column.heading for column in table.columns], strict=True)
+    return [(max(map(_unbroken, column)) + 3) * _CHARACTER for column in columns]
+
+
+def _unbroken(text: str) -> int:
+    """Length of the longest piece that stays on one line; ``< .001`` is one."""
+    return len(text) if len(text) <= _SHORT else max(map(len, text.split()))
 
 
 def _write_spans(grid: Table, columns: Sequence[Column]) -> None:

@@ -35,7 +35,8 @@ def dynamics_methods(x: TextInputs) -> Passage | None:
         "clients' stable levels are latent, so that the lagged outcome is not centred at an "
         "observed mean, which would bias its coefficient. The order of measurement follows from "
         "the timing of the forms, gaps are bridged exactly, and the first session is left free. "
-        "The likelihood integrates clients' levels out and uses all observed sessions."
+        "The likelihood integrates clients' levels out and uses all observed sessions. Standard "
+        f"errors are from the observed information.{_resampled(x)}"
     )
     return passage(
         "Dynamic models", [text, *(_model(x, spec) for spec in specs.values()), _second(x)]
@@ -46,6 +47,20 @@ def _model(x: TextInputs, spec: DynamicsSpec) -> str:
     courses = "; clients had linear courses of their own" if spec.random_trend else ""
     names = [x.label(name) for name in (spec.alliance, spec.outcome, *spec.further)]
     return f"*{spec.label}.* {listed(names)}, with {_TRENDS[spec.trend]}{courses}."
+
+
+def _resampled(x: TextInputs) -> str:
+    """The bootstrap of the coefficients, of which one was asked for."""
+    own = x.estimates[x.estimates["analysis"].isin(list(x.study.dynamics))]
+    drawn = own.loc[own["interval"].str.startswith("95% percentile, bootstrap of"), "interval"]
+    if drawn.empty:
+        return ""
+    whom = str(drawn.iloc[0]).removeprefix("95% percentile, bootstrap of ").partition(",")[0]
+    times = max(spec.bootstrap for spec in x.study.dynamics.values())
+    return (
+        f" The coefficients were also resampled by drawing whole {whom} with all their sessions "
+        f"({counted(times, 'sample')})."
+    )
 
 
 def _second(x: TextInputs) -> str:
@@ -130,6 +145,11 @@ def association_methods(x: TextInputs) -> Passage | None:
         "rating, because earlier improvement can precede the alliance; they stand beside the "
         "meta-analytic correlation [@fluckiger2018]."
     )
+    own = x.estimates[x.estimates["analysis"].isin(list(specs))]
+    robust = own[(own["status"] == "ok") & own["interval"].str.contains("robust by therapist")]
+    if len(robust):
+        n = counted(robust["n_therapists"].max(), "therapist")
+        more += f" Their standard errors are robust by therapist ({n})."
     return passage("Early alliance and last outcome", [" ".join([*said, more])])
 
 

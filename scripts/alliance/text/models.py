@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from alliance.study import ModelSpec
-from alliance.tables.format import counted, digits_for, number, percent, share_words, with_interval
+from alliance.study import ModelSpec, Residuals
+from alliance.tables.format import (
+    ABSENT,
+    counted,
+    digits_for,
+    interval,
+    number,
+    p_value,
+    percent,
+    share_words,
+    with_interval,
+)
 from alliance.tables.models import BAYESIAN, FREQUENTIST, rows_of, sample_words
 from alliance.text.document import Passage, passage
 from alliance.text.inputs import TextInputs
@@ -34,6 +46,7 @@ def models_methods(x: TextInputs) -> Passage | None:
             _SPLIT if split else "",
             *(_model(x, spec) for spec in specs.values()),
             _estimation(x),
+            _details(x),
             _standardised(x),
         ],
     )
@@ -101,6 +114,34 @@ def _estimation(x: TextInputs) -> str:
     )
 
 
+def _details(x: TextInputs) -> str:
+    """What a reader needs to fit the same models: centring, time, residuals, kinds of intervals."""
+    specs = x.study.models.values()
+    own = x.estimates[x.estimates["analysis"].isin(list(x.study.models))]
+    said = []
+    if any(spec.kind == "within_between" for spec in specs):
+        said.append("Client means were centred at their average over clients.")
+    if any("time" in (*spec.covariates, *spec.random_slopes) for spec in specs):
+        said.append(f"Time was counted in {x.study.timing.unit}s from the first.")
+    if any(spec.random_slopes for spec in specs):
+        said.append("Random effects of clients were free to correlate.")
+    if all(spec.residuals == Residuals() for spec in specs):
+        said.append("Residuals were taken as independent and of one variance.")
+    if own["interval"].eq(_PROFILE).any():
+        said.append(
+            "Intervals of standard deviations and correlations are from the profile likelihood."
+        )
+    if own["term"].str.startswith("lr_sd_").any():
+        said.append(
+            "Variances were tested by likelihood ratio against an equal mixture of chi-squared "
+            "distributions, because zero is the smallest value that they can have."
+        )
+    return " ".join([*said, "Tests are two-sided, intervals 95%."])
+
+
+_PROFILE = "95% profile likelihood"
+
+
 def _standardised(x: TextInputs) -> str:
     if not x.estimates["std_within"].notna().any():
         return ""
@@ -127,7 +168,7 @@ def _result(x: TextInputs, name: str, spec: ModelSpec) -> Passage | None:
     first = f"Data: {sample_words(done.iloc[0])}{f'; {where}' if where else ''}."
     terms = ("within", "between", "between_therapist") if spec.predictor else ("time",)
     found = [_effect(x, name, spec, term) for term in terms]
-    rest = [*_spread(done), *_compared(done), *_checks(x, name), *_singular(done)]
+    rest = [*_spread(done, spec), *_compared(done), *_checks(x, name), *_singular(done)]
     return passage(spec.label, [" ".join([first, *filter(None, found)]), " ".join(rest)], level=3)
 
 
@@ -165,17 +206,57 @@ def _std(row: pd.Series) -> str:
     return f"; standardised {value}"
 
 
-def _spread(done: pd.DataFrame) -> Iterator[str]:
-    row = done[(done["term"] == "within") & done["sd_random_slope"].notna()]
-    if len(row):
-        r = row.iloc[0]
-        text = f"The standard deviation of clients' slopes was {number(r['sd_random_slope'])}"
-        if np.isfinite(r["pct_clients_same_sign"]):
-            share = share_words(r["pct_clients_same_sign"] / 100)
-            text += (
-                f", so that {share} of clients are estimated to have a slope of the average sign"
-            )
-        yield f"{text}."
+@dataclass(frozen=True)
+class SlopeSpread:
+    """How much clients differ in a slope, as a frequentist fit has it.
+
+    Attributes
+    ----------
+    sd : its standard deviation, with its interval in ``limits`` (empty without one). p : of the
+        likelihood-ratio test that it is zero; NaN where there is none. share : words for the share
+        of clients with the average sign, by a normal distribution of slopes; may be empty.
+    """
+
+    sd: str
+    limits: str
+    p: float
+    share: str
+
+    @property
+    def unclear(self) -> bool:
+        """Whether the test does not tell the slopes apart, so that no share can be named."""
+        return bool(np.isfinite(self.p) and self.p >= _ALPHA)
+
+
+_ALPHA = 0.05
+
+
+def slope_spread(rows: pd.DataFrame) -> SlopeSpread | None:
+    """The spread of the within-client slopes; None without random slopes.
+
+    Parameters
+    ----------
+    rows : of one model, by one kind of estimator.
+    """
+    own = rows[(rows["term"] == "within") & rows["sd_random_slope"].notna()]
+    if own.empty:
+        return None
+    found = rows[(rows["term"] == "sd_within") & rows["ci_low"].notna()]
+    limits = f"95% CI {interval(*found.iloc[0][['ci_low', 'ci_high']])}" if len(found) else ""
+    test = rows.loc[rows["term"] == "lr_sd_within", "p"]
+    share = own.iloc[0]["pct_clients_same_sign"]
+    return SlopeSpread(
+        number(own.iloc[0]["sd_random_slope"]),
+        limits,
+        float(test.iloc[0]) if len(test) else np.nan,
+        share_words(share / 100) if np.isfinite(share) else "",
+    )
+
+
+def _spread(done: pd.DataFrame, spec: ModelSpec) -> Iterator[str]:
+    found = slope_spread(done)
+    if found is not None:
+        yield _slopes(found)
     icc = done[(done["term"] == "icc") & done["estimate"].notna()]
     if len(icc):
         value = with_interval(*icc.iloc[0][["estimate", "ci_low", "ci_high"]], bounded=True)
@@ -186,7 +267,26 @@ def _spread(done: pd.DataFrame) -> Iterator[str]:
         if len(rows := done[(done["term"] == term) & done["estimate"].notna()])
     ]
     if explained:
-        yield f"Fixed predictors explained {listed(explained)}."
+        held = [name.replace("_", " ").replace(":", " x ") for name in spec.covariates]
+        what = [*(["the predictor"] if spec.predictor else []), *held]
+        together = " together" if len(what) > 1 else ""
+        yield sentence(f"{listed(what)}{together} explained {listed(explained)}")
+
+
+def _slopes(found: SlopeSpread) -> str:
+    p = p_value(found.p)
+    test = "" if p == ABSENT else f"likelihood-ratio *p* {p if p[0] in '<>' else f'= {p}'}"
+    known = ", ".join(filter(None, [found.limits, test]))
+    text = f"The standard deviation of clients' slopes was {found.sd}"
+    text += f" ({known})" if known else ""
+    if found.unclear:
+        return f"{text}; whether clients differ in their slopes is not clear."
+    if found.share:
+        text += (
+            f"; if slopes are normally distributed, {found.share} of clients have one of the "
+            "average sign"
+        )
+    return f"{text}."
 
 
 def _compared(done: pd.DataFrame) -> Iterator[str]:
@@ -217,17 +317,57 @@ def _singular(done: pd.DataFrame) -> Iterator[str]:
 def limits(x: TextInputs) -> Passage | None:
     """What is known to bias an estimate, and what was left out."""
     done = x.estimates[x.estimates["status"] != "not_estimated"]
+    done = done[~done["estimator"].str.startswith(COMPARED_ONLY)]
     atoms = done[["estimator", "known_bias"]].assign(bias=done["known_bias"].str.split("; "))
     biased = atoms.explode("bias").query("bias != ''").groupby("bias", sort=False)["estimator"]
-    known = [f"{listed(list(own.unique()))}: {text}" for text, own in biased]
-    refused = x.estimates[x.estimates["status"] == "not_estimated"]
-    reasons = refused.groupby("reason", sort=False).size()
+    known = _without_repeats({str(text): list(own.unique()) for text, own in biased})
     bullets = [
-        *(sentence(text) for text in known),
-        *(
-            sentence(f"{counted(n, 'quantity', 'quantities')} not estimated: {reason}")
-            for reason, n in reasons.items()
-        ),
+        *(f"*{sentence(listed(names))}* {sentence(text)}" for text, names in known.items()),
+        *_refused(x.estimates[x.estimates["status"] == "not_estimated"]),
     ]
-    words = "Known limits of the estimates above, as recorded with them:" if bullets else ""
-    return passage("Limits and what was not estimated", [words], bullets)
+    words = ["Known limits of the estimates above, as recorded with them:"] if bullets else []
+    shortcuts = x.estimates["estimator"].str.startswith(COMPARED_ONLY)
+    if words and (shortcuts & x.estimates["known_bias"].ne("")).any():
+        words[0] = (
+            "What is known of the bias of the other estimators of the dynamic models stands under "
+            "their tables. " + words[0]
+        )
+    return passage("Limits and what was not estimated", words, bullets)
+
+
+COMPARED_ONLY = (
+    "ML-SEM",
+    "Pooled OLS",
+    "Person-mean-centred OLS",
+    "OLS after person-wise detrending",
+    "Continuous-time",
+)
+
+
+def _without_repeats(known: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The limits with their estimators; one that only adds a remark to another goes with that."""
+    shortest: dict[str, list[str]] = {}
+    for text in sorted(known, key=len):
+        first = next((one for one in shortest if text.startswith(one.rstrip("."))), text)
+        names = [name.partition(" (")[0] for name in known[text]]
+        shortest[first] = list(dict.fromkeys([*shortest.get(first, []), *names]))
+    return {text: shortest[text] for text in known if text in shortest}
+
+
+def _refused(refused: pd.DataFrame) -> Iterator[str]:
+    """How many quantities were not estimated, by reason, without which group and what to do."""
+    short = refused["reason"].map(_short)
+    for reason, n in short.groupby(short, sort=False).size().items():
+        yield sentence(f"{counted(n, 'quantity', 'quantities')} {reason}")
+
+
+def _short(reason: str) -> str:
+    if reason.startswith("would tell"):
+        return f"not shown, as this {reason}"
+    first = reason.partition(". ")[0]
+    if _TOO_FEW.match(first):
+        first = first.partition(":")[0]
+    return f"not estimated: {first}"
+
+
+_TOO_FEW = re.compile(r"fewer than \d+ clients:")

@@ -10,7 +10,13 @@ import pandas as pd
 
 from alliance.study import RuptureSpec
 from alliance.tables.format import ABSENT, clients_or_why, counted, p_value, percent
-from alliance.tables.ruptures import CONTRAST_WORDS, NULL_LEAVES_OUT, VERIFIED_WORDS, split_term
+from alliance.tables.ruptures import (
+    CONTRAST_WORDS,
+    NULL_LEAVES_OUT,
+    VERIFIED_WORDS,
+    rule_definitions,
+    split_term,
+)
 from alliance.text.document import Passage, passage
 from alliance.text.inputs import TextInputs
 from alliance.text.words import sentence, statistics
@@ -31,18 +37,19 @@ def ruptures_methods(x: TextInputs) -> Passage | None:
         "that vary by chance alone also give ruptures and repairs."
     ]
     for name, spec in x.study.ruptures.items():
-        labels = [f"{_rule(x, r)}" for r in spec.rules]
+        labels = [_rule(x, r) for r in spec.rules]
         said.append(f"{_source(x, spec)}: {'; '.join(labels)}." if labels else name)
-    said.append(" ".join(_outcome_methods(x)))
+    said.append(" ".join([*_outcome_methods(x), *_errors(x)]))
     if x.estimates["p_null"].notna().any():
         said.append(
             "Each rule was also applied to data sets drawn from the study's own dynamic model, in "
             "which there are no ruptures, with the same sessions, gaps, ceiling and rounding. The "
-            "p under the null is the share of these data sets with a result as extreme; for the "
-            "comparisons of the last outcome under the first rule it is also adjusted for their "
-            f"number (Holm). {NULL_LEAVES_OUT}"
+            f"{_sets(x)}p under the null is two-sided, from the share of these data sets with a "
+            "test statistic as extreme; for the comparisons of the last outcome under the first "
+            f"rule it is also adjusted for their number (Holm). {NULL_LEAVES_OUT}"
         )
-    return passage("Ruptures and repairs", said)
+    names = {name: _source(x, spec) for name, spec in x.study.ruptures.items()}
+    return passage("Ruptures and repairs", said, list(rule_definitions(x.ruptures, names)))
 
 
 def _horizons(x: TextInputs) -> str:
@@ -92,6 +99,36 @@ def _errors(estimators: pd.Series) -> Iterator[str]:
         )
 
 
+def _sets(x: TextInputs) -> str:
+    """How many null data sets there were, where all analyses have as many."""
+    asked = {spec.null_datasets for spec in x.study.ruptures.values() if spec.null_datasets}
+    return f"number of data sets was {asked.pop():,}; the " if len(asked) == 1 else ""
+
+
+def _errors(x: TextInputs) -> Iterator[str]:
+    """How the comparisons of clients were tested, and from how many clients on."""
+    own = x.estimates[x.estimates["analysis"].isin(list(x.study.ruptures))]
+    own = own[(own["status"] == "ok") & own["kind"].isin(["contrast", "landmark"])]
+    if own.empty:
+        return
+    from alliance.ruptures.outcome_tests import SMALLEST_GROUP  # noqa: PLC0415, slow to load
+
+    by_therapist = own[own["estimator"].str.contains("robust by therapist")]
+    if len(by_therapist):
+        n = by_therapist["n_therapists"].max()
+        known = f" ({counted(n, 'therapist')})" if np.isfinite(n) else ""
+        yield (
+            f"Comparisons of clients have standard errors robust by therapist{known}, tested on as "
+            "many degrees of freedom as therapists less one."
+        )
+    if own["estimator"].str.contains("HC3").any():
+        of = "Where therapists are too few for that, comparisons" if len(by_therapist) else (
+            "Comparisons of clients"
+        )  # fmt: skip
+        yield f"{of} have heteroscedasticity-consistent standard errors (HC3)."
+    yield f"Groups of fewer than {SMALLEST_GROUP} clients were not compared."
+
+
 def _source(x: TextInputs, spec: RuptureSpec) -> str:
     """The measure that was searched, and the subscale if it was one."""
     return f"{x.label(spec.measure)}{f', {spec.component}' if spec.component else ''}"
@@ -128,13 +165,17 @@ def _prevalence(x: TextInputs, own: pd.DataFrame, rules: list[str]) -> Iterator[
         label = x.rules[rule].label if rule in x.rules else rule.replace("_", " ")
         r = row.iloc[0]
         if r["status"] == "not_estimated":
-            yield sentence(f"{label}: no share could be given, {r['reason']}")
+            yield sentence(f"{label}: no share can be given, {_because(r['reason'])}")
         else:
             of = counted(r["n_clients"], "client")
             yield (
                 f"{label}: {percent(100 * r['estimate'])} of {of} had at least one rupture"
                 f"{_noise(r)}."
             )
+
+
+def _because(reason: str) -> str:
+    return f"as it {reason}" if reason.startswith("would ") else reason
 
 
 def _noise(row: pd.Series) -> str:

@@ -113,8 +113,19 @@ def _flow(x: TextInputs) -> str:
         read += f" of {counted(first['clients_in'], 'client')}"
     return (
         f"Of {read} read, {counted(last['sessions_out'], 'session')} of "
-        f"{counted(last['clients_out'], 'client')} were analysed."
+        f"{counted(last['clients_out'], 'client')} were analysed"
+        f"{_attended(x, last['sessions_out'])}."
     )
+
+
+def _attended(x: TextInputs, analysed: float) -> str:
+    """How many of the sessions took place, where some did not."""
+    if x.sample is None:
+        return ""
+    n = x.sample.loc[x.sample["variable"] == "sessions", "n"]
+    if n.empty or not np.isfinite(n.iloc[0]) or n.iloc[0] >= analysed:
+        return ""
+    return f"; {counted(n.iloc[0], 'session')} took place"
 
 
 def _composition(x: TextInputs) -> Iterator[str]:
