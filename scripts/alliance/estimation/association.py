@@ -335,7 +335,7 @@ def _base(context: AssociationContext, term: str, spec: AssociationSpec) -> dict
 
 def _bias(term: str) -> str:
     """What the version leaves open."""
-    staying = "clients still in treatment after the rating only"
+    staying = "only clients still in treatment after the rating are in it"
     return {
         "r": f"{staying}; severity before treatment and early change are part of it",
         "r_baseline": f"{staying}; improvement up to the rating is part of it",

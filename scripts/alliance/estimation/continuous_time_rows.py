@@ -159,5 +159,6 @@ def _comparison(
     assert isinstance(sessions, TimedFit)
     maker = replace(maker, series=weeks.series)
     value = weeks.aic - sessions.aic
-    note = f"median interval {weeks.median_interval:.2g} weeks"
+    length = f"{weeks.median_interval:.2g}"
+    note = f"median interval {length} {'week' if length == '1' else 'weeks'}"
     return maker.row(term, "fit", words, "", estimate=value, level="total", interval=note)

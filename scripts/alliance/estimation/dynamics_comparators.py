@@ -29,7 +29,7 @@ KNOWN_BIAS: Mapping[str, str] = {
     ),
     "person_mean_centred": (
         "centring on the client's own mean makes the lagged outcome endogenous (Nickell bias): the "
-        "autoregression is too small by about (1 + phi)/(transitions - 1) and drags the cross-lag"
+        "autoregression is too small by about (1 + φ)/(transitions − 1) and drags the cross-lag"
     ),
     "person_detrended": (
         "lines fitted client by client take part of the dynamics with them: the autoregression is "

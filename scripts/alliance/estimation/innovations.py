@@ -46,8 +46,9 @@ VERDICT_WORDS: dict[str, str] = {
     "symmetric heavy tail",
 }
 APPROXIMATIONS = (
-    "Alliance alone, without cross-effects of symptoms; client means integrated out; common slope, "
-    "autoregression and scale; no measurement error; one innovation per gap."
+    "the model is of the alliance alone, without effects of symptoms, with client means integrated "
+    "out, one slope, autoregression and scale for all, no measurement error and one innovation per "
+    "gap"
 )
 
 

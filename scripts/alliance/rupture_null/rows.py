@@ -26,7 +26,7 @@ CALIBRATED_P = (
     "study's own model, in which ruptures have no effect of their own."
 )
 CALIBRATED_RATE = (
-    "Score-based rates of this size also arise from noise alone; the "
+    "Score-based rates of this size also arise from noise alone: the "
     "null data sets say how large they are in this study without any rupture."
 )
 LOOKS_AHEAD = (
@@ -132,7 +132,10 @@ def few_nulls(n: float) -> str:
     """Said where too few null data sets could be used; else empty."""
     if n >= FEWEST_NULLS:
         return ""
-    return f" There is none here: the term could be estimated in fewer than {FEWEST_NULLS} of them."
+    return (
+        " There is no such p here, as the term could be estimated in fewer than "
+        f"{FEWEST_NULLS} of them."
+    )
 
 
 def _share_with_null(row: Estimate, quantity: str, rule: str, noise: pd.DataFrame) -> Estimate:

@@ -32,12 +32,14 @@ CONTRASTS: tuple[tuple[str, str], ...] = (
     ("repaired", "unrepaired"),
 )
 NOMINAL_P = (
-    "Nominal p and interval, which can reject too often: linearly linked alliance and symptoms "
+    "Nominal p and interval can reject too often: linearly linked alliance and symptoms "
     "alone yield such contrasts without any effect of ruptures, above all where number of sessions "
-    "and course of alliance are not held equal. Not calibrated against "
+    "and course of alliance are not held equal. They are not calibrated against "
     "a null."
 )
-NO_NULL = "Score-based rates of this size also arise from noise alone; not compared with a null."
+NO_NULL = (
+    "Score-based rates of this size also arise from noise alone, and were not compared with a null."
+)
 
 
 @dataclass(frozen=True)
