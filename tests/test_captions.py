@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from alliance.figures import FIGURES
 from alliance.report.build import _table_inputs
 from alliance.tables import make_tables
+from alliance.tables.registry import _ORDER
 
 CAPTIONS = ROOT / "workflow/report"
 
@@ -48,6 +49,18 @@ def test_every_table_has_a_caption_of_its_own():
     for name in tables:
         first = caption("table.rst", table=name).split("Study *clinic*")[0]
         assert len(first) > 20, name
+
+
+def test_no_two_kinds_of_tables_share_a_caption():
+    """``rupture_landmark_`` and others had that of the agreement of rules."""
+    said: dict[str, str] = {}
+    for start in _ORDER:
+        name = start.replace("{main}", "main")
+        name += "x" if name.endswith("_") else ""
+        first = caption("table.rst", table=name).split("Study *clinic*")[0].strip()
+        assert first.endswith("."), f"{name} has no caption"
+        kind = start.removesuffix("{main}")
+        assert said.setdefault(first, kind) == kind, f"{name} and {said[first]}: {first}"
 
 
 @pytest.mark.parametrize("file", ["manuscript.rst", "checklists.rst"])
