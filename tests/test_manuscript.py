@@ -299,6 +299,17 @@ def test_checklists_say_what_was_not_done():
     full = markdown(checklists_text(inputs(fixed_study())))
     assert "Pre-registration: *Not done*." in full
     assert "Sampler, version, seed: *Done*." in full
+    # Rules beside nothing but each other are no comparison with other sources.
+    assert "against other sources: *Partly*." in full
+    assert "no other source than ratings." in full
+
+
+def test_a_checklist_does_not_call_a_reliability_done_that_nobody_could_estimate():
+    x = inputs(fixed_study())
+    assert "of client means: *Done*. Reliability table." in markdown(checklists_text(x))
+    without = x.reliability.assign(status="not_estimated", estimate=np.nan)
+    text = markdown(checklists_text(replace(x, reliability=without)))
+    assert "of client means: *Not done*. Scores without items" in text
 
 
 def test_simulated_and_real_studies_are_called_what_they_are():

@@ -132,8 +132,7 @@ def _far(tested: pd.DataFrame, error: pd.Series) -> str:
     outside = [
         f"{r.rule}, {r.test} {r.term}: {r.pct_null:.1f}% of {r.n_studies:,.0f}"
         + (
-            f" (attainable {r.pct_attainable:.1f}%, randomised ranks "
-            f"{r.pct_null_randomised:.1f}%)"
+            f" (attainable {r.pct_attainable:.1f}%, randomised ranks {r.pct_null_randomised:.1f}%)"
             if np.isfinite(r.pct_null_randomised)
             else ""
         )

@@ -10,11 +10,13 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from alliance.tables.format import number
+from alliance.tables.format import counted, number
 from alliance.tables.models import BAYESIAN, family
+from alliance.tables.rupture_source_outcomes import ANALYSIS as SOURCES
 from alliance.text.document import Passage, TextDocument, with_references
 from alliance.text.inputs import TextInputs
 from alliance.text.manuscript import known_references
+from alliance.text.measures import reliability_estimated
 
 DONE, PARTLY, NOT_DONE, NOT_APPLICABLE = "Done", "Partly", "Not done", "Does not apply"
 
@@ -73,7 +75,9 @@ def _reviewers(x: TextInputs) -> list[tuple[str, str, str]]:
         ("Spacing of measurements and missed sessions", DONE,
          "Lags follow the declared timing; pairs across a missing session are not formed."),
         ("Reliability of change within clients and of client means",
-         _state(x.reliability is not None and len(x.reliability) > 0), "Reliability table."),
+         _state(reliability_estimated(x)),
+         "Reliability table." if reliability_estimated(x)
+         else "Scores without items, or on too few clients, have no reliability of their own."),
         ("Therapists", _state(therapists),
          "Third level with therapist effects." if therapists
          else "No three-level model was asked for."),
@@ -93,14 +97,23 @@ def _reviewers(x: TextInputs) -> list[tuple[str, str, str]]:
 def _ruptures_state(x: TextInputs) -> str:
     if not x.study.ruptures:
         return NOT_APPLICABLE
-    return DONE if x.estimates["p_null"].notna().any() else PARTLY
+    against_noise = x.estimates["p_null"].notna().any()
+    return DONE if against_noise and _other_sources(x) else PARTLY
+
+
+def _other_sources(x: TextInputs) -> bool:
+    """Whether reports, codes or behaviour stand beside the ratings, and not only rules."""
+    return _has(x, analysis=SOURCES)
 
 
 def _ruptures_words(x: TextInputs) -> str:
     if not x.study.ruptures:
         return "No rupture analysis was asked for."
     n = max(len(spec.rules) for spec in x.study.ruptures.values())
-    return f"{n} rules side by side, with the verification of their wording."
+    words = f"{counted(n, 'rule')} side by side, with the verification of their wording"
+    if not x.estimates["p_null"].notna().any():
+        words += "; not held against noise"
+    return f"{words}{'' if _other_sources(x) else '; no other source than ratings'}."
 
 
 def _barg(x: TextInputs) -> list[tuple[str, str, str]]:

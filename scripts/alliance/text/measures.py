@@ -68,13 +68,13 @@ def _scoring(measure: Measure, key: Instrument) -> str:
     return " ".join(sentences)
 
 
-def _estimated(x: TextInputs) -> bool:
+def reliability_estimated(x: TextInputs) -> bool:
     """Whether any reliability could be estimated; scores without items have none."""
     return x.reliability is not None and bool((x.reliability["status"] == "ok").any())
 
 
 def _reliability_methods(x: TextInputs) -> str:
-    if not _estimated(x):
+    if not reliability_estimated(x):
         return ""
     return (
         "Reliability was estimated at the level at which a score is used: omega and alpha from the "
@@ -86,7 +86,7 @@ def _reliability_methods(x: TextInputs) -> str:
 
 def reliability_results(x: TextInputs) -> Passage | None:
     """Within- and between-client reliability of each total score."""
-    if not _estimated(x):
+    if not reliability_estimated(x):
         return None
     said = [_reliability_sentence(x, name) for name in x.study.measures]
     where = x.table("reliability")
