@@ -304,6 +304,26 @@ def test_checklists_say_what_was_not_done():
     assert "no other source than ratings." in full
 
 
+def test_single_answers_are_named_only_where_there_are_any():
+    study = fixed_study()
+    assert "replacement of single answers" in markdown(methods_text(inputs(study)))
+    totals = {name: m.model_copy(update={"items": None}) for name, m in study.measures.items()}
+    text = markdown(methods_text(inputs(study.model_copy(update={"measures": totals}))))
+    assert "single answers" not in text
+    assert "No score was imputed." in text
+
+
+def test_sessions_that_did_not_take_place_are_told_apart():
+    """3,396 sessions of 232 clients beside 13.46 per client: a reader divides and stumbles."""
+    x = inputs(fixed_study())
+    sessions = x.sample.head(1).assign(variable="sessions", label="Attended sessions", n=2_500.0)
+    text = markdown(results_text(replace(x, sample=pd.concat([x.sample, sessions]))))
+    assert "were analysed; 2,500 sessions took place." in text
+    every = sessions.assign(n=9_999.0)
+    text = markdown(results_text(replace(x, sample=pd.concat([x.sample, every]))))
+    assert "took place" not in text
+
+
 def test_a_checklist_does_not_call_a_reliability_done_that_nobody_could_estimate():
     x = inputs(fixed_study())
     assert "of client means: *Done*. Reliability table." in markdown(checklists_text(x))

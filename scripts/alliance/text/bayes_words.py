@@ -36,7 +36,8 @@ def _prediction(own: pd.DataFrame) -> Iterator[str]:
         yield "Data simulated from the model are like the observed in every statistic looked at."
     else:
         named = "; ".join(
-            f"{row.words} (observed {_value(row)}, {p_text(row.p)})" for row in missed.itertuples()
+            f"{row.words} (observed {_value(row)}, posterior predictive {p_text(row.p)})"
+            for row in missed.itertuples()
         )
         yield (
             f"The model does not reproduce: {named}. Where the spread of "

@@ -89,12 +89,13 @@ def preparation_methods(x: TextInputs) -> Passage | None:
 
 
 def _missing(x: TextInputs) -> str:
+    if not x.study.models:
+        return ""
+    of_items = any(measure.items is not None for measure in x.study.measures.values())
+    imputed = "Beyond the replacement of single answers no" if of_items else "No"
     return (
-        "Beyond the replacement of single answers no score was imputed. Models use all observed "
-        "pairs of predictor and outcome; likelihood estimates are valid if scores are missing at "
-        "random given what was observed."
-        if x.study.models
-        else ""
+        f"{imputed} score was imputed. Models use all observed pairs of predictor and outcome; "
+        "likelihood estimates are valid if scores are missing at random given what was observed."
     )
 
 
