@@ -221,7 +221,8 @@ def draw_rupture_rules(numbers: pd.DataFrame) -> Figure | NotDrawn:
     """One bar per rule: clients without rupture, with repaired, unseen and unrepaired ruptures."""
     if numbers.empty:
         return NotDrawn(
-            "no rule could be applied to any client with numbers that may be shown (few clients)"
+            "of no rule may every number be shown: some are of too few clients, or it could not be "
+            "applied"
         )
     with sheet():
         placed = rule_lines(numbers)

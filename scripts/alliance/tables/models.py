@@ -290,7 +290,10 @@ def _interval_notes(side: pd.DataFrame, name: str) -> list[str]:
     others: dict[str, list[str]] = {}
     for r in own[own["interval"] != first].itertuples():
         whose = next((w for start, w in _INTERVALS_OF.items() if r.term.startswith(start)), "")
-        of_kind = others.setdefault(str(r.interval).removeprefix("95% "), [])
+        kind = str(r.interval).removeprefix("95% ")
+        if r.term.startswith("boot_"):  # the name of the row says of whom
+            kind = kind.partition(",")[0]
+        of_kind = others.setdefault(kind, [])
         if whose and whose not in of_kind:
             of_kind.append(whose)
     more = [f"; {', '.join(whose)}: {kind}" for kind, whose in others.items() if whose]
@@ -300,7 +303,9 @@ def _interval_notes(side: pd.DataFrame, name: str) -> list[str]:
 def _test_notes(left: pd.DataFrame) -> list[str]:
     """Against which distribution a variance was tested, as its lowest value is the one tested."""
     found = left[left["term"].str.startswith("lr_sd_") & left["p"].notna()]
-    used = [str(words).rpartition("(mixture of ")[2].rstrip(")") for words in found["estimand"]]
+    used = [
+        str(words).rpartition("(mixture of ")[2].removesuffix(")") for words in found["estimand"]
+    ]
     used = list(dict.fromkeys(words.replace("chi2", "χ²") for words in used if "chi2" in words))
     if not used:
         return []

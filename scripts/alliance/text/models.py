@@ -109,9 +109,17 @@ def _estimation(x: TextInputs) -> str:
     if kinds.str.contains("Satterthwaite").any():
         text += ", and tested with Satterthwaite degrees of freedom [@satterthwaite1946]"
     return (
-        f"{text}. The same models were fitted independently with statsmodels [@seabold2010]; the "
-        "run stops if the two disagree."
+        f"{text}. The same models were fitted independently with statsmodels [@seabold2010]"
+        f"{_simpler(x)}; the run stops if the two disagree."
     )
+
+
+def _simpler(x: TextInputs) -> str:
+    """Where statsmodels fitted a simpler form."""
+    own = x.estimates[x.estimates["estimator"].str.startswith("MixedLM")]
+    if not own["known_bias"].str.contains("uncorrelated").any():
+        return ""
+    return " (in models with therapists, clients' levels and slopes taken as uncorrelated)"
 
 
 def _details(x: TextInputs) -> str:

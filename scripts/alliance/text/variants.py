@@ -101,8 +101,13 @@ def _trend_methods(x: TextInputs, key: str) -> str:
     return (
         "Because a shared course over time can look like an association within "
         "clients, the model was refitted with other ways of taking the course out: "
-        f"{listed(forks)} [@curran2011; @wang2015]."
+        f"{_and(forks)} [@curran2011; @wang2015]."
     )
+
+
+def _and(forks: list[str]) -> str:
+    """Ways that are told in several words each, and so are set apart by more than a comma."""
+    return "; ".join([*forks[:-2], "; and ".join(forks[-2:])])
 
 
 def _trend_results(x: TextInputs, key: str) -> Iterator[str]:
