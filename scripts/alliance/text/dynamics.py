@@ -145,11 +145,6 @@ def association_methods(x: TextInputs) -> Passage | None:
         "rating, because earlier improvement can precede the alliance; they stand beside the "
         "meta-analytic correlation [@fluckiger2018]."
     )
-    own = x.estimates[x.estimates["analysis"].isin(list(specs))]
-    robust = own[(own["status"] == "ok") & own["interval"].str.contains("robust by therapist")]
-    if len(robust):
-        n = counted(robust["n_therapists"].max(), "therapist")
-        more += f" Their standard errors are robust by therapist ({n})."
     return passage("Early alliance and last outcome", [" ".join([*said, more])])
 
 

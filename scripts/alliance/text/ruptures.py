@@ -39,7 +39,7 @@ def ruptures_methods(x: TextInputs) -> Passage | None:
     for name, spec in x.study.ruptures.items():
         labels = [_rule(x, r) for r in spec.rules]
         said.append(f"{_source(x, spec)}: {'; '.join(labels)}." if labels else name)
-    said.append(" ".join([*_outcome_methods(x), *_errors(x)]))
+    said.append(" ".join([*_outcome_methods(x), *_groups(x)]))
     if x.estimates["p_null"].notna().any():
         said.append(
             "Each rule was also applied to data sets drawn from the study's own dynamic model, in "
@@ -91,7 +91,10 @@ def _outcome_methods(x: TextInputs) -> Iterator[str]:
 def _errors(estimators: pd.Series) -> Iterator[str]:
     """How standard errors of comparisons of clients were found."""
     if estimators.str.contains("robust by therapist", regex=False).any():
-        yield "Standard errors are robust by therapist."
+        yield (
+            "Standard errors are robust by therapist (CR1, tested on as many degrees of freedom as "
+            "therapists less one; used from 20 therapists on)."
+        )
     elif estimators.str.contains("HC3", regex=False).any():
         yield (
             "Standard errors are robust to unequal variances (HC3); with 20 therapists or more "
@@ -105,27 +108,13 @@ def _sets(x: TextInputs) -> str:
     return f"number of data sets was {asked.pop():,}; the " if len(asked) == 1 else ""
 
 
-def _errors(x: TextInputs) -> Iterator[str]:
-    """How the comparisons of clients were tested, and from how many clients on."""
+def _groups(x: TextInputs) -> Iterator[str]:
+    """From how many clients on groups were compared."""
     own = x.estimates[x.estimates["analysis"].isin(list(x.study.ruptures))]
-    own = own[(own["status"] == "ok") & own["kind"].isin(["contrast", "landmark"])]
-    if own.empty:
+    if not (own["status"].eq("ok") & own["kind"].isin(["contrast", "landmark"])).any():
         return
     from alliance.ruptures.outcome_tests import SMALLEST_GROUP  # noqa: PLC0415, slow to load
 
-    by_therapist = own[own["estimator"].str.contains("robust by therapist")]
-    if len(by_therapist):
-        n = by_therapist["n_therapists"].max()
-        known = f" ({counted(n, 'therapist')})" if np.isfinite(n) else ""
-        yield (
-            f"Comparisons of clients have standard errors robust by therapist{known}, tested on as "
-            "many degrees of freedom as therapists less one."
-        )
-    if own["estimator"].str.contains("HC3").any():
-        of = "Where therapists are too few for that, comparisons" if len(by_therapist) else (
-            "Comparisons of clients"
-        )  # fmt: skip
-        yield f"{of} have heteroscedasticity-consistent standard errors (HC3)."
     yield f"Groups of fewer than {SMALLEST_GROUP} clients were not compared."
 
 
