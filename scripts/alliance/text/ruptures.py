@@ -103,10 +103,10 @@ def _errors(x: TextInputs) -> Iterator[str]:
     by_therapist = own[own["estimator"].str.contains("robust by therapist")]
     if len(by_therapist):
         n = by_therapist["n_therapists"].max()
-        known = f" ({counted(n, 'therapist')})" if np.isfinite(n) else ""
+        known = f"; {counted(n, 'therapist')}" if np.isfinite(n) else ""
         yield (
-            f"Comparisons of clients have standard errors robust by therapist{known}, tested on as "
-            "many degrees of freedom as therapists less one."
+            f"Comparisons of clients have standard errors robust by therapist (CR1{known}), tested "
+            "on as many degrees of freedom as therapists less one."
         )
     if own["estimator"].str.contains("HC3").any():
         of = "Where therapists are too few for that, comparisons" if len(by_therapist) else (
