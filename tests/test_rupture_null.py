@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 
 from alliance.estimates import Estimate, to_frame
 from alliance.estimation.dynamics import VarFit, fit_var
@@ -654,7 +655,7 @@ def test_the_report_says_how_many_tests_were_made():
 def test_sizes_do_not_tell_a_small_number_by_subtraction(made, plan):
     terms = {
         ("previous_drop", "landmark_6", "repaired_vs_none"): Term(1.0, 0.5, 20, 100, 50),
-        ("previous_drop", "landmark_8", "repaired_vs_none"): Term(1.0, 0.5, 20, 100, 48),
+        ("previous_drop", "landmark_8", "repaired_vs_none"): Term(1.0, 0.512345, 20, 100, 48),
         ("previous_drop", "landmark_10", "repaired_vs_none"): Term(1.0, 0.5, 20, 100, 40),
         ("previous_drop", "session", "onset"): Term(1.0, 0.5, 20, 100, 3),
     }
@@ -668,6 +669,15 @@ def test_sizes_do_not_tell_a_small_number_by_subtraction(made, plan):
     assert np.isnan(sizes["landmark_8_repaired_vs_none"])  # two fewer than at session 6
     assert sizes["landmark_10_repaired_vs_none"] == 40
     assert np.isnan(sizes["session_onset"])
+    hidden = next(row for row in rows if row.term.startswith("landmark_8"))
+    assert np.isnan(hidden.df)
+    # A quantile of t worked out from error and limits fits many degrees of freedom.
+    reach = [
+        (hidden.ci_high + a - hidden.ci_low + b) / (2 * (hidden.se + c))
+        for a in (-0.005, 0.005) for b in (-0.0005, 0.0005) for c in (-0.0005, 0.0005)
+    ]  # fmt: skip
+    fits = [df for df in range(5, 200) if min(reach) <= stats.t.ppf(0.975, df) <= max(reach)]
+    assert len(fits) > 2 * careful.smallest_cell
 
 
 def test_without_null_data_sets_rows_stay_nominal(made):

@@ -7,7 +7,7 @@ diagnostics passed. What could not be estimated has a row too, with the reason a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -121,6 +121,23 @@ class Estimate:
             )
         if self.status == "not_estimated" and np.isfinite(self.estimate):
             raise ValueError("a row that is not estimated must not hold a number")
+
+
+COARSE_DIGITS = 3
+
+
+def without_sizes(row: Estimate) -> Estimate:
+    """The row without its numbers of clients, rows and degrees of freedom.
+
+    Error, limits and p keep three significant digits: from more of them the degrees of freedom,
+    and so the number of clients, could be worked out as a quantile of t.
+    """
+    coarse = {name: _coarse(getattr(row, name)) for name in ("se", "ci_low", "ci_high", "p")}
+    return replace(row, n_obs=np.nan, n_clients=np.nan, df=np.nan, **coarse)
+
+
+def _coarse(value: float) -> float:
+    return float(f"{value:.{COARSE_DIGITS}g}")
 
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Estimate))

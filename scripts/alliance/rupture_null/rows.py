@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from alliance.estimates import Estimate
+from alliance.estimates import Estimate, without_sizes
 from alliance.estimation.moderators import holm
 from alliance.rupture_null.noise import FEWEST_NULLS, summarise_null
 from alliance.rupture_null.null_tests import Key
@@ -198,7 +198,7 @@ def without_telling_sizes(
     for row in rows:
         n = row.n_clients
         tells = any(is_small(round(abs(n - k)), smallest_cell) for k in known if np.isfinite(n))
-        shown.append(replace(row, n_clients=np.nan, n_obs=np.nan, df=np.nan) if tells else row)
+        shown.append(without_sizes(row) if tells else row)
         known |= set() if tells or not np.isfinite(n) else {n}
     return shown
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alliance.estimates import Estimate
+from alliance.estimates import Estimate, without_sizes
 from alliance.ruptures.episodes import CLIENT_COUNTS, STATUSES, label_counts, shown_client_counts
 from alliance.ruptures.result import RuptureResult
 from alliance.ruptures.rules import RuptureRule
@@ -349,18 +349,19 @@ def _contrast_row(
     low, high = np.asarray(test.conf_int()).ravel()
     tells_n = fit.cov_type == "HC3"  # else the degrees of freedom count therapists
     errors = "HC3" if tells_n else "cluster-robust by therapist"
-    return Estimate(
+    row = Estimate(
         **_contrast_words(result, rule, analysis, contrast),
         **described,
         estimator=f"OLS ({errors})",
         estimate=float(np.squeeze(test.effect)),
         se=float(np.squeeze(test.sd)),
-        df=np.nan if tells_n and np.isnan(described["n_clients"]) else float(test.df_denom),
+        df=float(test.df_denom),
         ci_low=float(low),
         ci_high=float(high),
         interval="95% Wald (t)",
         p=float(np.squeeze(test.pvalue)),
     )
+    return without_sizes(row) if tells_n and np.isnan(row.n_clients) else row
 
 
 def _refused_row(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from alliance.estimates import Estimate
+from alliance.estimates import Estimate, without_sizes
 from alliance.ruptures.outcome_tests import (
     SMALLEST_GROUP,
     RuptureAnalysis,
@@ -111,7 +111,7 @@ def _row(named: dict[str, Any], used: pd.DataFrame, columns: Iterable[str]) -> E
     robust, plain = robust_fit(model, used), model.fit()
     low, high = robust.conf_int().loc["repaired"]
     limits = [_correlation(b, plain) for b in (robust.params["repaired"], low, high)]
-    return Estimate(
+    row = Estimate(
         **named,
         estimate=limits[0],
         ci_low=limits[1],
@@ -120,6 +120,7 @@ def _row(named: dict[str, Any], used: pd.DataFrame, columns: Iterable[str]) -> E
         p=float(robust.pvalues["repaired"]),
         known_bias=NOMINAL,
     )
+    return without_sizes(row) if np.isnan(row.n_clients) else row
 
 
 def _correlation(difference: float, plain: Any) -> float:
