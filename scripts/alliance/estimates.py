@@ -123,21 +123,19 @@ class Estimate:
             raise ValueError("a row that is not estimated must not hold a number")
 
 
-COARSE_DIGITS = 3
+MANY_DF = 60  # from which quantiles of t hardly differ
 
 
 def without_sizes(row: Estimate) -> Estimate:
     """The row without its numbers of clients, rows and degrees of freedom.
 
-    Error, limits and p keep three significant digits: from more of them the degrees of freedom,
-    and so the number of clients, could be worked out as a quantile of t.
+    Error, limits and p keep three significant digits, two with few degrees of freedom: from more
+    of them the degrees of freedom, and so the number of clients, could be worked out as a quantile
+    of t.
     """
-    coarse = {name: _coarse(getattr(row, name)) for name in ("se", "ci_low", "ci_high", "p")}
+    digits = 3 if row.df >= MANY_DF else 2
+    coarse = {n: float(f"{getattr(row, n):.{digits}g}") for n in ("se", "ci_low", "ci_high", "p")}
     return replace(row, n_obs=np.nan, n_clients=np.nan, df=np.nan, **coarse)
-
-
-def _coarse(value: float) -> float:
-    return float(f"{value:.{COARSE_DIGITS}g}")
 
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Estimate))
