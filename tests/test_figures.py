@@ -350,6 +350,16 @@ def test_flow_says_why_a_model_has_no_box_with_numbers(inputs):
     ]
 
 
+def test_a_forest_in_which_nothing_was_estimated_has_no_scale(inputs):
+    numbers = forest.numbers_forest(inputs.estimates, inputs.model_labels)
+    study = numbers[numbers["panel"] == forest.STUDY].copy()
+    assert len(forest.draw_forest(study).axes[0].get_xticks()) > 1
+    study[["estimate", "ci_low", "ci_high"]] = np.nan
+    empty = forest.draw_forest(study).axes[0]
+    assert (len(empty.get_xticks()), empty.get_xlabel()) == (0, "")
+    assert {text.get_text() for text in empty.texts} == {"not estimated"}
+
+
 def test_forest_numbers_are_the_rows_of_the_estimates(inputs):
     numbers = forest.numbers_forest(inputs.estimates, inputs.model_labels)
     row = numbers[(numbers["level"] == "within_client") & (numbers["estimator"] == "REML")].iloc[0]

@@ -230,6 +230,9 @@ def _study_panel(axes: Axes, study: pd.DataFrame, lines: list[_Line]) -> None:
         tick.set_fontweight("normal" if line.model else "bold")
     _finish(axes, "Difference in the outcome (within-client SDs) per within-client SD of the "
             "predictor\nleft of 0: a higher predictor goes with a better outcome")  # fmt: skip
+    if study["estimate"].isna().all():
+        axes.set_xticks([])  # nothing was estimated: a scale would have no meaning
+        axes.set_xlabel("")
     axes.set_title("This study")
     _legend(axes, study)
 
