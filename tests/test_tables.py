@@ -376,6 +376,10 @@ def test_word_table_holds_the_same_cells_with_a_repeated_heading_and_three_rules
         if not row.section:  # further lines of a long name stand further in than its first
             name = cells_.cells[0].paragraphs[0].paragraph_format
             assert name.left_indent == (2 if row.indent else 1) * -name.first_line_indent > 0
+    for cell in (cell for row in written.rows[1:] for cell in row.cells):
+        mark = cell.paragraphs[0]._p.pPr[-1]  # last, as the schema wants it
+        assert mark.tag.endswith("}rPr"), "an empty cell would be higher than the text"
+        assert mark[0].get(mark[0].tag.replace("}sz", "}val")) == "19"
     xml = written._tbl.xml
     assert xml.count("<w:tblHeader") == 2
     assert 'w:top w:val="single"' in xml

@@ -28,6 +28,7 @@ _ON_ITS_SIDE = Cm(29.7) - 2 * _MARGIN
 _SHORT = 6  # characters of a cell that is never broken
 _LONGEST = 36  # characters, before a cell is broken into lines
 _LONG_AGO = datetime(2000, 1, 1)
+_SIZE = Pt(9.5)
 _INDENT = Pt(9.5)  # of a row under a heading, and of the further lines of a long name
 
 
@@ -229,9 +230,18 @@ def _fill(
     paragraph = cell.paragraphs[0]
     paragraph.alignment = align
     paragraph.paragraph_format.space_after = Pt(1)
+    _small_mark(paragraph)
     for part, is_symbol in with_statistics(text) if statistics else [(text, False)]:
         run = paragraph.add_run(part)
-        run.bold, run.italic, run.font.size = bold, is_symbol, Pt(9.5)
+        run.bold, run.italic, run.font.size = bold, is_symbol, _SIZE
+
+
+def _small_mark(paragraph: Paragraph) -> None:
+    """The paragraph's own mark in the size of the text, or empty cells make their row higher."""
+    mark, size = OxmlElement("w:rPr"), OxmlElement("w:sz")
+    size.set(qn("w:val"), str(int(2 * _SIZE.pt)))  # half points
+    mark.append(size)
+    paragraph._p.get_or_add_pPr().append(mark)
 
 
 def _rule(cell: _Cell, edge: str, size: str) -> None:
