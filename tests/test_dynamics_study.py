@@ -326,7 +326,7 @@ def test_tables_show_no_number_of_a_failed_assumption():
     estimates = to_frame(synthetic_dynamics.dynamics_rows())
     labels = {"alliance_client": "Alliance", "symptoms": "Symptoms"}
     grid = reliability_grid_table(estimates, "next_session", "Dynamics", labels)
-    assert grid.rows[-1].cells == ("Alliance 0.7, Symptoms 0.7", "not usable", "not usable")
+    assert grid.rows[-1].cells == ("Alliance .7, Symptoms .7", "not usable", "not usable")
     others = estimators_table(estimates, "next_session", "Dynamics", labels)
     assert any(note.startswith("Pooled OLS: levels") for note in others.notes)
     phases = phases_table(estimates, "next_session", "Dynamics", labels)

@@ -65,6 +65,19 @@ def _of_models(numbers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         yield f"{model}: " if several else "", own
 
 
+def _paths_in_turn(numbers: pd.DataFrame) -> list[tuple[str, tuple[str, str], pd.DataFrame]]:
+    """Words of the model, source and target, rows: the first path of every model comes first.
+
+    What is spoken of a figure ends after some sentences, and no model must be left out by that.
+    """
+    paths = [
+        (at, words, ends, rows)
+        for words, own in _of_models(numbers)
+        for at, (ends, rows) in enumerate(own.groupby(["source", "target"], sort=False))
+    ]
+    return [path[1:] for path in sorted(paths, key=lambda path: path[0])]
+
+
 # Paths
 
 
@@ -354,8 +367,7 @@ def describe_impulse_responses(numbers: pd.DataFrame) -> FigureText:
     )
     parts = [
         f"{words}{source} to {target}, {_first_and_last(rows)}."
-        for words, own in _of_models(numbers)
-        for (source, target), rows in own.groupby(["source", "target"], sort=False)
+        for words, (source, target), rows in _paths_in_turn(numbers)
     ]
     return FigureText(title, caption, spoken("Line chart.", parts))
 
@@ -464,8 +476,7 @@ def describe_dynamics_estimators(numbers: pd.DataFrame) -> FigureText:
     )
     parts = [
         f"{words}{ends[0]} to {ends[1]}, {_first_and_others(rows)}."
-        for words, own in _of_models(numbers)
-        for ends, rows in own.groupby(["source", "target"], sort=False)
+        for words, ends, rows in _paths_in_turn(numbers)
     ]
     return FigureText(title, caption, spoken("Forest plot.", parts))
 
