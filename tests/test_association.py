@@ -95,15 +95,21 @@ def test_partial_correlation_is_that_of_residuals_and_of_the_t_test():
     assert found.r_low == pytest.approx(np.tanh(np.arctanh(r) - half))
 
 
-def test_partial_correlation_agrees_with_lm_of_r():
-    """tests/golden/r/variants.R, on one row per client of the golden data."""
-    folder = Path(__file__).parent / "golden" / "lmm"
-    golden = json.loads((folder / "variants.json").read_text())["partial"]
-    data = pd.read_csv(folder / "two_level.csv").sort_values(["client", "time"])
-    by = data.groupby("client")
+GOLDEN = Path(__file__).parent / "golden" / "lmm"
+
+
+def one_row_per_client(file: str, *columns: str) -> pd.DataFrame:
+    """First rating x, last outcome y, mean of the first two outcomes z, as in variants.R."""
+    by = pd.read_csv(GOLDEN / file).sort_values(["client", "time"]).groupby("client")
     held = by["outcome"].apply(lambda y: y.iloc[:2].mean() if len(y) > 1 else np.nan)
     one = pd.DataFrame({"x": by["predictor"].first(), "y": by["outcome"].last(), "z": held})
-    one = one.dropna()
+    return one.assign(**{name: by[name].first() for name in columns})
+
+
+def test_partial_correlation_agrees_with_lm_of_r():
+    """tests/golden/r/variants.R, on one row per client of the golden data."""
+    golden = json.loads((GOLDEN / "variants.json").read_text())["partial"]
+    one = one_row_per_client("two_level.csv").dropna()
     assert len(one) == golden["n"]
     x, y, z = (one[name].to_numpy() for name in ("x", "y", "z"))
     found = partial_correlation(x, y, z[:, None])
@@ -131,13 +137,8 @@ def test_intervals_robust_by_therapist_hold_the_truth_where_ordinary_ones_do_not
 @pytest.mark.parametrize("case", ["robust", "robust_few"])
 def test_errors_robust_by_therapist_agree_with_clubsandwich_of_r(case):
     """tests/golden/r/variants.R: CR2 and Satterthwaite; in the second case df are 1.98 of 7."""
-    folder = Path(__file__).parent / "golden" / "lmm"
-    golden = json.loads((folder / "variants.json").read_text())[case]
-    by = pd.read_csv(folder / "three_level.csv").sort_values(["client", "time"]).groupby("client")
-    held = by["outcome"].apply(lambda y: y.iloc[:2].mean() if len(y) > 1 else np.nan)
-    one = pd.DataFrame({"x": by["predictor"].first(), "y": by["outcome"].last(), "z": held})
-    one["therapist"] = by["therapist"].first()
-    one = one.dropna()
+    golden = json.loads((GOLDEN / "variants.json").read_text())[case]
+    one = one_row_per_client("three_level.csv", "therapist").dropna()
     if case == "robust_few":
         one = one[one["therapist"] <= "T11"]
         one["therapist"] = one["therapist"].mask(one["therapist"] <= "T05", "T00")
