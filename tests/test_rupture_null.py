@@ -72,6 +72,8 @@ from alliance.simulation.rupture_studies import (
     draw_study,
     randomised_p,
     rejection_table,
+    try_drop_out,
+    try_one_study,
 )
 from alliance.tables.ruptures import rupture_outcome_table
 
@@ -547,6 +549,18 @@ def test_drop_out_of_null_data_ends_treatments_as_often_as_in_the_study(made):
         assert not drawn.rows.event[~last].any()
         shares.append(drawn.rows.event.sum())
     assert abs(np.mean(shares) / courses.dropped_out.sum() - 1) < 0.15
+
+
+def test_drop_out_alone_is_tested_as_with_all_other_tests():
+    rules = {name: RULES[name] for name in ("mean_prior_study_fixed", "previous_drop")}
+    whole = try_one_study(DESIGNS["no_ruptures"], rules, 19, seed=30, number=5)
+    alone = try_drop_out(DESIGNS["no_ruptures"], rules, 19, seed=30, number=5)
+    whole = whole[whole["test"] == "drop_out"].reset_index(drop=True)
+    assert alone["rule"].nunique() == 2
+    assert (alone["n_null"] > 0).all()
+    assert alone["p_null"].notna().any()
+    ranks = ["p_randomised"]  # of the tie with itself, drawn in another order
+    pd.testing.assert_frame_equal(alone.drop(columns=ranks), whole.drop(columns=ranks))
 
 
 # --- calibrated p ------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ def null_distributions(
         for name, rule in plan.rules.items():
             noise[name][number] = list(found[name].numbers(rule).values())
         terms = _outcome_terms(data, plan, found) if with_outcome else {}
-        terms |= _drop_out_terms(data, plan, scores[:, :, 0], outcome, seed, number)
+        terms |= null_drop_out_terms(data, plan, scores[:, :, 0], outcome, seed, number)
         collected += [
             (key, number, term.estimate, term.statistic)
             for key, term in terms.items()
@@ -156,7 +156,7 @@ def null_distributions(
     return NullDistributions(frames, _statistics_frame(collected))
 
 
-def _drop_out_terms(
+def null_drop_out_terms(
     data: Courses,
     plan: OutcomePlan,
     alliance: NDArray[np.float64],
@@ -164,6 +164,12 @@ def _drop_out_terms(
     seed: int,
     number: int,
 ) -> dict[Key, Term]:
+    """Drop-out terms of null data set ``number``, drop-out drawn from the study's own hazard.
+
+    Parameters
+    ----------
+    data : the study with the null alliance. alliance, outcome : null scores, (n, T).
+    """
     if plan.drop_out is None or (plan.drop_out.needs_outcome and np.isnan(outcome).all()):
         return {}
     drawn = plan.drop_out.draw(alliance, outcome, np.random.default_rng([seed, number, 1]))

@@ -15,11 +15,13 @@ import pandas as pd
 
 from alliance.estimation.refusal import Refusal
 from alliance.reliability import client_sums, generalizability
-from alliance.rupture_null.courses import CourseColumns, courses_of
+from alliance.rupture_null.courses import CourseColumns, Courses, courses_of
 from alliance.rupture_null.noise import FEWEST_NULLS, find, summarise_null
-from alliance.rupture_null.null_model import NullModel, fit_null_model
+from alliance.rupture_null.null_model import NullModel, fit_null_model, null_scores
 from alliance.rupture_null.null_tests import (
+    OutcomePlan,
     null_distributions,
+    null_drop_out_terms,
     observed_terms,
     plan_tests,
 )
@@ -39,6 +41,10 @@ NO_RUPTURES = PlantingPlan(0.0, 0.0, (2.5, 4.5))
 PLANTED = PlantingPlan(0.18, 0.13, (2.5, 4.5))
 TRIED_RULES = ("mean_prior_study", "mean_prior_study_fixed", "previous_drop", "own_mean")
 THRESHOLD_SETS, SMALLEST_CELL = 150, 5
+UNKNOWN_SCALE = PooledScale(np.nan, np.nan)
+TRIAL_COLUMNS: tuple[str, ...] = (
+    "study", "rule", "test", "term", "estimate", "p_nominal", "p_null", "p_randomised", "n_null",
+)  # fmt: skip
 N_CLIENTS, N_THERAPISTS = 240, 30
 
 
@@ -137,26 +143,14 @@ def try_one_study(
         ``study, rule, test, term, estimate, p_nominal, p_null, p_randomised, n_null,
         null_model``, and rows of test ``noise`` with rates; NaN where a term was refused.
     """
-    drawn = draw_study(plan, seed, number)
-    made = courses_of(drawn.sessions, drawn.clients, CourseColumns("alliance", "symptoms"))
-    if isinstance(made, Refusal):
-        raise ValueError(made.reason)
-    courses, series = made
-    known = PooledScale(np.nan, np.nan)
-    model = fit_null_model(series, (1, 0), seed + number, drawn.reliability)
-    if isinstance(model, Refusal):
-        raise ValueError(model.reason)
-    table = thresholds_of_courses(
-        courses, asking(rules), known, model, THRESHOLD_SETS, seed - 1 - number, SMALLEST_CELL
-    )  # as in the workflow: other null data sets than those of the tests
-    rules = with_thresholds(rules, table)
-    tests = plan_tests(courses, rules, known, SMALLEST_GROUP)
-    found = find(courses, rules, known)
-    null = null_distributions(courses, tests, model, n_sets, seed + number)
+    trial = _begin(plan, rules, seed, number)
+    rules, tests, model = trial.tests.rules, trial.tests, trial.model
+    found = find(trial.courses, rules, UNKNOWN_SCALE)
+    null = null_distributions(trial.courses, tests, model, n_sets, seed + number)
     grouped = dict(list(null.statistics.groupby(["rule", "test", "term"], observed=True)))
     rng = stream(seed, "randomised ranks", number)
     rows = []
-    for key, term in observed_terms(courses, tests, found).items():
+    for key, term in observed_terms(trial.courses, tests, found).items():
         own = grouped.get(key)
         null_statistics = np.empty(0) if own is None else own["statistic"].to_numpy()
         held = _held_against(term.statistic, null_statistics, rng, min(FEWEST_NULLS, n_sets))
@@ -167,9 +161,75 @@ def try_one_study(
             sets = null.noise[name][quantity].to_numpy()
             held = _held_against(shares[quantity], sets, rng, min(FEWEST_NULLS, n_sets))
             rows.append((number, name, "noise", quantity, shares[quantity], np.nan, *held))
-    columns = ["study", "rule", "test", "term", "estimate", "p_nominal", "p_null", "p_randomised",
-               "n_null"]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns).assign(null_model=_kind_of(model))
+    return pd.DataFrame(rows, columns=list(TRIAL_COLUMNS)).assign(null_model=_kind_of(model))
+
+
+def try_drop_out(
+    plan: StudyPlan,
+    rules: Mapping[str, RuptureRule],
+    n_sets: int,
+    seed: int,
+    number: int,
+) -> pd.DataFrame:
+    """Drop-out tests alone of the study that :func:`try_one_study` draws, for many null data sets.
+
+    The first null data sets are those of ``try_one_study``; ranks are randomised anew. Where no
+    term could be estimated, none is drawn.
+
+    Returns
+    -------
+    DataFrame
+        As from ``try_one_study``, test ``drop_out`` only.
+    """
+    trial = _begin(plan, rules, seed, number)
+    tests, model, courses = trial.tests, trial.model, trial.courses
+    found = find(courses, tests.rules, UNKNOWN_SCALE)
+    observed = {
+        key: term
+        for key, term in observed_terms(courses, tests, found).items()
+        if key[1] == "drop_out"
+    }
+    possible = any(np.isfinite(term.statistic) for term in observed.values())
+    null = np.full((n_sets, len(observed)), np.nan)
+    for position in range(n_sets if possible else 0):
+        scores = null_scores(model, seed + number, position)
+        alliance, outcome = scores[:, :, 0], scores[:, :, 1]
+        data = courses.with_scores(alliance, outcome)
+        got = null_drop_out_terms(data, tests, alliance, outcome, seed + number, position)
+        null[position] = [got[key].statistic if key in got else np.nan for key in observed]
+    rng = stream(seed, "randomised ranks of drop-out", number)
+    rows = [
+        (number, *key, term.estimate, nominal_p(term),
+         *_held_against(term.statistic, sets[np.isfinite(sets)], rng, min(FEWEST_NULLS, n_sets)))
+        for (key, term), sets in zip(observed.items(), null.T, strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=list(TRIAL_COLUMNS)).assign(null_model=_kind_of(model))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A simulated study, its null model and its tests, thresholds of the study filled in."""
+
+    courses: Courses
+    model: NullModel
+    tests: OutcomePlan
+
+
+def _begin(plan: StudyPlan, rules: Mapping[str, RuptureRule], seed: int, number: int) -> _Trial:
+    drawn = draw_study(plan, seed, number)
+    made = courses_of(drawn.sessions, drawn.clients, CourseColumns("alliance", "symptoms"))
+    if isinstance(made, Refusal):
+        raise ValueError(made.reason)
+    courses, series = made
+    model = fit_null_model(series, (1, 0), seed + number, drawn.reliability)
+    if isinstance(model, Refusal):
+        raise ValueError(model.reason)
+    table = thresholds_of_courses(
+        courses, asking(rules), UNKNOWN_SCALE, model, THRESHOLD_SETS, seed - 1 - number,
+        SMALLEST_CELL,
+    )  # fmt: skip  # as in the workflow: other null data sets than those of the tests
+    filled = with_thresholds(rules, table)
+    return _Trial(courses, model, plan_tests(courses, filled, UNKNOWN_SCALE, SMALLEST_GROUP))
 
 
 def _held_against(
