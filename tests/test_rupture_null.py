@@ -553,8 +553,8 @@ def test_drop_out_of_null_data_ends_treatments_as_often_as_in_the_study(made):
 
 def test_drop_out_alone_is_tested_as_with_all_other_tests():
     rules = {name: RULES[name] for name in ("mean_prior_study_fixed", "previous_drop")}
-    whole = try_one_study(DESIGNS["no_ruptures"], rules, 19, seed=30, number=5)
-    alone = try_drop_out(DESIGNS["no_ruptures"], rules, 19, seed=30, number=5)
+    whole = try_one_study(DESIGNS["no_ruptures"], rules, 119, seed=30, number=5)
+    alone = try_drop_out(DESIGNS["no_ruptures"], rules, 119, seed=30, number=5)
     whole = whole[whole["test"] == "drop_out"].reset_index(drop=True)
     assert alone["rule"].nunique() == 2
     assert (alone["n_null"] > 0).all()
