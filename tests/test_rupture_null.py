@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from scipy import stats
+from scipy import optimize, stats
 
 from alliance.estimates import Estimate, to_frame
 from alliance.estimation.dynamics import VarFit, fit_var
@@ -34,12 +34,15 @@ from alliance.rupture_null.outcome_tests import (
     _mark_term,
     client_numbers,
     client_terms,
+    drop_out_terms,
+    risk_rows,
     session_pairs,
     session_terms,
     spline_columns,
 )
 from alliance.rupture_null.regression import (
     hazard_regression,
+    hazard_scores,
     least_squares,
     within_least_squares,
 )
@@ -58,6 +61,7 @@ from alliance.ruptures import (
     PooledScale,
     client_outcome_rows,
     detect,
+    kernel,
     load_rules,
     pooled_scale,
     summarise,
@@ -412,6 +416,78 @@ def test_the_hazard_is_that_of_statsmodels():
     assert hazard_regression(x, np.zeros(2000)) is None
 
 
+def hazard_data(n_marked=40, n=2000):
+    """Design, events and a mark of sessions after which nobody left."""
+    x, _, _ = regression_data(n, 4)
+    rng = np.random.default_rng(2)
+    event = (rng.random(n) < -np.expm1(-np.exp(x @ [-2.5, 0.4, 0.0, -0.3]))).astype(float)
+    mark = np.zeros(n)
+    mark[rng.choice(np.flatnonzero(event == 0), n_marked, replace=False)] = 1.0
+    return x, event, mark
+
+
+def test_penalised_hazards_are_the_maximum_of_the_penalised_likelihood():
+    x, event, mark = hazard_data()
+    design = np.column_stack([x, mark])
+    family = sm.families.Binomial(link=sm.families.links.CLogLog())
+    model = sm.GLM(event, design, family=family)
+
+    def loss(beta):
+        information = -model.hessian(beta, observed=False)
+        return -model.loglike(beta) - 0.5 * np.linalg.slogdet(information)[1]
+
+    got = hazard_regression(design, event, penalised=True)
+    wanted = optimize.minimize(loss, np.append(got.coefficients[:-1], 0.0), method="BFGS")
+    assert np.allclose(got.coefficients, wanted.x, atol=2e-4)
+    assert np.all(np.abs(optimize.approx_fprime(got.coefficients, loss, 1e-6)) < 1e-2)
+    assert got.coefficients[-1] < -1
+    assert np.isfinite(got.covariance).all()
+    information = -model.hessian(got.coefficients, observed=False)
+    assert np.allclose(got.covariance, np.linalg.inv(information), rtol=1e-3)
+
+
+def test_score_tests_are_those_of_statsmodels():
+    x, event, mark = hazard_data()
+    other = (np.arange(event.size) % 7 == 0) * (1.0 - mark)
+    family = sm.families.Binomial(link=sm.families.links.CLogLog())
+    model = sm.GLM(event, x, family=family)
+    at = model.fit(tol=1e-13).params
+    fit = hazard_regression(x, event)
+    for column in (mark, other):
+        wanted, _, _ = model.score_test(at, exog_extra=column[:, None], observed=False)
+        z, guess = hazard_scores(x, event, fit, column[:, None])
+        assert z[0] ** 2 == pytest.approx(wanted.item(), rel=1e-5)
+        assert np.sign(z[0]) == np.sign(guess[0])
+    # Two columns: U' V^-1 U of both is Rao's test on two degrees of freedom. V^-1 U is solved from
+    # z and the information, by their definition.
+    both = np.column_stack([mark, other])
+    z, _ = hazard_scores(x, event, fit, both)
+    full = -sm.GLM(event, np.column_stack([x, both]), family=family).hessian(
+        np.append(at, [0.0, 0.0]), observed=False
+    )
+    inverse = np.linalg.inv(full)[-2:, -2:]
+    step = z * np.sqrt(np.diag(inverse))
+    wanted, _, _ = model.score_test(at, exog_extra=both, observed=False)
+    assert step @ np.linalg.inv(inverse) @ step == pytest.approx(wanted.item(), rel=1e-5)
+    assert np.isnan(hazard_scores(x, event, fit, x[:, :1])[0]).all()  # nothing of its own
+
+
+def test_score_tests_of_few_events_keep_five_percent():
+    # .6 events expected after 24 marked sessions of 2,000: estimate over standard error, possible
+    # only where there is one, would reject in a tenth of these.
+    rng = np.random.default_rng(3)
+    x = np.column_stack([np.ones(2000), rng.standard_normal(2000)])
+    mark = np.zeros((2000, 1))
+    mark[rng.choice(2000, 24, replace=False)] = 1.0
+    hazard = -np.expm1(-np.exp(x @ [-3.8, 0.5]))
+    rejected = 0
+    for _ in range(1000):
+        event = (rng.random(2000) < hazard).astype(float)
+        z, _ = hazard_scores(x, event, hazard_regression(x, event), mark)
+        rejected += abs(z[0]) > 1.96
+    assert 20 <= rejected <= 80
+
+
 def test_the_spline_is_linear_outside_its_knots():
     x = np.linspace(-3, 3, 601)
     columns = spline_columns(x)
@@ -578,6 +654,41 @@ def test_p_against_the_null_by_hand():
     assert summarise_null(196.0, with_gaps).n == 199
 
 
+def test_p_by_size_by_hand():
+    null = np.concatenate([-np.arange(1.0, 100.0), np.arange(101.0, 201.0)])  # sizes 1-99, 101-200
+    assert summarise_null(500.0, null, by_size=True).p == pytest.approx(1 / 200)
+    assert summarise_null(-500.0, null, by_size=True).p == pytest.approx(1 / 200)
+    assert summarise_null(-99.5, null, by_size=True).p == pytest.approx(101 / 200)
+    assert summarise_null(199.0, null, by_size=True).p == pytest.approx(3 / 200)  # a tie counts
+    assert np.isnan(summarise_null(1.0, null[:99], by_size=True).p)
+    sizes = attainable_size(np.array([100, 118, 119, 199]), by_size=True)
+    assert sizes == pytest.approx([5 / 101, 5 / 119, 6 / 120, 10 / 200])
+    grid = (np.arange(2000) + 0.5) / 2000
+    ranks = np.arange(1.0, 101.0)
+    p = [randomised_p(-r - 0.5, ranks, u, by_size=True) for r in range(101) for u in grid[::20]]
+    assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=5e-4)
+
+
+def test_drop_out_is_tested_where_nobody_left_after_a_rupture(made):
+    courses = made[0]
+    rows = risk_rows(courses, courses.dropped_out)
+    state = np.full(rows.event.size, kernel.INTACT, dtype=np.int8)
+    stayed = np.flatnonzero(rows.event == 0)
+    flag = np.zeros(rows.event.size, dtype=bool)
+    flag[stayed[:: stayed.size // 40]] = True
+    state[flag] = kernel.RUPTURED
+    found = find(courses, {"previous_drop": RULES["previous_drop"]}, KNOWN)["previous_drop"].drops
+    terms = drop_out_terms(replace(found, flag=flag, state=state), rows)
+    onset = terms["onset"]
+    assert onset.reason == ""
+    assert np.isfinite(onset.estimate)
+    assert onset.se > 0
+    assert onset.estimate < 0
+    assert onset.statistic == onset.score < 0
+    assert terms["in_rupture"].reason == "fewer than 10 clients have such a session"
+    assert np.isnan(terms["in_rupture"].statistic)
+
+
 def test_rows_get_the_p_of_the_null(made, plan, null):
     terms = observed_terms(made[0], plan, find(made[0], FEW, KNOWN))
     noise = pd.DataFrame(columns=["rule", "quantity"])
@@ -591,6 +702,11 @@ def test_rows_get_the_p_of_the_null(made, plan, null):
     assert row.p_null == pytest.approx(min(1.0, 2 * (1 + min(above, below)) / (N_SETS + 1)))
     assert row.null_mean == pytest.approx(own["estimate"].mean())
     assert "is the one to be read" in row.known_bias
+    row = rows["drop_out_onset[previous_drop]"]  # tested by its score, and by size
+    own = results.of(("previous_drop", "drop_out", "onset"))["statistic"].abs()
+    score = terms["previous_drop", "drop_out", "onset"].score
+    assert row.p == pytest.approx(2 * stats.norm.sf(abs(score)))
+    assert row.p_null == pytest.approx((1 + (own >= abs(score)).sum()) / (len(own) + 1))
 
 
 def test_a_term_that_noise_rarely_allows_has_no_p(made, plan):

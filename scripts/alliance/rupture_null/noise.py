@@ -133,7 +133,7 @@ class NullSummary:
     """The null distribution of one quantity and where the observed value lies in it.
 
     ``p`` is two-sided: twice the smaller share of null data sets (the observed one counted in) that
-    lie as far out in one direction.
+    lie as far out in one direction, or the share with a value of that size.
     """
 
     mean: float
@@ -143,8 +143,15 @@ class NullSummary:
     n: int
 
 
-def summarise_null(observed: float, null: FloatArray) -> NullSummary:
-    """Mean, 95 % band and p; NaN with fewer than ``FEWEST_NULLS`` usable data sets."""
+def summarise_null(observed: float, null: FloatArray, *, by_size: bool = False) -> NullSummary:
+    """Mean, 95 % band and p; NaN with fewer than ``FEWEST_NULLS`` usable data sets.
+
+    Parameters
+    ----------
+    by_size : p is the share of null values at least as large as the observed one in absolute value.
+        For z statistics of few expected events: their lowest values all come from data sets without
+        any, ordered by the number expected, so that a rank among them is not evidence.
+    """
     usable = null[np.isfinite(null)]
     n = usable.size
     if n < FEWEST_NULLS:
@@ -156,6 +163,8 @@ def summarise_null(observed: float, null: FloatArray) -> NullSummary:
         above = (1 + int((usable >= observed - tie).sum())) / (n + 1)
         below = (1 + int((usable <= observed + tie).sum())) / (n + 1)
         p = min(1.0, 2.0 * min(above, below))
+        if by_size:
+            p = (1 + int((np.abs(usable) >= abs(observed) - tie).sum())) / (n + 1)
     return NullSummary(float(usable.mean()), float(low), float(high), p, n)
 
 

@@ -18,6 +18,7 @@ from alliance.rupture_null.courses import UNKNOWN_THERAPIST, Courses
 from alliance.rupture_null.regression import (
     Regression,
     hazard_regression,
+    hazard_scores,
     least_squares,
     within_least_squares,
 )
@@ -40,6 +41,8 @@ LANDMARKS: tuple[int, ...] = (6, 8, 10)
 MARKS: tuple[str, ...] = ("onset", "in_rupture", "repaired")
 SPLINE_QUANTILES = (0.05, 0.35, 0.65, 0.95)  # knots of Harrell (2015) for a spline of four
 FEWEST_EVENTS = 10
+NO_HAZARD = "the hazard model did not converge"
+BY_SIZE = frozenset({"drop_out"})  # tests whose statistics are compared by size, not by rank
 GROUPS = {"none": NONE, "repaired": LABEL_REPAIRED, "unrepaired": LABEL_UNREPAIRED}
 
 
@@ -52,6 +55,7 @@ class Term:
     ----------
     cells : sizes behind the term, e.g. clients per group, by name. reason : why there is no
         estimate. by_therapist : whether the errors are cluster-robust by therapist.
+    score : z of a score test, where that is the test and not estimate / se.
     """
 
     estimate: float = np.nan
@@ -62,9 +66,12 @@ class Term:
     cells: tuple[tuple[str, int], ...] = ()
     reason: str = ""
     by_therapist: bool = False
+    score: float | None = None
 
     @property
     def statistic(self) -> float:
+        if self.score is not None:
+            return self.score
         return self.estimate / self.se if self.se > 0 else np.nan
 
 
@@ -427,7 +434,8 @@ def drop_out_terms(
     """Log hazard ratios of leaving after an ``onset`` session and after one ``in_rupture``.
 
     Beside number of the session, expanding mean of the alliance, deviation from it, and latest
-    outcome. Sessions that the rule could not evaluate are left out.
+    outcome. Sessions that the rule could not evaluate are left out. As few clients, or none, may
+    leave after ruptures of a rare kind, estimates are Jeffreys-penalised and tests are score tests.
 
     Parameters
     ----------
@@ -435,44 +443,39 @@ def drop_out_terms(
     """
     used = (scan.state == kernel.INTACT) | (scan.state == kernel.RUPTURED)
     marks = {"onset": scan.flag, "in_rupture": (scan.state == kernel.RUPTURED) & ~scan.flag}
-    client, event = rows.client[used], rows.event[used]
-    counts = {name: n_different(client[mark[used]]) for name, mark in marks.items()}
-    events = {name: int(event[mark[used]].sum()) for name, mark in marks.items()}
-    kept = [
-        name for name in marks
-        if counts[name] >= smallest_group and 0 < events[name] < int(marks[name][used].sum())
-    ]  # fmt: skip
-    fit = None
+    counts = {name: n_different(rows.client[mark & used]) for name, mark in marks.items()}
+    kept = [name for name in marks if counts[name] >= smallest_group]
+    client, event, covariates = rows.client[used], rows.event[used], rows.covariates[used]
+    base = fit = None
+    scores: dict[str, float] = {}
     if kept and event.sum() >= FEWEST_EVENTS:
-        columns = [marks[name][used].astype(float) for name in kept]
-        start = None if known is None else np.concatenate([known, np.zeros(len(kept))])
-        fit = hazard_regression(np.column_stack([rows.covariates[used], *columns]), event, start)
+        base = hazard_regression(covariates, event, known)
+    if base is not None:
+        columns = np.column_stack([marks[name][used].astype(float) for name in kept])
+        z, guess = hazard_scores(covariates, event, base, columns)
+        scores = dict(zip(kept, z.tolist(), strict=True))
+        start = np.concatenate([base.coefficients, guess])
+        fit = hazard_regression(
+            np.column_stack([covariates, columns]), event, start, penalised=True
+        )  # fmt: skip
+    n = n_different(client)
     terms = {}
     for name in marks:
         cells = ((name, counts[name]),)
-        n = n_different(client)
-        why = _why_no_hazard(name, kept, event, counts, smallest_group, fit)
+        score = scores.get(name, np.nan)
+        why = _why_no_hazard(event, counts[name], smallest_group, score)
         if why or fit is None:
-            terms[name] = Term(n_obs=client.size, n_clients=n, cells=cells, reason=why)
+            terms[name] = Term(n_obs=client.size, n_clients=n, cells=cells, reason=why or NO_HAZARD)
             continue
         weights = np.zeros(fit.coefficients.size)
-        weights[rows.covariates.shape[1] + kept.index(name)] = 1.0
-        terms[name] = Term(*fit.contrast(weights), fit.df, client.size, n, cells)
+        weights[covariates.shape[1] + kept.index(name)] = 1.0
+        terms[name] = Term(*fit.contrast(weights), fit.df, client.size, n, cells, score=score)
     return terms
 
 
-def _why_no_hazard(
-    name: str,
-    kept: list[str],
-    event: FloatArray,
-    counts: dict[str, int],
-    smallest_group: int,
-    fit: Regression | None,
-) -> str:
+def _why_no_hazard(event: FloatArray, n_clients: int, smallest_group: int, score: float) -> str:
     if event.sum() < FEWEST_EVENTS:
         return f"fewer than {FEWEST_EVENTS} clients dropped out"
-    if counts[name] < smallest_group:
+    if n_clients < smallest_group:
         return f"fewer than {smallest_group} clients have such a session"
-    if name not in kept:
-        return "nobody, or everybody, dropped out after such a session"
-    return "" if fit is not None else "the hazard model did not converge"
+    return "" if np.isfinite(score) else NO_HAZARD

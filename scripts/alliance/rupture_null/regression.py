@@ -2,8 +2,8 @@
 
 Least squares with robust errors (HC3: MacKinnon & White 1985; by cluster: Liang & Zeger 1986 with
 the usual small-sample factor), the same within clients (fixed effects), and the discrete-time
-hazard with complementary log-log link (Prentice & Gloeckler 1978). Checked against statsmodels in
-the tests.
+hazard with complementary log-log link (Prentice & Gloeckler 1978), by maximum likelihood or with
+Jeffreys' penalty, and score tests of further columns. Checked against statsmodels in the tests.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 _STEPS = 30
-_CONVERGED = 1e-9
+_CONVERGED = 1e-7  # squared length of a step in standard errors; one more step is made
 _LARGEST_LINEAR = 20.0
 _SMALLEST_COLUMN = 1e-9  # length of a column that counts as empty
 _LARGEST_CONDITION = 1e10  # of the cross products of columns of length one
@@ -165,9 +165,17 @@ def _inverse(cross: np.ndarray) -> tuple[bool, np.ndarray]:
 
 
 def hazard_regression(
-    design: FloatArray, event: FloatArray, start: FloatArray | None = None
+    design: FloatArray,
+    event: FloatArray,
+    start: FloatArray | None = None,
+    *,
+    penalised: bool = False,
 ) -> Regression | None:
-    """Discrete-time hazard with complementary log-log link, maximum likelihood.
+    """Discrete-time hazard with complementary log-log link.
+
+    Maximum likelihood, or with half the log determinant of the expected information added to the
+    log-likelihood (Jeffreys' penalty): its estimates are finite even where nobody, or everybody,
+    of a group leaves (Kosmidis & Firth 2021, Biometrika 108, 71-82).
 
     Parameters
     ----------
@@ -186,20 +194,55 @@ def hazard_regression(
         start = np.zeros(scale.size)
         start[0] = np.log(-np.log(1.0 - event.mean())) / design[0, 0]
     worked, beta, inverse = _hazard_steps(
-        np.ascontiguousarray(design / scale), event, start * scale
+        np.ascontiguousarray(design / scale), event, start * scale, penalised
     )
     if not worked:
         return None
     return Regression(beta / scale, inverse / np.outer(scale, scale), np.inf)
 
 
+def hazard_scores(
+    design: FloatArray, event: FloatArray, fit: Regression, columns: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Score statistics z of further columns beside those of a hazard.
+
+    z = (V^-1 U) / sqrt(diag V^-1), U the scores of the columns at the fit without them and V their
+    information beside the others: Rao's test for one column, for several each beside the rest, to
+    first order. For a group, U compares its observed with its expected events. Unlike estimate over
+    standard error z exists where a group has none, and is near normal with few.
+
+    Parameters
+    ----------
+    design, event : of ``hazard_regression``. fit : its result, without penalty.
+    columns : (rows, k) of zeros and ones.
+
+    Returns
+    -------
+    z (k,), NaN where columns are sums of others; and (k,) the log ratios of observed and expected
+    events, half an event added to both: first guesses of the coefficients.
+    """
+    linear = np.clip(design @ fit.coefficients, -_LARGEST_LINEAR, np.log(_LARGEST_LINEAR))
+    rate = np.exp(linear)
+    hazard = -np.expm1(-rate)
+    scores = columns.T @ (rate * (event - hazard) / hazard)
+    weight = (rate**2 / hazard * (1.0 - hazard))[:, None]
+    shared, own = design.T @ (weight * columns), columns.T @ (weight * columns)
+    guess = np.log((columns.T @ event + 0.5) / (columns.T @ hazard + 0.5))
+    information = own - shared.T @ np.linalg.solve(design.T @ (weight * design), shared)
+    alone = np.diag(information) > _SMALLEST_COLUMN * np.diag(own)  # not a sum of the design's
+    independent, inverse = _inverse(information) if alone.all() else (False, information)
+    if not independent:
+        return np.full(scores.size, np.nan), guess
+    return (inverse @ scores) / np.sqrt(np.diag(inverse)), guess
+
+
 @numba.njit(cache=True)
 def _hazard_steps(
-    x: np.ndarray, event: np.ndarray, start: np.ndarray
+    x: np.ndarray, event: np.ndarray, start: np.ndarray, penalised: bool
 ) -> tuple[bool, np.ndarray, np.ndarray]:
     """Fisher scoring with halved steps."""
     beta = start
-    loss, gradient, information = _hazard_loss(x, event, beta)
+    loss, gradient, information = _hazard_loss(x, event, beta, penalised)
     for _ in range(_STEPS):
         lowest = np.linalg.eigvalsh(information)[0]
         if not np.isfinite(loss) or lowest <= 1e-10 * np.trace(information):
@@ -210,7 +253,7 @@ def _hazard_steps(
         length = 1.0
         while length > 1e-4:
             trial = beta + length * step
-            new_loss, new_gradient, new_information = _hazard_loss(x, event, trial)
+            new_loss, new_gradient, new_information = _hazard_loss(x, event, trial, penalised)
             if new_loss <= loss:
                 break
             length *= 0.5
@@ -220,28 +263,33 @@ def _hazard_steps(
 
 @numba.njit(cache=True)
 def _hazard_loss(
-    x: np.ndarray, event: np.ndarray, beta: np.ndarray
+    x: np.ndarray, event: np.ndarray, beta: np.ndarray, penalised: bool
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Minus log-likelihood, its negative gradient (the score) and the expected information."""
-    n, p = x.shape
+    linear = x @ beta
+    residual, weight, slope = np.empty(event.size), np.empty(event.size), np.empty(event.size)
     loss = 0.0
-    gradient, information = np.zeros(p), np.zeros((p, p))
-    for i in range(n):
-        linear = 0.0
-        for j in range(p):
-            linear += x[i, j] * beta[j]
-        linear = min(max(linear, -_LARGEST_LINEAR), np.log(_LARGEST_LINEAR))
-        rate = np.exp(linear)
+    for i in range(event.size):
+        rate = np.exp(min(max(linear[i], -_LARGEST_LINEAR), np.log(_LARGEST_LINEAR)))
         hazard = -np.expm1(-rate)
         loss -= np.log(hazard) if event[i] > 0 else -rate
-        weight = rate / hazard * (1.0 - hazard)  # d hazard / d linear over hazard
-        residual = rate * (event[i] - hazard) / hazard
-        expected = rate * weight
-        for j in range(p):
-            gradient[j] += x[i, j] * residual
-            for k in range(j + 1):
-                information[j, k] += x[i, j] * x[i, k] * expected
-    for j in range(p):
-        for k in range(j):
-            information[k, j] = information[j, k]
-    return loss, gradient, information
+        odds = rate / hazard
+        residual[i] = odds * (event[i] - hazard)
+        weight[i] = odds * rate * (1.0 - hazard)  # expected information of the row
+        slope[i] = 2.0 - rate - odds * (1.0 - hazard)  # d log weight / d linear
+    weighted = x * weight.reshape(-1, 1)
+    information = x.T @ weighted
+    gradient = residual @ x
+    if not penalised:
+        return loss, gradient, information
+    sign, logarithm = np.linalg.slogdet(information)
+    if sign <= 0:
+        return np.inf, gradient, information
+    # gradient of half the log determinant: leverages times half the slopes, times the rows
+    spread = weighted @ np.linalg.inv(information)
+    for i in range(event.size):
+        leverage = 0.0
+        for j in range(beta.size):
+            leverage += spread[i, j] * x[i, j]
+        slope[i] *= 0.5 * leverage
+    return loss - 0.5 * logarithm, gradient + slope @ x, information

@@ -14,7 +14,7 @@ from alliance.estimates import Estimate, without_sizes
 from alliance.estimation.moderators import holm
 from alliance.rupture_null.noise import FEWEST_NULLS, summarise_null
 from alliance.rupture_null.null_tests import Key
-from alliance.rupture_null.outcome_tests import LANDMARKS, MARKS, Term
+from alliance.rupture_null.outcome_tests import BY_SIZE, LANDMARKS, MARKS, Term
 from alliance.ruptures.outcome_tests import NO_NULL, NOMINAL_P, RuptureAnalysis
 from alliance.ruptures.rules import RuptureRule
 from alliance.small_cells import is_small
@@ -73,7 +73,8 @@ def null_numbers(key: Key, statistic: float, null: NullResults) -> dict[str, flo
     p compares the test statistics; the estimates of null data sets say what noise alone gives.
     """
     own = null.of(key)
-    tested = summarise_null(statistic, own["statistic"].to_numpy(dtype=float))
+    by_size = key[1] in BY_SIZE
+    tested = summarise_null(statistic, own["statistic"].to_numpy(dtype=float), by_size=by_size)
     sizes = summarise_null(np.nan, own["estimate"].to_numpy(dtype=float))
     return {
         "p_null": tested.p, "null_mean": sizes.mean, "null_low": sizes.low,
@@ -289,7 +290,8 @@ def _estimand(test: str, term: str, analysis: RuptureAnalysis) -> tuple[str, str
     return (
         f"Log hazard ratio of dropping out after {MARK_WORDS[term]}, beside the rating, the mean "
         "of ratings so far, time and the latest outcome",
-        "log hazard ratio", "total", "discrete-time hazard (complementary log-log)",
+        "log hazard ratio", "total",
+        "discrete-time hazard (complementary log-log), Jeffreys-penalised; p of the score test",
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from alliance.rupture_null.null_tests import (
     observed_terms,
     plan_tests,
 )
+from alliance.rupture_null.outcome_tests import BY_SIZE
 from alliance.rupture_null.rows import nominal_p
 from alliance.rupture_null.thresholds import thresholds_of_courses
 from alliance.ruptures.outcome_tests import SMALLEST_GROUP
@@ -153,13 +154,13 @@ def try_one_study(
     for key, term in observed_terms(trial.courses, tests, found).items():
         own = grouped.get(key)
         null_statistics = np.empty(0) if own is None else own["statistic"].to_numpy()
-        held = _held_against(term.statistic, null_statistics, rng, min(FEWEST_NULLS, n_sets))
+        held = _held_against(key[1], term.statistic, null_statistics, rng, n_sets)
         rows.append((number, *key, term.estimate, nominal_p(term), *held))
     for name, rule in rules.items():
         shares = found[name].numbers(rule)
         for quantity in ("prevalence", "repaired_share", "asymmetry"):
             sets = null.noise[name][quantity].to_numpy()
-            held = _held_against(shares[quantity], sets, rng, min(FEWEST_NULLS, n_sets))
+            held = _held_against("noise", shares[quantity], sets, rng, n_sets)
             rows.append((number, name, "noise", quantity, shares[quantity], np.nan, *held))
     return pd.DataFrame(rows, columns=list(TRIAL_COLUMNS)).assign(null_model=_kind_of(model))
 
@@ -200,7 +201,7 @@ def try_drop_out(
     rng = stream(seed, "randomised ranks of drop-out", number)
     rows = [
         (number, *key, term.estimate, nominal_p(term),
-         *_held_against(term.statistic, sets[np.isfinite(sets)], rng, min(FEWEST_NULLS, n_sets)))
+         *_held_against("drop_out", term.statistic, sets[np.isfinite(sets)], rng, n_sets))
         for (key, term), sets in zip(observed.items(), null.T, strict=True)
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(TRIAL_COLUMNS)).assign(null_model=_kind_of(model))
@@ -233,12 +234,14 @@ def _begin(plan: StudyPlan, rules: Mapping[str, RuptureRule], seed: int, number:
 
 
 def _held_against(
-    observed: float, null: np.ndarray, rng: np.random.Generator, fewest: int
+    test: str, observed: float, null: np.ndarray, rng: np.random.Generator, n_sets: int
 ) -> tuple[float, float, int]:
     """p against the null as the workflow gives it, the randomised p, usable null data sets."""
-    got = summarise_null(observed, null)
-    randomised = randomised_p(observed, null[np.isfinite(null)], rng.random())
-    if got.n < fewest or not np.isfinite(observed):
+    by_size = test in BY_SIZE
+    got = summarise_null(observed, null, by_size=by_size)
+    usable = null[np.isfinite(null)]
+    randomised = randomised_p(observed, usable, rng.random(), by_size=by_size)
+    if got.n < min(FEWEST_NULLS, n_sets) or not np.isfinite(observed):
         return np.nan, np.nan, got.n
     return got.p, randomised, got.n
 
@@ -251,7 +254,9 @@ def _kind_of(model: NullModel) -> str:
     return f"error: {error or 'none'}; trends: {'yes' if model.random_trend else 'no'}"
 
 
-def randomised_p(observed: float, null: np.ndarray, uniform: float) -> float:
+def randomised_p(
+    observed: float, null: np.ndarray, uniform: float, *, by_size: bool = False
+) -> float:
     """Two-sided p from a randomised rank: uniform under the null for any number of data sets.
 
     The rank of the observed value among itself and n null values takes n + 1 values only, so that
@@ -264,19 +269,22 @@ def randomised_p(observed: float, null: np.ndarray, uniform: float) -> float:
     Parameters
     ----------
     null : (n,) without missing values. uniform : U, in [0, 1).
+    by_size : p is the share of absolute values as large as the observed one, ties randomised.
     """
+    if by_size:
+        observed, null = -abs(observed), -np.abs(null)
     tie = 1e-9 * max(1.0, abs(observed))
     below = int((null < observed - tie).sum())
     ties = 1 + int((np.abs(null - observed) <= tie).sum())
     share = (below + uniform * ties) / (null.size + 1)
-    return 2.0 * min(share, 1.0 - share)
+    return share if by_size else 2.0 * min(share, 1.0 - share)
 
 
-def attainable_size(n_null: int | np.ndarray) -> np.ndarray:
+def attainable_size(n_null: int | np.ndarray, *, by_size: bool = False) -> np.ndarray:
     """Share of rejections at 5 % by the plain p that ``n_null`` null data sets without ties allow,
     where the null is true (see :func:`randomised_p`)."""
-    ranks = np.asarray(n_null) + 1
-    return 2.0 * np.floor(0.025 * ranks + 1e-9) / ranks
+    ranks, sides = np.asarray(n_null) + 1, 1 if by_size else 2
+    return sides * np.floor(0.05 / sides * ranks + 1e-9) / ranks
 
 
 def rejection_table(tests: pd.DataFrame) -> pd.DataFrame:
@@ -299,14 +307,18 @@ def rejection_table(tests: pd.DataFrame) -> pd.DataFrame:
                 "pct_nominal": _rejected(usable["p_nominal"]),
                 "pct_null": _rejected(usable["p_null"]),
                 "pct_null_randomised": _rejected(usable["p_randomised"]),
-                "pct_attainable": 100 * attainable_size(usable["n_null"].to_numpy()).mean()
-                if len(usable)
-                else np.nan,
+                "pct_attainable": _attainable(key[1], usable["n_null"]),
                 "mean_n_null": usable["n_null"].mean(),
                 "mean_estimate": usable["estimate"].mean(),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _attainable(test: str, n_null: pd.Series) -> float:
+    """Mean attainable size, percent; NaN where there is no study."""
+    sizes = attainable_size(n_null.to_numpy(), by_size=test in BY_SIZE)
+    return 100 * float(sizes.mean()) if len(sizes) else np.nan
 
 
 def _rejected(p: pd.Series) -> float:

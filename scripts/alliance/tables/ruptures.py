@@ -228,7 +228,8 @@ _ERRORS = {  # part of the name of an estimator -> how its intervals were made
     "freedom",
     "HC3": "95% t, errors robust to unequal variances (HC3)",
     "fixed effects of clients": "95% t, fixed effects of clients, errors robust by client",
-    "discrete-time hazard": "95% z",
+    "discrete-time hazard": "95% z around Jeffreys-penalised estimates, while p is that of score "
+    "tests, against the null by size (few clients may leave after ruptures)",
 }
 
 
