@@ -24,7 +24,7 @@ from alliance.simulation.rupture_studies import DESIGNS
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 DYNAMICS = ROOT / "benchmarks/dynamics"
-NOTES = [HERE / "note.md", ROOT / "benchmarks/ruptures/note.md"]  # where tables need explanation
+NOTES = [HERE / "note.md"]  # where tables need explanation
 PICTURE = "validation_sbc.png"
 
 

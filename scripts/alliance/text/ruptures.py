@@ -72,7 +72,8 @@ _TESTS = {
     "what is expected from the rating itself (fixed effects of clients, errors robust by client), "
     "by rules that use no later session.",
     "hazard": "Dropping out after a rupture was modelled as a discrete-time hazard (complementary "
-    "log-log).",
+    "log-log). As few clients, or none, may leave after ruptures, log hazard ratios are estimated "
+    "with Jeffreys' penalty [@kosmidis2021] and tested by their scores.",
 }
 
 
